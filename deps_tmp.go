@@ -1,0 +1,21 @@
+package deps
+import (
+ _ "github.com/libp2p/go-libp2p"
+ _ "github.com/libp2p/go-libp2p-kad-dht"
+ _ "github.com/multiformats/go-multiaddr"
+ _ "github.com/ipfs/go-datastore"
+ _ "github.com/ipfs/go-ds-badger"
+ _ "github.com/ipfs/go-ds-badger4"
+ _ "github.com/dgraph-io/badger/v4"
+ _ "github.com/tetratelabs/wazero"
+ _ "github.com/marcopolo/simnet"
+ _ "github.com/spf13/cobra"
+ _ "github.com/pelletier/go-toml/v2"
+ _ "pgregory.net/rapid"
+ _ "github.com/google/go-cmp/cmp"
+ _ "google.golang.org/protobuf/proto"
+ _ "github.com/planetscale/vtprotobuf/protohelpers"
+ _ "go.uber.org/goleak"
+ _ "github.com/libp2p/go-libp2p/p2p/discovery/mdns"
+ _ "golang.org/x/sys/unix"
+)

@@ -1,0 +1,3 @@
+module github.com/chorus-net/chorus/internal/tools/proto
+
+go 1.26.0

@@ -1,0 +1,39 @@
+package wire
+
+import "github.com/chorus-net/chorus/internal/rpc"
+
+// Methods of the calls between peers (below 100) and of the control socket
+// (100 and above). Numbers are part of the protocol: never reuse one.
+const (
+	MethodPing rpc.Method = 1 // echoes its payload; round trips and benchmarks
+	MethodRing rpc.Method = 2 // cast: one ring message
+
+	MethodWrite       rpc.Method = 10 // store one record at a replica
+	MethodRead        rpc.Method = 11 // read one record from a replica
+	MethodScan        rpc.Method = 12 // a page of a shard's keys
+	MethodConfig      rpc.Method = 13 // the newest configuration of a shard
+	MethodPrepare     rpc.Method = 14 // Paxos phase 1 of a configuration change
+	MethodAccept      rpc.Method = 15 // Paxos phase 2
+	MethodLearn       rpc.Method = 16 // a decided configuration
+	MethodFingerprint rpc.Method = 17 // fingerprints of shards
+	MethodSync        rpc.Method = 18 // a page of a shard's records or versions
+	MethodFetch       rpc.Method = 19 // named records of a shard
+
+	MethodTask rpc.Method = 30 // cast: one scheduler message
+
+	MethodCtlPut    rpc.Method = 100
+	MethodCtlGet    rpc.Method = 101
+	MethodCtlDel    rpc.Method = 102
+	MethodCtlList   rpc.Method = 103
+	MethodCtlSubmit rpc.Method = 104
+	MethodCtlJob    rpc.Method = 105
+	MethodCtlJobs   rpc.Method = 106
+	MethodCtlWait   rpc.Method = 107
+	MethodCtlCancel rpc.Method = 108
+	MethodCtlLogs   rpc.Method = 109
+	MethodCtlStatus rpc.Method = 110
+	MethodCtlRing   rpc.Method = 111
+	MethodCtlLeave  rpc.Method = 112
+	MethodCtlPing   rpc.Method = 113
+	MethodCtlBench  rpc.Method = 114
+)

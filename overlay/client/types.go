@@ -1,0 +1,130 @@
+package client
+
+import "time"
+
+// Ack names one replica that answered a write.
+type Ack struct {
+	Peer string `json:"peer"`
+	// Synced reports that the record was on stable storage before the answer.
+	Synced bool `json:"synced"`
+}
+
+// Receipt tells what a put or delete achieved.
+type Receipt struct {
+	Key     string `json:"key"`
+	Version string `json:"version"` // see Version in package store: "clock-writer" in hex
+	// Acks lists the voters that stored the record, W or more of them.
+	Acks []Ack `json:"acks"`
+	// Hints lists peers that keep the record for a voter; they never count.
+	Hints []string `json:"hints"`
+	W     int      `json:"w"`     // acknowledgements that were required
+	N     int      `json:"n"`     // voters of the shard
+	Epoch uint64   `json:"epoch"` // configuration under which it was written
+}
+
+// Record is a value that was read.
+type Record struct {
+	Key     string    `json:"key"`
+	Value   []byte    `json:"value"`
+	Version string    `json:"version"`
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+	// Replies is the number of replicas whose answers were compared.
+	Replies int `json:"replies"`
+	// Holders names the shard's voters.
+	Holders []string `json:"holders,omitempty"`
+}
+
+// Level says how many replicas must take part in a call.
+type Level string
+
+// The levels. The zero value is LevelQuorum.
+const (
+	LevelOne    Level = "one"
+	LevelQuorum Level = "quorum"
+	LevelAll    Level = "all"
+)
+
+// PeerInfo is one peer as the ring sees it.
+type PeerInfo struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name,omitempty"`
+	Positions   []string `json:"positions"`
+	Owns        float64  `json:"owns"` // fraction of the key space, 0 to 1
+	Addrs       []string `json:"addrs"`
+	Incarnation uint64   `json:"incarnation"`
+	State       string   `json:"state,omitempty"` // "alive" or "suspect"
+}
+
+// Ring is the ring as one peer sees it, and how many of the others agree.
+type Ring struct {
+	Peers []PeerInfo `json:"peers"`
+	// Agree of Of peers have the same view of the ring.
+	Agree     int      `json:"agree"`
+	Of        int      `json:"of"`
+	Disagrees []string `json:"disagrees,omitempty"`
+}
+
+// TaskCounts counts a peer's tasks since it started.
+type TaskCounts struct {
+	Queued    int `json:"queued"`
+	Running   int `json:"running"`
+	Done      int `json:"done"`
+	StolenIn  int `json:"stolen_in"`
+	StolenOut int `json:"stolen_out"`
+}
+
+// Status is a peer's state at a glance.
+type Status struct {
+	ID              string     `json:"id"`
+	Name            string     `json:"name,omitempty"`
+	Ring            string     `json:"ring"`
+	Version         string     `json:"version"`
+	Addrs           []string   `json:"addrs"`
+	UptimeS         float64    `json:"uptime_s"`
+	Peers           int        `json:"peers"`
+	Keys            int        `json:"keys"`
+	UnderReplicated int        `json:"under_replicated"`
+	Agree           int        `json:"agree"`
+	Of              int        `json:"of"`
+	Tasks           TaskCounts `json:"tasks"`
+	Functions       []string   `json:"functions"`
+}
+
+// Code names what a job runs: a registered function or a WebAssembly module.
+type Code struct {
+	Func   string `json:"func,omitempty"`   // "resize/v1"
+	Module []byte `json:"module,omitempty"` // the .wasm file's bytes
+}
+
+// JobSpec describes a job to submit: one task for each input.
+type JobSpec struct {
+	Code   Code          `json:"code"`
+	Inputs [][]byte      `json:"inputs"`
+	Time   time.Duration `json:"time,omitempty"`   // limit of one attempt, 0: the default
+	Memory int64         `json:"memory,omitempty"` // bytes, 0: the default
+}
+
+// TaskResult is the one visible result of a task.
+type TaskResult struct {
+	Task     string  `json:"task"`
+	Index    int     `json:"index"`
+	Peer     string  `json:"peer"`
+	Attempts int     `json:"attempts"`
+	Output   []byte  `json:"output"`
+	Error    string  `json:"error,omitempty"`
+	Log      string  `json:"log,omitempty"`
+	MS       float64 `json:"ms"`
+}
+
+// Job is the state of a job.
+type Job struct {
+	ID      string         `json:"job"`
+	Code    string         `json:"code"`
+	State   string         `json:"state"` // "running", "waiting", "done", "failed" or "cancelled"
+	Tasks   int            `json:"tasks"`
+	Done    int            `json:"done"`
+	Failed  int            `json:"failed"`
+	Why     string         `json:"why,omitempty"` // why it waits
+	Results []TaskResult   `json:"results,omitempty"`
+	ByPeer  map[string]int `json:"by_peer,omitempty"` // tasks done by each peer
+}
