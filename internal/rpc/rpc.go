@@ -1,0 +1,92 @@
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// Method names what is called. The numbers live in package wire, next to the
+// messages that they carry; they are part of the protocol.
+type Method uint16
+
+// Role is what a caller may do, and what a handler asks for. Roles are ordered:
+// each includes those before it.
+type Role uint8
+
+// The roles.
+const (
+	RoleNone    Role = iota // anybody who reached the stream
+	RoleRead                // may read keys
+	RoleSubmit              // may read and write keys and submit tasks
+	RoleMember              // a peer of the ring
+	RoleControl             // whoever owns the peer: its control socket
+)
+
+var roleNames = [...]string{"none", "read", "submit", "member", "control"}
+
+// String returns the role's name.
+func (r Role) String() string {
+	if int(r) < len(roleNames) {
+		return roleNames[r]
+	}
+	return "unknown"
+}
+
+// Allows reports whether a caller of role r may call a handler that needs need.
+func (r Role) Allows(need Role) bool { return r >= need }
+
+// Header is the envelope of a request: everything besides its payload that
+// travels. Only Method is required.
+type Header struct {
+	Method Method
+	// Shard and Epoch name the configuration that the caller believes in.
+	Shard uint32
+	Epoch uint64
+	// Class is the consistency class of the operation; 0 is eventual.
+	Class uint8
+	// Deadline ends the call; the sooner of it and the context's counts. It
+	// travels as the time that is left, so clocks need not agree. Zero: the
+	// context's deadline, or else the connection's CallTimeout.
+	Deadline time.Time
+	// Trace identifies the operation that the call is part of; zero: none.
+	Trace [16]byte
+}
+
+// Request is a call as its handler sees it.
+type Request struct {
+	// From is the peer at the other end, as the transport authenticated it;
+	// empty on a control socket.
+	From chord.PeerID
+	Header
+	// Payload is valid until the handler returns, unless Detach was called.
+	Payload []byte
+
+	detached bool
+}
+
+// Detach hands the payload over to the handler, which may then keep it (and
+// slices of it) for as long as it likes.
+func (r *Request) Detach() []byte {
+	r.detached = true
+	return r.Payload
+}
+
+// A Handler answers a call. The returned slice belongs to the connection, which
+// copies it before the next call of an inline handler; it may alias the
+// payload. An error that is, or wraps, an *Error travels as it is; any other
+// arrives as code "internal" with its text. What a cast's handler returns is
+// dropped.
+type Handler func(ctx context.Context, req *Request) ([]byte, error)
+
+// Caller is one end of a connection, as those who only make calls see it.
+type Caller interface {
+	// Call sends a request and waits for its answer, the context's end, the
+	// header's deadline or the loss of the connection, whichever comes first.
+	// The payload may be reused as soon as Call returns.
+	Call(ctx context.Context, h Header, payload []byte) ([]byte, error)
+	// Cast sends a request that has no answer. It returns once the request is
+	// queued; a full queue is ErrBusy at once.
+	Cast(ctx context.Context, h Header, payload []byte) error
+}
