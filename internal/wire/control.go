@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Requests of the control socket. Each travels as the document of a control
+// message; answers are documents of package overlay/client.
+type (
+	// ControlPut stores a key; the body is the value.
+	ControlPut struct {
+		Key   string `json:"key"`
+		TTLms int64  `json:"ttl_ms,omitempty"`
+		W     string `json:"w,omitempty"`
+	}
+	// ControlGet reads a key; the body of the answer is the value.
+	ControlGet struct {
+		Key string `json:"key"`
+		R   string `json:"r,omitempty"`
+	}
+	// ControlList asks for a page of keys.
+	ControlList struct {
+		Prefix string `json:"prefix,omitempty"`
+		After  string `json:"after,omitempty"`
+		Limit  int    `json:"limit"`
+	}
+	// ControlName names the job or the peer that a call is about.
+	ControlName struct {
+		ID string `json:"id"`
+	}
+)
+
+// controlVersion opens each control message.
+const controlVersion = 1
+
+// EncodeControl writes a message of the control socket: a version byte, the
+// length of a JSON document, the document, and bulk bytes as they are. doc may
+// be nil.
+func EncodeControl(doc any, body []byte) ([]byte, error) {
+	var text []byte
+	if doc != nil {
+		var err error
+		if text, err = json.Marshal(doc); err != nil {
+			return nil, fmt.Errorf("encode control message: %w", err)
+		}
+	}
+	b := make([]byte, 0, 1+binary.MaxVarintLen32+len(text)+len(body))
+	b = append(b, controlVersion)
+	b = binary.AppendUvarint(b, uint64(len(text)))
+	b = append(b, text...)
+	return append(b, body...), nil
+}
+
+// DecodeControl reads a message of the control socket into doc, which may be
+// nil, and returns its body, which shares memory with b. Fields of the document
+// that doc lacks are skipped.
+func DecodeControl(b []byte, doc any) (body []byte, err error) {
+	if len(b) == 0 || b[0] != controlVersion {
+		return nil, errors.New("decode control message: unknown version; client and peer are of different releases")
+	}
+	size, n := binary.Uvarint(b[1:])
+	if n <= 0 || size > uint64(len(b)-1-n) {
+		return nil, errors.New("decode control message: cut short")
+	}
+	text, body := b[1+n:1+n+int(size)], b[1+n+int(size):]
+	if doc == nil {
+		return body, nil
+	}
+	if err := json.Unmarshal(text, doc); err != nil {
+		return nil, fmt.Errorf("decode control message: %w", err)
+	}
+	return body, nil
+}
