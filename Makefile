@@ -1,0 +1,66 @@
+# Everything here needs Go and nothing else; `make race` needs a C compiler too.
+#
+#   make test                 every test          make test TESTFLAGS=-short    the quick ones
+#   make lint                 linters, pinned in internal/tools/go.mod
+#   make race bench fuzz soak
+#   make build                bin/peer            make demo                     five peers in one process
+
+GO        ?= go
+PKG       ?= ./...
+TESTFLAGS ?=
+FUZZTIME  ?= 10s
+BENCH     ?= .
+BENCHTIME ?= 1s
+# What `make race` runs: the packages that own goroutines, and the cores they drive.
+RACEPKG   ?= ./chord/... ./store/... ./compute/... ./internal/... ./bootstrap/... ./overlay/... ./netsim/...
+
+GOLANGCI   = $(GO) tool -modfile=internal/tools/go.mod golangci-lint
+
+.PHONY: build test race bench fuzz soak fmt fmt-check vet lint tidy-check proto demo clean
+
+build:
+	$(GO) build -trimpath -o bin/peer ./cmd/peer
+
+test:
+	$(GO) test -timeout 10m $(TESTFLAGS) $(PKG)
+
+race:
+	$(GO) test -race -short -timeout 15m $(TESTFLAGS) $(RACEPKG)
+
+# Benchmarks report beside ns/op what their package cares for: hops/op, msgs/op.
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m $(PKG)
+
+# Every fuzz target of the module, FUZZTIME each; targets are found, not listed.
+fuzz:
+	@GO='$(GO)' internal/tools/fuzz.sh $(FUZZTIME)
+
+# Long runs: tests whose name begins with TestSoak, which skip themselves without CHORUS_SOAK.
+soak:
+	CHORUS_SOAK=1 $(GO) test -run '^TestSoak' -count=1 -timeout 0 -v $(TESTFLAGS) $(PKG)
+
+fmt:
+	$(GOLANGCI) fmt
+
+fmt-check:
+	$(GOLANGCI) fmt --diff
+
+vet:
+	$(GO) vet $(PKG)
+
+lint:
+	$(GOLANGCI) run $(PKG)
+
+# go.mod and go.sum say what the code imports, no more and no less.
+tidy-check:
+	$(GO) mod tidy -diff
+
+# Regenerates internal/wire from its .proto files; internal/wire/doc.go says how.
+proto:
+	$(GO) generate ./internal/wire/...
+
+demo:
+	$(GO) run ./cmd/peer demo
+
+clean:
+	rm -rf bin

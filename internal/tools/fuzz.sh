@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs every fuzz target of the module for a while: fuzz.sh [TIME], 10s by default.
+# Targets are found by their declaration, so that a new one is run without being listed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+time=${1:-10s}
+go=${GO:-go}
+
+targets=$(git ls-files --cached --others --exclude-standard '*_test.go' | grep -v /testdata/ |
+	xargs grep -H '^func Fuzz[A-Za-z0-9_]*(f \*testing\.F)' |
+	sed -E 's|^([^:]*)/[^/:]*:func (Fuzz[A-Za-z0-9_]*)\(.*|./\1 \2|' | sort -u)
+[ -n "$targets" ] || { echo "fuzz: no targets found" >&2; exit 1; }
+
+failed=0
+while read -r pkg name; do
+	echo "== $pkg $name"
+	"$go" test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$pkg" || failed=1
+done <<<"$targets"
+exit $failed
