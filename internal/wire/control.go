@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Requests of the control socket. Each travels as the document of a control
@@ -36,10 +37,10 @@ type (
 // controlVersion opens each control message.
 const controlVersion = 1
 
-// EncodeControl writes a message of the control socket: a version byte, the
-// length of a JSON document, the document, and bulk bytes as they are. doc may
-// be nil.
-func EncodeControl(doc any, body []byte) ([]byte, error) {
+// AppendControl appends a message of the control socket: a version byte, the
+// length of a JSON document, the document, and bulk bytes as they are. Neither
+// values nor modules pass through JSON that way. doc may be nil.
+func AppendControl(b []byte, doc any, body []byte) ([]byte, error) {
 	var text []byte
 	if doc != nil {
 		var err error
@@ -47,30 +48,30 @@ func EncodeControl(doc any, body []byte) ([]byte, error) {
 			return nil, fmt.Errorf("encode control message: %w", err)
 		}
 	}
-	b := make([]byte, 0, 1+binary.MaxVarintLen32+len(text)+len(body))
+	b = slices.Grow(b, 1+binary.MaxVarintLen32+len(text)+len(body))
 	b = append(b, controlVersion)
 	b = binary.AppendUvarint(b, uint64(len(text)))
 	b = append(b, text...)
 	return append(b, body...), nil
 }
 
-// DecodeControl reads a message of the control socket into doc, which may be
+// ParseControl reads a message of the control socket into doc, which may be
 // nil, and returns its body, which shares memory with b. Fields of the document
 // that doc lacks are skipped.
-func DecodeControl(b []byte, doc any) (body []byte, err error) {
+func ParseControl(b []byte, doc any) (body []byte, err error) {
 	if len(b) == 0 || b[0] != controlVersion {
-		return nil, errors.New("decode control message: unknown version; client and peer are of different releases")
+		return nil, errors.New("parse control message: unknown version; client and peer are of different releases")
 	}
 	size, n := binary.Uvarint(b[1:])
 	if n <= 0 || size > uint64(len(b)-1-n) {
-		return nil, errors.New("decode control message: cut short")
+		return nil, errors.New("parse control message: cut short")
 	}
 	text, body := b[1+n:1+n+int(size)], b[1+n+int(size):]
 	if doc == nil {
 		return body, nil
 	}
 	if err := json.Unmarshal(text, doc); err != nil {
-		return nil, fmt.Errorf("decode control message: %w", err)
+		return nil, fmt.Errorf("parse control message: %w", err)
 	}
 	return body, nil
 }
