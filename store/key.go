@@ -1,0 +1,112 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"strings"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// SplitKey splits a full key at its first '/' into namespace and key. A full
+// key without one, or with one in front, has the namespace "".
+func SplitKey(full string) (ns, key string) {
+	if i := strings.IndexByte(full, '/'); i > 0 {
+		return full[:i], full[i+1:]
+	}
+	return "", full
+}
+
+// JoinKey is the inverse of SplitKey.
+func JoinKey(ns, key string) string {
+	if ns == "" {
+		return key
+	}
+	return ns + "/" + key
+}
+
+// CheckKey reports whether (ns, key) names a key: ErrKeyEmpty, ErrKeyTooLong,
+// or an error for a pair that SplitKey cannot yield.
+func CheckKey(ns, key string) error {
+	switch {
+	case ns == "" && key == "":
+		return ErrKeyEmpty
+	case fullLen(len(ns), len(key)) > MaxKey:
+		return ErrKeyTooLong
+	case !validKey(ns, key):
+		return fmt.Errorf("namespace %q and key %q do not split that way", ns, key)
+	}
+	return nil
+}
+
+// validKey is CheckKey for a decoder: no allocation, no reason given.
+func validKey[T string | []byte](ns, key T) bool {
+	if fullLen(len(ns), len(key)) > MaxKey {
+		return false
+	}
+	if len(ns) > 0 {
+		return !hasSlash(ns)
+	}
+	return len(key) > 0 && (key[0] == '/' || !hasSlash(key))
+}
+
+func hasSlash[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] == '/' {
+			return true
+		}
+	}
+	return false
+}
+
+func fullLen(ns, key int) int {
+	if ns == 0 {
+		return key
+	}
+	return ns + 1 + key
+}
+
+// Route returns the position of a key on the ring: the SHA-256 of the
+// namespace's length in two bytes, the namespace and the key. The pair must
+// pass CheckKey.
+func Route(ns, key string) chord.ID {
+	var buf [2 + MaxKey]byte
+	b := binary.BigEndian.AppendUint16(buf[:0], uint16(len(ns)))
+	b = append(b, ns...)
+	b = append(b, key...)
+	return sha256.Sum256(b)
+}
+
+// ShardID numbers a shard: the top bits of a key's position.
+type ShardID uint16
+
+// MaxShards bounds the number of shards of a ring.
+const MaxShards = 1 << 16
+
+// CheckShards reports whether n can be a ring's number of shards: a power of
+// two up to MaxShards.
+func CheckShards(n int) error {
+	if n < 1 || n > MaxShards || n&(n-1) != 0 {
+		return fmt.Errorf("%d shards: want a power of two from 1 to %d", n, MaxShards)
+	}
+	return nil
+}
+
+// Shard returns the shard of a position in a ring of n shards; n must pass
+// CheckShards.
+func Shard(pos chord.ID, n int) ShardID {
+	top := uint32(binary.BigEndian.Uint16(pos[:]))
+	return ShardID(top >> (16 - shardBits(n)))
+}
+
+// ShardStart returns the first position of a shard in a ring of n shards.
+func ShardStart(s ShardID, n int) chord.ID {
+	var pos chord.ID
+	binary.BigEndian.PutUint16(pos[:], uint16(uint32(s)<<(16-shardBits(n))))
+	return pos
+}
+
+// shardBits returns log2(n).
+func shardBits(n int) int { return bits.Len(uint(n)) - 1 }

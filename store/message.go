@@ -1,0 +1,163 @@
+package store
+
+import "github.com/chorus-net/chorus/chord"
+
+// Status is a replica's answer in one word. Failures that are none of the
+// protocol's (disk full, connection lost) travel as errors instead.
+type Status uint8
+
+const (
+	StatusOK         Status = iota
+	StatusSuperseded        // write: a newer version is held, see Version
+	StatusReferral          // the request's epoch is old; Config is the newest known
+	StatusBehind            // the request's epoch is newer: ask again with Push set
+	StatusMoving            // fenced while a successor is being decided: ask again shortly
+	StatusNotMember         // not a member of that configuration, or another incarnation
+	StatusSkewed            // write: the version is too far ahead of the replica's clock
+	StatusOutbid            // vote: a higher ballot was promised
+	statusEnd
+)
+
+// String names the status.
+func (s Status) String() string {
+	names := [statusEnd]string{"ok", "superseded", "referral", "behind", "moving", "not-member", "skewed", "outbid"}
+	if s < statusEnd {
+		return names[s]
+	}
+	return "unknown"
+}
+
+// Valid reports whether s is one of the constants.
+func (s Status) Valid() bool { return s < statusEnd }
+
+// Requests about one shard name it, and the epoch that the caller goes by, in
+// the call's envelope. Target is common to them.
+type Target struct {
+	// Incarnation is that of the voter whom the request is meant for: an answer
+	// by the peer's next life must not count as its former one's.
+	Incarnation uint64
+	// Push, if its epoch is not 0, is the configuration of the envelope's epoch,
+	// for a replica that is behind.
+	Push Config
+}
+
+// WriteRequest stores one record at a replica.
+type WriteRequest struct {
+	Target
+	// Repair marks a write that passes on what another replica holds: it is not
+	// refused for its clock.
+	Repair bool
+	Record []byte // encoded
+}
+
+// WriteReply answers a WriteRequest.
+type WriteReply struct {
+	Status  Status
+	Synced  bool    // the record, or the newer one held, is on stable storage
+	Version Version // StatusSuperseded: the newer version
+	Config  Config  // StatusReferral
+}
+
+// ReadRequest reads one record from a replica.
+type ReadRequest struct {
+	Target
+	// Brief asks to leave out a value of more than BriefValue bytes.
+	Brief     bool
+	Namespace string
+	Key       string
+}
+
+// BriefValue is the length of the largest value that a brief reply carries.
+const BriefValue = 4 << 10
+
+// ReadReply answers a ReadRequest.
+type ReadReply struct {
+	Status  Status
+	Version Version // what is held, tombstones and expired records included; zero: nothing
+	Record  []byte  // encoded; empty if nothing is held, or if left out for being brief
+	Config  Config  // StatusReferral
+}
+
+// ScanRequest asks for a page of a shard's keys, in the order of full keys as
+// byte strings.
+type ScanRequest struct {
+	Target
+	Prefix string // of the full key
+	After  string // full key, exclusive; "" is from the start
+	Limit  int    // entries, 1 to MaxPage
+}
+
+// ScanReply answers a ScanRequest.
+type ScanReply struct {
+	Status  Status
+	Entries []Entry // tombstones and expired records included
+	More    bool    // false: the shard holds nothing after the last entry
+	Config  Config  // StatusReferral
+}
+
+// MaxPage bounds the entries of a page, MaxPageBytes (softly, by one entry)
+// its encoded size.
+const (
+	MaxPage      = 4096
+	MaxPageBytes = 256 << 10
+)
+
+// Entry is a key and the version of it that a replica holds.
+type Entry struct {
+	Key     string // full key
+	Version Version
+	Expires int64 // Unix milliseconds, 0 is never
+	Deleted bool  // a tombstone
+}
+
+// ShardInfo is what a replica says about one shard on MethodConfig,
+// MethodLearn and MethodFingerprint. A field that the method does not concern
+// is zero.
+type ShardInfo struct {
+	Shard       ShardID
+	Config      Config
+	Synced      []Voter // sources that the replica synchronised from under Config
+	Fingerprint Fingerprint
+}
+
+// MaxInfos bounds the shards of one MethodConfig, MethodLearn or
+// MethodFingerprint call.
+const MaxInfos = 1024
+
+// SyncRequest asks a replica that holds the envelope's epoch for a page of the
+// versions that it holds, in the order of full keys. The page starts with the
+// shard's fingerprint when After is "".
+type SyncRequest struct {
+	Target
+	After string // full key, exclusive
+	Limit int    // bytes, about; 0 is MaxPageBytes
+}
+
+// SyncReply answers a SyncRequest.
+type SyncReply struct {
+	Status      Status
+	Fingerprint Fingerprint // of the whole shard
+	Entries     []Entry
+	More        bool
+	Config      Config // StatusReferral
+}
+
+// FetchRequest asks for the records of full keys, in order.
+type FetchRequest struct {
+	Target
+	Keys []string // at most MaxPage
+}
+
+// FetchReply answers a FetchRequest.
+type FetchReply struct {
+	Status  Status
+	Records [][]byte // encoded, in the order of Keys; keys that are not held are left out
+	Done    int      // how many of Keys the reply covers; at least 1
+	Config  Config   // StatusReferral
+}
+
+// PeerSet tells whether a peer has some property. A nil PeerSet is empty.
+type PeerSet func(chord.PeerID) bool
+
+// Has reports whether p is in s.
+func (s PeerSet) Has(p chord.PeerID) bool { return s != nil && s(p) }
