@@ -1,0 +1,186 @@
+package wasm
+
+import (
+	"bytes"
+	"errors"
+)
+
+// MaxModule is the size of the largest module, in bytes.
+const MaxModule = 64 << 20
+
+const (
+	pageSize   = 64 << 10
+	wasiModule = "wasi_snapshot_preview1"
+)
+
+// The parts of the binary format that Check reads; section 5.5 of the core
+// specification.
+const (
+	sectionImport = 2
+	sectionMemory = 5
+	sectionExport = 7
+
+	externFunc = 0
+
+	// limits flags
+	limitsHasMax = 1
+	limitsShared = 2
+	limits64     = 4
+)
+
+var (
+	magic        = []byte("\x00asm")
+	coreVersion  = []byte{1, 0, 0, 0}
+	errTruncated = errors.New("it ends in the middle of a section")
+)
+
+// Check tells whether module looks like a command of WASI preview 1, without
+// compiling it: the header, what it imports and that it can be started. The
+// error is an [Error] of [KindModule] that says what to do about it. A module
+// that passes may still be refused by Run, which validates its code.
+func Check(module []byte) error {
+	_, err := inspect(module)
+	return err
+}
+
+// inspect is Check, and returns the memory that the module needs to start.
+func inspect(module []byte) (minMemory int64, err error) {
+	switch {
+	case len(module) > MaxModule:
+		return 0, failure(KindModule, "%d bytes; a module has at most %d", len(module), MaxModule)
+	case bytes.HasPrefix(bytes.TrimLeft(module, " \t\r\n;"), []byte("(module")):
+		return 0, failure(KindModule, "this is WebAssembly as text; assemble it first, as with wat2wasm")
+	case !bytes.HasPrefix(module, magic):
+		return 0, failure(KindModule, "it does not start as a WebAssembly module does; build one with GOOS=wasip1 GOARCH=wasm go build")
+	case len(module) < 8:
+		return 0, failure(KindModule, "%v", errTruncated)
+	case !bytes.Equal(module[4:8], coreVersion):
+		return 0, failure(KindModule, "this is a component or a later version; core modules of WASI preview 1 run here")
+	}
+	var found contents
+	r := reader{rest: module[8:]}
+	for len(r.rest) > 0 && r.err == nil {
+		id := r.byte()
+		section := reader{rest: r.bytes(r.u32())}
+		if r.err != nil {
+			break
+		}
+		switch id {
+		case sectionImport:
+			err = found.imports(&section)
+		case sectionMemory:
+			err = found.memories(&section)
+		case sectionExport:
+			found.exports(&section)
+		}
+		if err != nil {
+			return 0, err
+		}
+		r.err = section.err
+	}
+	switch {
+	case r.err != nil:
+		return 0, failure(KindModule, "%v", r.err)
+	case !found.start:
+		return 0, failure(KindModule, "it exports no function _start, so it is a library; build a command (a package main)")
+	}
+	return int64(found.minPages) * pageSize, nil
+}
+
+// contents is what Check wants to know about a module.
+type contents struct {
+	start    bool
+	minPages uint64
+}
+
+func (c *contents) imports(r *reader) error {
+	for n := r.u32(); n > 0 && r.err == nil; n-- {
+		from, name := string(r.bytes(r.u32())), string(r.bytes(r.u32()))
+		kind := r.byte()
+		if r.err != nil {
+			return nil
+		}
+		if from != wasiModule {
+			return failure(KindModule, "it imports %.64q from %.64q; only functions of %s are granted", name, from, wasiModule)
+		}
+		if kind != externFunc {
+			return failure(KindModule, "it imports %.64q, which is not a function", name)
+		}
+		r.u32() // type
+	}
+	return nil
+}
+
+func (c *contents) memories(r *reader) error {
+	for n := r.u32(); n > 0 && r.err == nil; n-- {
+		flags := r.byte()
+		if r.err == nil && flags&(limitsShared|limits64) != 0 {
+			return failure(KindModule, "it wants shared or 64-bit memory, which is not granted")
+		}
+		c.minPages = max(c.minPages, uint64(r.u32()))
+		if flags&limitsHasMax != 0 {
+			r.u32()
+		}
+	}
+	return nil
+}
+
+func (c *contents) exports(r *reader) {
+	for n := r.u32(); n > 0 && r.err == nil; n-- {
+		name, kind := r.bytes(r.u32()), r.byte()
+		r.u32() // index
+		if r.err == nil && kind == externFunc && string(name) == "_start" {
+			c.start = true
+		}
+	}
+}
+
+// reader takes values off a byte slice. The first error sticks, and every value
+// after it is zero.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+func (r *reader) byte() byte {
+	b := r.bytes(1)
+	if r.err != nil {
+		return 0
+	}
+	return b[0]
+}
+
+func (r *reader) bytes(n uint32) []byte {
+	if r.err != nil {
+		return nil
+	}
+	if uint64(n) > uint64(len(r.rest)) {
+		r.err = errTruncated
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+// u32 reads an unsigned LEB128 number of at most 32 bits.
+func (r *reader) u32() uint32 {
+	var value uint64
+	for shift := 0; shift < 35; shift += 7 {
+		b := r.byte()
+		if r.err != nil {
+			return 0
+		}
+		value |= uint64(b&0x7f) << shift
+		if b&0x80 == 0 {
+			if value > 1<<32-1 {
+				break
+			}
+			return uint32(value)
+		}
+	}
+	if r.err == nil {
+		r.err = errors.New("it holds a number that is too large")
+	}
+	return 0
+}

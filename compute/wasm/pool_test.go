@@ -1,0 +1,330 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	RunIfChild()
+	goleak.VerifyTestMain(m)
+}
+
+// newPool makes a pool that is closed with the test. All tests share the
+// directory, as pools do.
+func newPool(t testing.TB, change func(*Config)) *Pool {
+	t.Helper()
+	config := Config{CacheDir: cacheDir(t), Lent: true}
+	if change != nil {
+		change(&config)
+	}
+	p, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+func cacheDir(t testing.TB) string { return t.TempDir() }
+
+func wantKind(t *testing.T, err error, kind Kind) *Error {
+	t.Helper()
+	var f *Error
+	if !errors.As(err, &f) || f.Kind != kind {
+		t.Fatalf("error is %v, want one of kind %q", err, kind)
+	}
+	return f
+}
+
+func mustEcho(t *testing.T, p *Pool, input string) {
+	t.Helper()
+	result, err := p.Run(context.Background(), Request{Module: moduleEcho, Input: []byte(input)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(result.Output) != input {
+		t.Fatalf("output is %q, want %q", result.Output, input)
+	}
+}
+
+func TestRunEcho(t *testing.T) {
+	p := newPool(t, nil)
+	mustEcho(t, p, "")
+	mustEcho(t, p, "hello")
+	large := make([]byte, 4<<20)
+	for i := range large {
+		large[i] = byte(rand.Uint32())
+	}
+	result, err := p.Run(context.Background(), Request{Module: moduleEcho, Input: large})
+	if err != nil || !bytes.Equal(result.Output, large) {
+		t.Fatalf("%d bytes came back, error %v", len(result.Output), err)
+	}
+	if result.Memory != 64<<10 {
+		t.Errorf("memory is %d, want one page", result.Memory)
+	}
+	if s := p.Stats(); s.Started != 1 || s.Loaded != 1 || s.Runs != 3 {
+		t.Errorf("not kept warm: %+v", s)
+	}
+}
+
+func TestRunFailures(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	p := newPool(t, func(c *Config) { c.Default.Time = limit })
+	for _, test := range []struct {
+		name   string
+		module []byte
+		kind   Kind
+		text   string
+	}{
+		{"trap", moduleTrap, KindTrap, "unreachable"},
+		{"recursion", moduleRecurse, KindTrap, "stack overflow"},
+		{"exit code", moduleExit3, KindExit, "3"},
+		{"loop", moduleSpin, KindTime, "300ms"},
+		{"log flood", moduleFloodErr, KindTime, "300ms"},
+		{"output flood", moduleFloodOut, KindOutput, "4194304"},
+		{"4 GiB at once", moduleHuge, KindMemory, "4096 MiB"},
+		{"4 GiB by growing", moduleGrow, KindMemory, "256 MiB"},
+		{"page after page", moduleGrowTouch, KindMemory, "256 MiB"},
+		{"not wasm", []byte("#!/bin/sh\n"), KindModule, "GOOS=wasip1"},
+		{"empty", []byte{}, KindModule, "GOOS=wasip1"},
+		{"text", []byte("(module)"), KindModule, "wat2wasm"},
+		{"component", []byte("\x00asm\x0d\x00\x01\x00"), KindModule, "component"},
+		{"truncated", moduleEcho[:len(moduleEcho)/2], KindModule, "ends"},
+		{"library", join(magic, coreVersion), KindModule, "_start"},
+		{"foreign import", moduleStranger, KindModule, "env"},
+		{"unknown import", moduleUnknown, KindModule, "fd_teleport"},
+		{"invalid code", moduleInvalid, KindModule, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			began := time.Now()
+			result, err := p.Run(context.Background(), Request{Module: test.module})
+			f := wantKind(t, err, test.kind)
+			if !strings.Contains(f.Error(), test.text) {
+				t.Errorf("error %q does not mention %q", f, test.text)
+			}
+			if len(result.Output) > 0 {
+				t.Errorf("a failed run has output")
+			}
+			t.Logf("%v after %v", f, time.Since(began))
+			mustEcho(t, p, "still here")
+		})
+	}
+}
+
+func TestExitCodeTravels(t *testing.T) {
+	_, err := newPool(t, nil).Run(context.Background(), Request{Module: moduleExit3})
+	if f := wantKind(t, err, KindExit); f.Exit != 3 {
+		t.Errorf("exit code %d", f.Exit)
+	}
+}
+
+// A table is the host's memory, not the module's: the kernel's limit on the
+// child has to stop it.
+func TestTableBomb(t *testing.T) {
+	p := newPool(t, func(c *Config) { c.Ceiling.Memory = 64 << 20; c.spare = 256 << 20 })
+	_, err := p.Run(context.Background(), Request{Module: moduleTable})
+	wantKind(t, err, KindMemory)
+	mustEcho(t, p, "still here")
+}
+
+func TestKilledAtDeadline(t *testing.T) {
+	p := newPool(t, nil)
+	mustEcho(t, p, "warm up")
+	for _, limit := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
+		result, err := p.Run(context.Background(), Request{Module: moduleSpin, Limits: Limits{Time: limit}})
+		wantKind(t, err, KindTime)
+		t.Logf("limit %v: ended %v late", limit, result.Elapsed-limit)
+		if late := result.Elapsed - limit; late < 0 || late > 2*time.Second {
+			t.Errorf("ended %v after its deadline", late)
+		}
+	}
+}
+
+func TestLog(t *testing.T) {
+	p := newPool(t, nil)
+	limits := Limits{Time: 200 * time.Millisecond, Log: 1000}
+
+	result, err := p.Run(context.Background(), Request{Module: moduleSpeak, Limits: limits})
+	wantKind(t, err, KindTime)
+	if string(result.Log) != "working\n" {
+		t.Errorf("a killed run left the log %q", result.Log)
+	}
+
+	result, err = p.Run(context.Background(), Request{Module: moduleFloodErr, Limits: limits})
+	wantKind(t, err, KindTime)
+	if len(result.Log) != 1000 {
+		t.Errorf("log has %d bytes, want the limit", len(result.Log))
+	}
+}
+
+func TestCancel(t *testing.T) {
+	p := newPool(t, nil)
+	mustEcho(t, p, "warm up")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	why := errors.New("job was cancelled")
+	time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
+	if _, err := p.Run(ctx, Request{Module: moduleSpin}); !errors.Is(err, why) {
+		t.Errorf("error is %v", err)
+	}
+	if _, err := p.Run(ctx, Request{Module: moduleEcho}); !errors.Is(err, why) {
+		t.Errorf("a cancelled context runs: %v", err)
+	}
+	mustEcho(t, p, "still here")
+}
+
+func TestRefused(t *testing.T) {
+	p := newPool(t, nil)
+	ctx := context.Background()
+	for _, limits := range []Limits{{Time: 2 * time.Hour}, {Memory: 2 << 30}, {Output: 1 << 40}, {Log: -1}} {
+		_, err := p.Run(ctx, Request{Module: moduleEcho, Limits: limits})
+		wantKind(t, err, KindLimits)
+	}
+	_, err := p.Run(ctx, Request{Module: moduleEcho, Input: make([]byte, MaxInput+1)})
+	wantKind(t, err, KindLimits)
+	_, err = p.Run(ctx, Request{Module: moduleEcho, Hash: [32]byte{1}})
+	wantKind(t, err, KindModule)
+	_, err = p.Run(ctx, Request{})
+	wantKind(t, err, KindModule)
+	if _, err = p.Run(ctx, Request{Path: "/nonexistent", Hash: [32]byte{1}}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+	if s := p.Stats(); s.Started != 0 {
+		t.Errorf("%d children were started for nothing", s.Started)
+	}
+}
+
+func TestNotLent(t *testing.T) {
+	p := newPool(t, func(c *Config) { c.Lent = false })
+	_, err := p.Run(context.Background(), Request{Module: moduleEcho})
+	if !errors.Is(err, ErrNotLent) || !strings.Contains(err.Error(), "overlay.Init()") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	p := newPool(t, func(c *Config) { c.Children = 2 })
+	mustEcho(t, p, "warm up")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if _, err := p.Run(context.Background(), Request{Module: moduleSpin}); !errors.Is(err, ErrClosed) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+	waitFor(t, func() bool { return p.Stats().Runs >= 3 })
+	p.Close()
+	wg.Wait()
+	if _, err := p.Run(context.Background(), Request{Module: moduleEcho}); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if s := p.Stats(); s.Children != 0 {
+		t.Errorf("%d children left", s.Children)
+	}
+}
+
+func TestIdleChildrenEnd(t *testing.T) {
+	p := newPool(t, func(c *Config) { c.Idle = 100 * time.Millisecond })
+	mustEcho(t, p, "one")
+	if s := p.Stats(); s.Idle != 1 {
+		t.Fatalf("%+v", s)
+	}
+	waitFor(t, func() bool { return p.Stats().Children == 0 })
+	mustEcho(t, p, "two")
+}
+
+// Children keep few modules, and take back from the directory what they dropped.
+func TestModulesAreDropped(t *testing.T) {
+	p := newPool(t, func(c *Config) { c.Children, c.Modules = 1, 2 })
+	for round := range 2 {
+		for i := range 4 {
+			module := command(uint32(i+1), nil)
+			result, err := p.Run(context.Background(), Request{Module: module})
+			if err != nil || result.Memory != int64(i+1)*pageSize {
+				t.Fatalf("round %d, module %d: %+v, %v", round, i, result, err)
+			}
+		}
+	}
+	if s := p.Stats(); s.Loaded != 8 || s.Started != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestConcurrentRuns(t *testing.T) {
+	p := newPool(t, func(c *Config) { c.Children = 3 })
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			input := fmt.Sprintf("input %d", i)
+			if i%10 == 9 {
+				_, err := p.Run(context.Background(), Request{Module: moduleSpin, Limits: Limits{Time: 30 * time.Millisecond}})
+				var f *Error
+				if !errors.As(err, &f) || f.Kind != KindTime {
+					t.Errorf("run %d: %v", i, err)
+				}
+				return
+			}
+			result, err := p.Run(context.Background(), Request{Module: moduleEcho, Input: []byte(input)})
+			if err != nil || string(result.Output) != input {
+				t.Errorf("run %d: %q, %v", i, result.Output, err)
+			}
+		})
+	}
+	wg.Wait()
+	if s := p.Stats(); s.Children > 3 || s.Runs != 60 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestManyHostileThenGood(t *testing.T) {
+	p := newPool(t, func(c *Config) { c.Children = 1 })
+	hostile := [][]byte{moduleSpin, moduleRecurse, moduleFloodOut, moduleGrow, moduleTrap}
+	for i := range 20 {
+		_, err := p.Run(context.Background(), Request{Module: hostile[i%len(hostile)], Limits: Limits{Time: 100 * time.Millisecond}})
+		var f *Error
+		if !errors.As(err, &f) || f.Kind == KindCrashed {
+			t.Fatalf("run %d: %v", i, err)
+		}
+	}
+	mustEcho(t, p, "good")
+}
+
+func TestPath(t *testing.T) {
+	p := newPool(t, nil)
+	path := t.TempDir() + "/echo.wasm"
+	if err := os.WriteFile(path, moduleEcho, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hash := sum(moduleEcho)
+	for range 2 {
+		result, err := p.Run(context.Background(), Request{Path: path, Hash: hash, Input: []byte("from a file")})
+		if err != nil || string(result.Output) != "from a file" {
+			t.Fatalf("%q, %v", result.Output, err)
+		}
+		os.Remove(path) // the second time it is warm
+	}
+}
+
+func waitFor(t *testing.T, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen within 10 s")
+		}
+	}
+}
