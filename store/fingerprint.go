@@ -33,7 +33,7 @@ func (f Fingerprint) Minus(g Fingerprint) Fingerprint {
 
 // Replace returns f after version old of a key (zero: none was held) gave way
 // to version v (zero: none is held any more).
-func (f Fingerprint) Replace(ns, key string, old, v Version) Fingerprint {
+func (f Fingerprint) Replace(ns, key []byte, old, v Version) Fingerprint {
 	if !old.IsZero() {
 		f = f.Minus(FingerprintOf(ns, key, old))
 	}
@@ -44,7 +44,7 @@ func (f Fingerprint) Replace(ns, key string, old, v Version) Fingerprint {
 }
 
 // FingerprintOf returns the fingerprint of the set of one pair.
-func FingerprintOf(ns, key string, v Version) Fingerprint {
+func FingerprintOf(ns, key []byte, v Version) Fingerprint {
 	var buf [18 + MaxKey]byte
 	b := binary.BigEndian.AppendUint64(buf[:0], v.Clock)
 	b = binary.BigEndian.AppendUint64(b, v.Writer)

@@ -1,7 +1,5 @@
 package store
 
-import "github.com/chorus-net/chorus/chord"
-
 // Status is a replica's answer in one word. Failures that are none of the
 // protocol's (disk full, connection lost) travel as errors instead.
 type Status uint8
@@ -155,9 +153,3 @@ type FetchReply struct {
 	Done    int      // how many of Keys the reply covers; at least 1
 	Config  Config   // StatusReferral
 }
-
-// PeerSet tells whether a peer has some property. A nil PeerSet is empty.
-type PeerSet func(chord.PeerID) bool
-
-// Has reports whether p is in s.
-func (s PeerSet) Has(p chord.PeerID) bool { return s != nil && s(p) }

@@ -1,0 +1,130 @@
+package store
+
+// Write is the machine of one quorum write: it sends a record to all members
+// of the shard's configuration and is done when enough have stored it. It is
+// owned by the goroutine of its request and does not allocate while the
+// configuration is stable. The zero value is ready to Start.
+//
+//	var w store.Write
+//	step := w.Start(config, store.LevelQuorum, record.Version)
+//	for step.Outcome == store.Running {
+//		... send to each of step.Send, wait for a reply from i ...
+//		step = w.Reply(round, i, reply) // or w.Fail(round, i)
+//	}
+type Write struct {
+	Quorum
+	version Version
+	newest  Version
+	stamped bool
+	synced  Set
+	over    Set
+}
+
+// Start begins a write of version v under c at level l.
+func (w *Write) Start(c Config, l Level, v Version) Step {
+	*w = Write{version: v}
+	w.level = l
+	w.begin(c)
+	return w.all()
+}
+
+// Again goes on after the outcome Stamp with the version that the record has
+// now. Replicas that hold a still newer one count as having answered from
+// here: the writes are concurrent, and this one is superseded.
+func (w *Write) Again(v Version) Step {
+	w.version, w.stamped = v, true
+	w.begin(w.config)
+	return w.all()
+}
+
+// all starts the round's requests.
+func (w *Write) all() Step {
+	w.synced, w.over = 0, 0
+	return w.settle(w.send(w.tally.Members()))
+}
+
+// Reply takes in the answer of member i.
+func (w *Write) Reply(round uint32, i int, r WriteReply) Step {
+	if w.late(round, i) {
+		return w.idle()
+	}
+	switch {
+	case r.Status == StatusOK:
+		w.ack(i, r.Synced)
+	case r.Status == StatusSuperseded && w.version.Less(r.Version):
+		if w.newest.Less(r.Version) {
+			w.newest = r.Version
+		}
+		if !w.stamped {
+			w.ended = true
+			return Step{Outcome: Stamp, Round: w.round}
+		}
+		w.over |= bit(i)
+		w.ack(i, r.Synced)
+	default:
+		again, adopted := w.refused(i, r.Status, r.Config)
+		if adopted {
+			return w.all()
+		}
+		return w.settle(w.send(again))
+	}
+	return w.settle(Step{})
+}
+
+// Fail tells that member i did not answer: the call failed.
+func (w *Write) Fail(round uint32, i int) Step {
+	if w.late(round, i) {
+		return w.idle()
+	}
+	w.failed |= bit(i)
+	return w.settle(Step{})
+}
+
+// Resume asks the members again that were moving.
+func (w *Write) Resume() Step {
+	if w.ended {
+		return w.idle()
+	}
+	w.paused = false
+	return w.settle(w.send(w.moving))
+}
+
+func (w *Write) ack(i int, synced bool) {
+	w.acks |= bit(i)
+	if synced {
+		w.synced |= bit(i)
+	}
+}
+
+// idle is the step that changes nothing.
+func (w *Write) idle() Step {
+	st := Step{Round: w.round}
+	if w.ended {
+		st.Outcome = w.outcome()
+	}
+	return st
+}
+
+func (w *Write) outcome() Outcome {
+	switch {
+	case w.tally.Reached(w.acks):
+		return Done
+	case !w.stamped && !w.newest.IsZero():
+		return Stamp
+	default:
+		return Failed
+	}
+}
+
+// Version returns the version being written.
+func (w *Write) Version() Version { return w.version }
+
+// Newest returns the newest version that a replica answered with, or zero.
+func (w *Write) Newest() Version { return w.newest }
+
+// Synced returns the acknowledging members that hold the record, or a newer
+// one, on stable storage.
+func (w *Write) Synced() Set { return w.synced }
+
+// Superseded returns the acknowledging members that hold a newer version.
+func (w *Write) Superseded() Set { return w.over }
