@@ -1,6 +1,9 @@
 package rpc
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // Error is an error that travels: what a handler returned, as its caller sees
 // it. Use errors.As to get at it.
@@ -22,8 +25,12 @@ func (e *Error) Error() string {
 }
 
 // Is makes errors.Is compare codes, so that errors.Is(err, rpc.ErrBusy) holds
-// for a local refusal and for one that came from the other side.
+// for a local refusal and for one that came from the other side. A deadline
+// that the other side noticed first is context.DeadlineExceeded.
 func (e *Error) Is(target error) bool {
+	if target == context.DeadlineExceeded {
+		return e.Code == CodeDeadline
+	}
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }
@@ -39,6 +46,9 @@ const (
 	CodeWrongVersion  = "wrong-version"  // the other side speaks another protocol
 	CodeConnLost      = "conn-lost"      // the stream broke while the call was under way
 	CodeClosed        = "closed"         // this side closed the connection
+	CodeUnavailable   = "unavailable"    // the handler lost a connection that it needs
+	CodeDeadline      = "deadline"       // the handler ran into the deadline
+	CodeCancelled     = "cancelled"      // the handler's context was cancelled
 )
 
 // Errors of connections, for errors.Is. A call that outlives its deadline
@@ -50,11 +60,21 @@ var (
 	ErrTooLarge = &Error{Code: CodeTooLarge, Message: "frame exceeds the bound"}
 )
 
-// code returns the travelling form of a handler's error.
+// travelling returns a handler's error as its caller shall see it. What the
+// handler met on a connection of its own must not look like the loss of the
+// caller's.
 func travelling(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e) && (e.Code == CodeConnLost || e.Code == CodeClosed):
+		return &Error{Code: CodeUnavailable, Message: err.Error()}
+	case e != nil:
 		return e
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: CodeDeadline, Message: err.Error()}
+	case errors.Is(err, context.Canceled):
+		return &Error{Code: CodeCancelled, Message: err.Error()}
+	default:
+		return &Error{Code: CodeInternal, Message: err.Error()}
 	}
-	return &Error{Code: CodeInternal, Message: err.Error()}
 }

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -50,34 +51,42 @@ type Header struct {
 	// travels as the time that is left, so clocks need not agree. Zero: the
 	// context's deadline, or else the connection's CallTimeout.
 	Deadline time.Time
+	// Role lowers what the call may do to that of a lesser role; zero: all that
+	// the other side granted.
+	Role Role
 	// Trace identifies the operation that the call is part of; zero: none.
 	Trace [16]byte
 }
 
-// Request is a call as its handler sees it.
+// Request is a call as its handler sees it. The handler must not keep it.
 type Request struct {
 	// From is the peer at the other end, as the transport authenticated it;
 	// empty on a control socket.
 	From chord.PeerID
 	Header
-	// Payload is valid until the handler returns, unless Detach was called.
+	// Payload is valid until the handler returns; use Detach to keep it.
 	Payload []byte
 
-	detached bool
+	memory *[]byte // recycled after the handler; nil: nothing
+	lent   bool    // Payload lies in the read buffer
 }
 
 // Detach hands the payload over to the handler, which may then keep it (and
-// slices of it) for as long as it likes.
+// slices of it) for as long as it likes. It copies only what has to be copied.
 func (r *Request) Detach() []byte {
-	r.detached = true
+	if r.lent {
+		r.Payload = bytes.Clone(r.Payload)
+		r.lent = false
+	}
+	r.memory = nil
 	return r.Payload
 }
 
-// A Handler answers a call. The returned slice belongs to the connection, which
-// copies it before the next call of an inline handler; it may alias the
-// payload. An error that is, or wraps, an *Error travels as it is; any other
-// arrives as code "internal" with its text. What a cast's handler returns is
-// dropped.
+// A Handler answers a call. What it returns may alias the payload: the
+// connection copies it at once, and keeps nothing. An error that is, or wraps,
+// an *Error travels as it is; any other arrives as code "internal" with its
+// text. What the handler of a cast returns is dropped. The context ends at the
+// deadline, when the caller gives up, and when the connection ends.
 type Handler func(ctx context.Context, req *Request) ([]byte, error)
 
 // Caller is one end of a connection, as those who only make calls see it.

@@ -1,0 +1,353 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/internal/wire/pb"
+)
+
+// Stream is what a connection runs over: a net.Conn or a libp2p stream. A Write
+// that ended at its deadline must have said how much it wrote and must be
+// resumable, which holds for both but not for a bare tls.Conn.
+type Stream interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// Config configures a connection. Its zero value makes calls and serves none.
+type Config struct {
+	// Peer is the other side as the transport authenticated it; handlers see it
+	// as Request.From. Empty: a control socket.
+	Peer chord.PeerID
+	// Hello is what this side says of itself.
+	Hello Hello
+	// Admit decides which role the other side gets; an error refuses it. Nil:
+	// RoleNone.
+	Admit func(Hello) (Role, error)
+	// Registry holds the handlers that the other side may call. Nil: none.
+	Registry *Registry
+	// Workers runs the handlers that are not inline. Nil: such calls are
+	// refused as busy.
+	Workers *Workers
+	// OnClose is called once, from a goroutine of the connection, when it is of
+	// no more use, with the reason. Nil: nobody is told.
+	OnClose func(error)
+
+	// MaxFrame bounds a frame in bytes, in both directions. Zero: 1 MiB.
+	MaxFrame int
+	// MaxPending bounds the calls under way in each direction. Zero: 4096.
+	MaxPending int
+	// MaxQueue bounds the bytes queued for writing. Zero: 16 MiB.
+	MaxQueue int
+	// CallTimeout ends calls that come without a deadline. Zero: 10 s.
+	CallTimeout time.Duration
+	// WriteTimeout is how long the other side may take no bytes before the
+	// connection is closed; it also bounds the wait for its hello. Zero: 10 s.
+	WriteTimeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Registry == nil {
+		c.Registry = NewRegistry()
+	}
+	if c.MaxFrame == 0 {
+		c.MaxFrame = 1 << 20
+	}
+	if c.MaxPending == 0 {
+		c.MaxPending = 4096
+	}
+	if c.MaxQueue == 0 {
+		c.MaxQueue = 16 << 20
+	}
+	if c.CallTimeout == 0 {
+		c.CallTimeout = 10 * time.Second
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 10 * time.Second
+	}
+	return c
+}
+
+// Conn is one end of a stream of calls. Both ends may call and serve. All
+// methods may be called from any goroutine.
+type Conn struct {
+	cfg    Config
+	stream Stream
+	// ctx is the parent of the handlers' contexts; it ends with the connection.
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the goroutines have ended
+
+	// Owned by the reader.
+	in    *frameReader
+	inEnv pb.Envelope
+	inReq Request // of inline handlers
+	role  Role    // granted to the other side
+
+	mu       sync.Mutex
+	err      error // why the connection is of no more use
+	maxFrame int   // what both sides take
+	outEnv   pb.Envelope
+	trace    [16]byte // of outEnv
+	lastCall uint64
+	pending  map[uint64]*call   // calls of this side under way
+	serving  map[uint64]*served // calls of the other side that workers have, or will run
+	inHand   int                // calls and casts that workers have, or will run
+	sweep    *time.Timer        // ends calls at their deadline
+	sweepAt  time.Time
+	stats    Stats
+
+	queue    []*[]byte // chunks of frames to be written
+	queued   int       // the bytes in queue
+	flushing bool      // somebody owns the writing side of the stream
+	space    sync.Cond
+
+	// Owned by whoever set flushing.
+	writeBy time.Time // the stream's write deadline
+}
+
+var _ Caller = (*Conn)(nil)
+
+// Stats counts what a connection did.
+type Stats struct {
+	Calls   uint64 // requests sent
+	Casts   uint64 // casts sent
+	Served  uint64 // requests and casts handled
+	Refused uint64 // requests and casts turned away by the gate or a full queue
+}
+
+// NewConn starts a connection over stream, which it owns from now on. Calls may
+// be made at once: they travel behind the hello, and fail with what the other
+// side holds against it.
+func NewConn(stream Stream, cfg Config) *Conn {
+	c := &Conn{
+		cfg:      cfg.withDefaults(),
+		stream:   stream,
+		done:     make(chan struct{}),
+		pending:  make(map[uint64]*call),
+		serving:  make(map[uint64]*served),
+		flushing: true,
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.maxFrame = c.cfg.MaxFrame
+	c.space.L = &c.mu
+	c.in = newFrameReader(stream, c.cfg.MaxFrame, c.flushReplies)
+	c.enqueueHello(nil)
+	go c.flush(nil)
+	go c.run()
+	return c
+}
+
+// Done is closed when the connection has ended and its goroutines are gone.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err returns why the connection is of no more use, nil while it is.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Stats returns the connection's counters.
+func (c *Conn) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+// Close writes out what is queued, waiting a second at most, and ends the
+// connection: calls under way fail with ErrClosed. It returns when the
+// connection's goroutines have ended, so an inline handler must not call it.
+func (c *Conn) Close() error {
+	c.drain(time.Second)
+	c.fail(ErrClosed)
+	<-c.done
+	return nil
+}
+
+// Abort ends the connection at once, without writing out what is queued and
+// without waiting for its goroutines.
+func (c *Conn) Abort() { c.fail(ErrClosed) }
+
+// fail ends the connection for the given reason, if it has not ended yet.
+func (c *Conn) fail(reason error) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.err = reason
+	if c.sweep != nil {
+		c.sweep.Stop()
+	}
+	for id, call := range c.pending {
+		delete(c.pending, id)
+		call.finish(nil, reason)
+	}
+	c.space.Broadcast()
+	c.mu.Unlock()
+
+	c.cancel()
+	// What Close reports about a broken stream tells nothing that reason does not.
+	_ = c.stream.Close()
+}
+
+// run is the connection's reader: it handles frames until the stream ends.
+func (c *Conn) run() {
+	defer close(c.done)
+	err := c.greet()
+	for err == nil {
+		err = c.readFrame()
+	}
+	c.fail(lost(err))
+	c.mu.Lock()
+	err = c.err
+	for c.flushing {
+		c.space.Wait()
+	}
+	c.queue, c.queued = nil, 0
+	c.mu.Unlock()
+	if c.cfg.OnClose != nil {
+		c.cfg.OnClose(err)
+	}
+}
+
+// lost turns the end of a stream into the error that calls fail with.
+func lost(err error) error {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, io.EOF):
+		return &Error{Code: CodeConnLost, Message: "the other side closed the connection"}
+	default:
+		return &Error{Code: CodeConnLost, Message: err.Error()}
+	}
+}
+
+// greet waits for the other side's hello and lets it in, or not.
+func (c *Conn) greet() error {
+	if err := c.stream.SetReadDeadline(time.Now().Add(c.cfg.WriteTimeout)); err != nil {
+		return fmt.Errorf("await hello: %w", err)
+	}
+	body, _, err := c.in.next()
+	if err != nil {
+		return fmt.Errorf("await hello: %w", err)
+	}
+	m, err := parseHello(body)
+	if err != nil {
+		return err
+	}
+	hello, refusal := c.cfg.Hello.check(m)
+	if refusal == nil {
+		refusal = c.admit(hello)
+	}
+	if refusal != nil {
+		if m.Refusal == nil {
+			c.refuse(refusal)
+		}
+		return refusal
+	}
+	c.mu.Lock()
+	c.maxFrame = min(c.maxFrame, int(m.MaxFrame))
+	c.mu.Unlock()
+	return c.stream.SetReadDeadline(time.Time{})
+}
+
+func (c *Conn) admit(h Hello) *Error {
+	if c.cfg.Admit == nil {
+		return nil
+	}
+	role, err := c.cfg.Admit(h)
+	if err == nil {
+		c.role = role
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: CodeRefused, Message: err.Error()}
+}
+
+// refuse tells the other side why the stream ends, behind whatever else is
+// queued.
+func (c *Conn) refuse(refusal *Error) {
+	c.mu.Lock()
+	c.enqueueHello(refusal)
+	c.mu.Unlock()
+	c.drain(time.Second)
+}
+
+// enqueueHello queues this side's hello, under the lock.
+func (c *Conn) enqueueHello(refusal *Error) {
+	m := c.cfg.Hello.message(c.cfg.MaxFrame, refusal)
+	chunk := c.openChunk(lengthBytes + 1 + m.SizeVT())
+	before := len(*chunk)
+	*chunk = appendHello(*chunk, m)
+	c.queued += len(*chunk) - before
+}
+
+// readFrame handles the next frame. An error ends the connection: the other
+// side is gone, or does not speak the protocol.
+func (c *Conn) readFrame() error {
+	body, owned, err := c.in.next()
+	if err != nil {
+		return err
+	}
+	if len(body) > 0 && body[0] == formatHello {
+		return c.lateHello(body)
+	}
+	env := &c.inEnv
+	payload, err := parseFrame(body, env)
+	if err != nil {
+		return err
+	}
+	switch env.Kind {
+	case pb.Kind_KIND_REPLY:
+		c.settle(env.Call, payload, owned, nil)
+	case pb.Kind_KIND_ERROR:
+		e, err := parseFailure(payload)
+		if err != nil {
+			return err
+		}
+		c.settle(env.Call, nil, false, e)
+	case pb.Kind_KIND_REQUEST, pb.Kind_KIND_CAST:
+		return c.serve(env, payload, owned)
+	case pb.Kind_KIND_CANCEL:
+		c.cancelServed(env.Call)
+	case pb.Kind_KIND_UNSPECIFIED:
+		return fmt.Errorf("%w: no kind", errFrame)
+	default:
+		// A kind of a later version, which this side can do without.
+	}
+	return nil
+}
+
+// lateHello handles a second hello, which can only be a refusal: the other side
+// had greeted before it read our hello.
+func (c *Conn) lateHello(body []byte) error {
+	m, err := parseHello(body)
+	if err != nil {
+		return err
+	}
+	if m.Refusal == nil {
+		return fmt.Errorf("%w: a second hello", errFrame)
+	}
+	return &Error{Code: m.Refusal.Code, Message: m.Refusal.Message}
+}
+
+func parseFailure(payload []byte) (*Error, error) {
+	var f pb.Failure
+	if err := f.UnmarshalVT(payload); err != nil {
+		return nil, fmt.Errorf("%w: %w", errFrame, err)
+	}
+	return &Error{Code: f.Code, Message: f.Message, Detail: f.Detail}, nil
+}

@@ -1,0 +1,220 @@
+package rpc
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/chorus-net/chorus/internal/wire/pb"
+)
+
+// A frame is
+//
+//	length  uint32, big-endian: the bytes that follow
+//	format  one byte
+//	...     what the format says
+//
+// formatHello: a pb.Hello to the end of the frame; the first frame in each
+// direction, and only that. formatCall: one byte of header length, a
+// pb.Envelope of that length, and the payload to the end of the frame.
+const (
+	formatHello byte = 0
+	formatCall  byte = 1
+
+	lengthBytes = 4
+	maxEnvelope = 255 // what one byte of header length can say
+	maxHello    = 16 << 10
+)
+
+// errFrame is wrapped by all errors about bytes that are no frame.
+var errFrame = errors.New("malformed frame")
+
+// appendFrame appends a frame of format formatCall to b.
+func appendFrame(b []byte, env *pb.Envelope, payload []byte) []byte {
+	h := env.SizeVT()
+	b = slices.Grow(b, frameOverhead+h+len(payload))
+	b = binary.BigEndian.AppendUint32(b, uint32(2+h+len(payload)))
+	b = append(b, formatCall, byte(h))
+	b = b[:len(b)+h]
+	// The buffer has the size that SizeVT asked for, the one way to fail.
+	_, _ = env.MarshalToSizedBufferVT(b[len(b)-h:])
+	return append(b, payload...)
+}
+
+// frameOverhead is what a frame of format formatCall adds to its envelope and
+// payload.
+const frameOverhead = lengthBytes + 2
+
+// appendHello appends a hello frame to b.
+func appendHello(b []byte, h *pb.Hello) []byte {
+	n := h.SizeVT()
+	b = slices.Grow(b, lengthBytes+1+n)
+	b = binary.BigEndian.AppendUint32(b, uint32(1+n))
+	b = append(b, formatHello)
+	b = b[:len(b)+n]
+	_, _ = h.MarshalToSizedBufferVT(b[len(b)-n:])
+	return b
+}
+
+// parseFrame reads the body of a frame, the bytes after its length, of format
+// formatCall. The envelope and the payload alias it.
+func parseFrame(body []byte, env *pb.Envelope) (payload []byte, err error) {
+	if len(body) < 2 || body[0] != formatCall {
+		return nil, fmt.Errorf("%w: not a call", errFrame)
+	}
+	h := int(body[1])
+	if len(body) < 2+h {
+		return nil, fmt.Errorf("%w: envelope of %d bytes in %d", errFrame, h, len(body))
+	}
+	env.Reset()
+	if err := env.UnmarshalVTUnsafe(body[2 : 2+h]); err != nil {
+		return nil, fmt.Errorf("%w: %w", errFrame, err)
+	}
+	if n := len(env.Trace); n != 0 && n != len(Header{}.Trace) {
+		return nil, fmt.Errorf("%w: trace of %d bytes", errFrame, n)
+	}
+	return body[2+h:], nil
+}
+
+// parseHello reads the body of a hello frame. The hello aliases it.
+func parseHello(body []byte) (*pb.Hello, error) {
+	if len(body) < 1 || body[0] != formatHello {
+		return nil, fmt.Errorf("%w: no hello", errFrame)
+	}
+	if len(body) > maxHello {
+		return nil, fmt.Errorf("%w: hello of %d bytes", errFrame, len(body))
+	}
+	h := new(pb.Hello)
+	if err := h.UnmarshalVTUnsafe(body[1:]); err != nil {
+		return nil, fmt.Errorf("%w: %w", errFrame, err)
+	}
+	return h, nil
+}
+
+// frameReader cuts a stream into frames. Small frames are handed out in place,
+// large ones in a buffer of their own.
+type frameReader struct {
+	r   io.Reader
+	max int
+	// idle is called before a read that may block.
+	idle func()
+
+	buf        []byte
+	start, end int // the bytes of buf not handed out yet
+	slack      int // reads in a row that left most of a large buffer empty
+}
+
+// A connection starts with a small buffer and gets the large one while it is
+// busy, so that thousands of idle ones cost little.
+const (
+	smallBuffer = 2 << 10
+	largeBuffer = 64 << 10
+	shrinkAfter = 256
+)
+
+func newFrameReader(r io.Reader, max int, idle func()) *frameReader {
+	return &frameReader{r: r, max: max, idle: idle, buf: make([]byte, smallBuffer)}
+}
+
+// next returns the body of the next frame. Unless owned, it is valid until the
+// following call.
+func (f *frameReader) next() (body []byte, owned bool, err error) {
+	if err := f.fill(lengthBytes); err != nil {
+		if f.start != f.end {
+			err = midFrame(err)
+		}
+		return nil, false, err
+	}
+	n := int(binary.BigEndian.Uint32(f.buf[f.start:]))
+	if n < 1 || n > f.max {
+		return nil, false, fmt.Errorf("%w: %d bytes, bound is %d", errFrame, n, f.max)
+	}
+	f.start += lengthBytes
+	if n > largeBuffer/2 {
+		body, err = f.large(n)
+		return body, true, err
+	}
+	if err := f.fill(n); err != nil {
+		return nil, false, midFrame(err)
+	}
+	body = f.buf[f.start : f.start+n : f.start+n]
+	f.start += n
+	return body, false, nil
+}
+
+// fill reads until n bytes lie in the buffer, n being at most half of the large
+// buffer.
+func (f *frameReader) fill(n int) error {
+	if f.end-f.start >= n {
+		return nil
+	}
+	if f.start == f.end {
+		f.start, f.end = 0, 0
+	}
+	if f.start+n > len(f.buf) {
+		f.move(n)
+	}
+	for f.end-f.start < n {
+		f.idle()
+		got, err := f.r.Read(f.buf[f.end:])
+		f.end += got
+		if err != nil && f.end-f.start < n {
+			return err
+		}
+		f.adapt(got)
+	}
+	return nil
+}
+
+// move makes room for n bytes at start: at the front of the buffer, or of a
+// large one.
+func (f *frameReader) move(n int) {
+	to := f.buf
+	if n > len(to) {
+		to = make([]byte, largeBuffer)
+	}
+	f.end = copy(to, f.buf[f.start:f.end])
+	f.start, f.buf = 0, to
+}
+
+// adapt changes the size of the buffer when reads fill it, or long have not.
+func (f *frameReader) adapt(got int) {
+	switch {
+	case len(f.buf) == smallBuffer && f.end == len(f.buf):
+		f.move(largeBuffer)
+	case len(f.buf) == smallBuffer || got > smallBuffer:
+		f.slack = 0
+	default:
+		if f.slack++; f.slack > shrinkAfter && f.end-f.start <= smallBuffer {
+			f.slack = 0
+			small := make([]byte, smallBuffer)
+			f.end = copy(small, f.buf[f.start:f.end])
+			f.start, f.buf = 0, small
+		}
+	}
+}
+
+// large reads a body of n bytes into a buffer of its own.
+func (f *frameReader) large(n int) ([]byte, error) {
+	body := make([]byte, n)
+	have := copy(body, f.buf[f.start:f.end])
+	f.start += have
+	if have == n {
+		return body, nil
+	}
+	f.idle()
+	if _, err := io.ReadFull(f.r, body[have:]); err != nil {
+		return nil, midFrame(err)
+	}
+	return body, nil
+}
+
+// midFrame tells the end of a stream inside of a frame from one between frames.
+func midFrame(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
