@@ -120,7 +120,7 @@ func (c *Conn) abandon(id uint64) bool {
 		return false
 	}
 	delete(c.pending, id)
-	if c.queued >= c.cfg.MaxQueue {
+	if c.usable() != nil || c.queued >= c.cfg.MaxQueue {
 		c.mu.Unlock() // the deadline that travelled will do
 		return true
 	}
@@ -169,9 +169,10 @@ func (c *Conn) Cast(ctx context.Context, h Header, payload []byte) error {
 // refuseSend says why a payload of n bytes cannot be queued now. It is called
 // with the lock held.
 func (c *Conn) refuseSend(n int) error {
+	if err := c.usable(); err != nil {
+		return err
+	}
 	switch {
-	case c.err != nil:
-		return c.err
 	case n+maxEnvelope+2 > c.maxFrame:
 		return ErrTooLarge
 	case c.queued+n > c.cfg.MaxQueue:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -92,7 +93,8 @@ type Conn struct {
 	role  Role    // granted to the other side
 
 	mu       sync.Mutex
-	err      error // why the connection is of no more use
+	err      error // why the connection has ended
+	broken   error // why it cannot be written to any more, if so
 	maxFrame int   // what both sides take
 	outEnv   pb.Envelope
 	trace    [16]byte // of outEnv
@@ -148,11 +150,11 @@ func NewConn(stream Stream, cfg Config) *Conn {
 // Done is closed when the connection has ended and its goroutines are gone.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Err returns why the connection is of no more use, nil while it is.
+// Err returns why calls cannot be made any more, nil while they can.
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.err
+	return c.usable()
 }
 
 // Stats returns the connection's counters.
@@ -206,7 +208,13 @@ func (c *Conn) run() {
 	for err == nil {
 		err = c.readFrame()
 	}
-	c.fail(lost(err))
+	c.mu.Lock()
+	reason := c.broken
+	c.mu.Unlock()
+	if reason == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		reason = lost(err)
+	}
+	c.fail(reason)
 	c.mu.Lock()
 	err = c.err
 	for c.flushing {
@@ -255,10 +263,13 @@ func (c *Conn) greet() error {
 		}
 		return refusal
 	}
+	if err := c.stream.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("await frames: %w", err)
+	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.maxFrame = min(c.maxFrame, int(m.MaxFrame))
-	c.mu.Unlock()
-	return c.stream.SetReadDeadline(time.Time{})
+	return c.broken // which had set a read deadline
 }
 
 func (c *Conn) admit(h Hello) *Error {
@@ -283,7 +294,7 @@ func (c *Conn) refuse(refusal *Error) {
 	c.mu.Lock()
 	c.enqueueHello(refusal)
 	c.mu.Unlock()
-	c.drain(time.Second)
+	c.drain(linger)
 }
 
 // enqueueHello queues this side's hello, under the lock.

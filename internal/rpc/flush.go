@@ -48,6 +48,14 @@ func (c *Conn) enqueue(payload []byte) {
 	c.queued += len(*chunk) - before
 }
 
+// usable says, under the lock, why frames cannot be queued any more, if so.
+func (c *Conn) usable() error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.broken
+}
+
 // openChunk returns the end of the queue, with room for n bytes, under the
 // lock.
 func (c *Conn) openChunk(n int) *[]byte {
@@ -101,7 +109,7 @@ func (c *Conn) flushDirect(chunk *[]byte, now time.Time) {
 		return
 	}
 	c.mu.Lock()
-	if len(c.queue) == 0 || c.err != nil {
+	if len(c.queue) == 0 || c.usable() != nil {
 		c.flushing = false
 		c.space.Broadcast()
 		c.mu.Unlock()
@@ -139,23 +147,30 @@ func (c *Conn) nextChunk() *[]byte {
 	}
 	defer c.mu.Unlock()
 	c.space.Broadcast()
-	if len(c.queue) == 0 || c.err != nil {
+	if len(c.queue) == 0 || c.usable() != nil {
 		c.flushing = false
 		return nil
 	}
 	return c.takeChunk()
 }
 
+// linger is how long a connection that cannot be written to any more is still
+// read, for the answers and the refusal that may be on their way.
+const linger = 250 * time.Millisecond
+
 // endFlush gives up writing for good.
 func (c *Conn) endFlush(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = &Error{Code: CodeConnLost, Message: "the other side takes no bytes"}
+		c.fail(&Error{Code: CodeConnLost, Message: "the other side takes no bytes"})
 	}
-	c.fail(lost(err))
 	c.mu.Lock()
+	c.broken = lost(err)
+	c.queue, c.queued = nil, 0
 	c.flushing = false
 	c.space.Broadcast()
 	c.mu.Unlock()
+	// A stream that refuses this is closed, as the reader finds by itself.
+	_ = c.stream.SetReadDeadline(time.Now().Add(linger))
 }
 
 // write writes b with at most budget to spend, and at least half of it. The
@@ -187,7 +202,7 @@ func (c *Conn) drain(timeout time.Duration) {
 		c.flushing = true
 		go c.flush(nil)
 	}
-	for (len(c.queue) > 0 || c.flushing) && c.err == nil && !expired {
+	for (len(c.queue) > 0 || c.flushing) && c.usable() == nil && !expired {
 		c.space.Wait()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/chorus-net/chorus/internal/rpc"
+	"github.com/chorus-net/chorus/internal/rpc/rpctest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,4 +62,10 @@ func connect(t testing.TB, a, b rpc.Stream, ca, cb rpc.Config) (*rpc.Conn, *rpc.
 	x, y := rpc.NewConn(a, ca), rpc.NewConn(b, cb)
 	t.Cleanup(func() { _, _ = x.Close(), y.Close() })
 	return x, y
+}
+
+func TestConformance(t *testing.T) {
+	for name, pair := range transports {
+		t.Run(name, func(t *testing.T) { rpctest.Run(t, pair) })
+	}
 }

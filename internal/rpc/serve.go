@@ -103,14 +103,14 @@ func (c *Conn) answer(kind pb.Kind, id uint64, reply []byte, err error, gather b
 // awaitSpace waits, under the lock, until the queue has room. It reports
 // whether the connection is still of use.
 func (c *Conn) awaitSpace() bool {
-	for c.err == nil && c.queued >= c.cfg.MaxQueue {
+	for c.usable() == nil && c.queued >= c.cfg.MaxQueue {
 		if !c.flushing {
 			c.flushing = true
 			go c.flush(nil)
 		}
 		c.space.Wait()
 	}
-	return c.err == nil
+	return c.usable() == nil
 }
 
 // maxMessage bounds the text of an error that travels.
