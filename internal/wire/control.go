@@ -34,6 +34,10 @@ type (
 	}
 )
 
+// MaxControl bounds a frame of the control socket in bytes: a job's module and
+// inputs, or its results, travel in one.
+const MaxControl = 64 << 20
+
 // controlVersion opens each control message.
 const controlVersion = 1
 

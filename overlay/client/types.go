@@ -128,3 +128,14 @@ type Job struct {
 	Results []TaskResult   `json:"results,omitempty"`
 	ByPeer  map[string]int `json:"by_peer,omitempty"` // tasks done by each peer
 }
+
+// Pong is the answer of a ping.
+type Pong struct {
+	Peer  string  `json:"peer"`
+	RTTus float64 `json:"rtt_us"` // round trip, microseconds
+}
+
+// Ended reports whether the job's state is final.
+func (j Job) Ended() bool {
+	return j.State == "done" || j.State == "failed" || j.State == "cancelled"
+}

@@ -1,0 +1,110 @@
+package client
+
+import (
+	"maps"
+	"slices"
+)
+
+// ErrorCode is the stable word that names a kind of failure. Scripts may match
+// on it.
+type ErrorCode string
+
+// The codes. The table below gives each its meaning and its exit status.
+const (
+	CodeBadAddress      ErrorCode = "bad-address"
+	CodeBadConfig       ErrorCode = "bad-config"
+	CodeBadHome         ErrorCode = "bad-home"
+	CodeBadIdentity     ErrorCode = "bad-identity"
+	CodeBadKey          ErrorCode = "bad-key"
+	CodeClosed          ErrorCode = "stopping"
+	CodeDiskFull        ErrorCode = "disk-full"
+	CodeDiskReadOnly    ErrorCode = "disk-read-only"
+	CodeHomeExists      ErrorCode = "home-exists"
+	CodeHomeLocked      ErrorCode = "home-locked"
+	CodeInternal        ErrorCode = "internal"
+	CodeInterrupted     ErrorCode = "interrupted"
+	CodeJobCancelled    ErrorCode = "job-cancelled"
+	CodeKeyTooLong      ErrorCode = "key-too-long"
+	CodeNoAnswer        ErrorCode = "no-answer"
+	CodeNoFile          ErrorCode = "no-file"
+	CodeNoPeer          ErrorCode = "no-peer"
+	CodeNoRing          ErrorCode = "no-ring"
+	CodeNotAvailable    ErrorCode = "not-available"
+	CodeNotFound        ErrorCode = "not-found"
+	CodeNotWasm         ErrorCode = "not-wasm"
+	CodeOverloaded      ErrorCode = "overloaded"
+	CodePortInUse       ErrorCode = "port-in-use"
+	CodeQuorumLost      ErrorCode = "quorum-lost"
+	CodeTaskFailed      ErrorCode = "task-failed"
+	CodeTimeout         ErrorCode = "timeout"
+	CodeUnhealthy       ErrorCode = "unhealthy"
+	CodeUnknownFunction ErrorCode = "unknown-function"
+	CodeUsage           ErrorCode = "usage"
+	CodeValueTooLarge   ErrorCode = "value-too-large"
+	CodeWrongRing       ErrorCode = "wrong-ring"
+)
+
+// Exit statuses of the command line.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNoPeer      = 3
+	exitNotFound    = 4
+	exitUnhealthy   = 5
+	exitTimeout     = 6
+	exitConflict    = 7
+	exitInterrupted = 130
+)
+
+var codes = map[ErrorCode]struct {
+	exit int
+	doc  string
+}{
+	CodeBadAddress:      {exitUsage, "an address is not a multiaddr, or lacks the /p2p/PEER-ID that says who must answer"},
+	CodeBadConfig:       {exitUsage, "the config file or a PEER_ variable holds an unknown key or a wrong value"},
+	CodeBadHome:         {exitFailed, "a file of the home is damaged"},
+	CodeBadIdentity:     {exitFailed, "the identity of the peer is damaged, lost or open to others"},
+	CodeBadKey:          {exitUsage, "a key is empty or not valid UTF-8"},
+	CodeClosed:          {exitNoPeer, "the peer stopped, or is stopping, while it was asked"},
+	CodeDiskFull:        {exitFailed, "the disk of the home has no space left"},
+	CodeDiskReadOnly:    {exitFailed, "the home cannot be written to"},
+	CodeHomeExists:      {exitConflict, "the home belongs to a ring already"},
+	CodeHomeLocked:      {exitConflict, "another process runs a peer in this home"},
+	CodeInternal:        {exitFailed, "something failed that has no code of its own; the message tells what"},
+	CodeInterrupted:     {exitInterrupted, "a signal ended the command"},
+	CodeJobCancelled:    {exitFailed, "the job was cancelled before it ended"},
+	CodeKeyTooLong:      {exitUsage, "a key is longer than 1,024 bytes"},
+	CodeNoAnswer:        {exitTimeout, "no peer answered at the addresses to join by"},
+	CodeNoFile:          {exitUsage, "a file that was named cannot be read"},
+	CodeNoPeer:          {exitNoPeer, "no peer is running in this home"},
+	CodeNoRing:          {exitFailed, "the home belongs to no ring yet and no address to join by was given"},
+	CodeNotAvailable:    {exitUsage, "this version does not do what was asked"},
+	CodeNotFound:        {exitNotFound, "there is no such key, job or peer"},
+	CodeNotWasm:         {exitUsage, "a file is not a WebAssembly module"},
+	CodeOverloaded:      {exitFailed, "a queue of the peer is full; try again later"},
+	CodePortInUse:       {exitConflict, "another program listens on this address"},
+	CodeQuorumLost:      {exitTimeout, "fewer replicas than the level needs could be reached"},
+	CodeTaskFailed:      {exitFailed, "at least one task of the job failed"},
+	CodeTimeout:         {exitTimeout, "no answer within the time-out"},
+	CodeUnhealthy:       {exitUnhealthy, "a check did not hold"},
+	CodeUnknownFunction: {exitNotFound, "no peer of the ring has the function"},
+	CodeUsage:           {exitUsage, "a command, flag or argument is not understood"},
+	CodeValueTooLarge:   {exitUsage, "a value is larger than 512 KiB"},
+	CodeWrongRing:       {exitConflict, "the ring there has another name than the one asked for"},
+}
+
+// Exit returns the exit status of a command that fails with the code.
+func (c ErrorCode) Exit() int {
+	if info, ok := codes[c]; ok {
+		return info.exit
+	}
+	return exitFailed
+}
+
+// Doc returns what the code means, in one line.
+func (c ErrorCode) Doc() string { return codes[c].doc }
+
+// ErrorCodes returns all codes in order.
+func ErrorCodes() []ErrorCode {
+	return slices.Sorted(maps.Keys(codes))
+}

@@ -1,0 +1,48 @@
+package client
+
+import "time"
+
+// PutOptions are the choices of one put or delete. The zero value is a
+// quorum write that never expires.
+type PutOptions struct {
+	TTL time.Duration // time until the record expires; 0: never
+	W   Level         // replicas that must have stored it; "": quorum
+}
+
+// PutOption changes one choice of a put or delete.
+type PutOption func(*PutOptions)
+
+// WithTTL makes the record expire after d, rounded up to a millisecond.
+func WithTTL(d time.Duration) PutOption { return func(o *PutOptions) { o.TTL = d } }
+
+// WithW sets how many replicas must have stored the write.
+func WithW(l Level) PutOption { return func(o *PutOptions) { o.W = l } }
+
+// NewPutOptions applies opts in order.
+func NewPutOptions(opts ...PutOption) PutOptions {
+	var o PutOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// GetOptions are the choices of one get. The zero value is a quorum read.
+type GetOptions struct {
+	R Level // replicas whose answers are compared; "": quorum
+}
+
+// GetOption changes one choice of a get.
+type GetOption func(*GetOptions)
+
+// WithR sets how many replicas must have answered the read.
+func WithR(l Level) GetOption { return func(o *GetOptions) { o.R = l } }
+
+// NewGetOptions applies opts in order.
+func NewGetOptions(opts ...GetOption) GetOptions {
+	var o GetOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}

@@ -1,0 +1,114 @@
+package overlay
+
+import (
+	"context"
+	"time"
+
+	"github.com/chorus-net/chorus/internal/rpc"
+	"github.com/chorus-net/chorus/internal/wire"
+)
+
+// empty is the document of requests that say nothing.
+type empty struct{}
+
+// register fills the registry: one handler a method.
+func (c *control) register() {
+	handle(c, wire.MethodCtlPut, rpc.Spec{Name: "control.put", MaxBytes: maxPutRequest}, c.put)
+	handle(c, wire.MethodCtlGet, rpc.Spec{Name: "control.get"}, c.get)
+	handle(c, wire.MethodCtlDel, rpc.Spec{Name: "control.del"}, c.del)
+	handle(c, wire.MethodCtlList, rpc.Spec{Name: "control.list"}, c.list)
+	handle(c, wire.MethodCtlSubmit, rpc.Spec{Name: "control.submit", MaxBytes: wire.MaxControl}, c.submit)
+	handle(c, wire.MethodCtlJob, rpc.Spec{Name: "control.job"}, c.job)
+	handle(c, wire.MethodCtlJobs, rpc.Spec{Name: "control.jobs"}, c.jobs)
+	handle(c, wire.MethodCtlWait, rpc.Spec{Name: "control.wait"}, c.wait)
+	handle(c, wire.MethodCtlCancel, rpc.Spec{Name: "control.cancel"}, c.cancelJob)
+	handle(c, wire.MethodCtlStatus, rpc.Spec{Name: "control.status"}, c.status)
+	handle(c, wire.MethodCtlRing, rpc.Spec{Name: "control.ring"}, c.ring)
+	handle(c, wire.MethodCtlPing, rpc.Spec{Name: "control.ping"}, c.ping)
+	handle(c, wire.MethodCtlLeave, rpc.Spec{Name: "control.leave"}, c.leave)
+}
+
+func putOptionsOf(in wire.ControlPut) []PutOption {
+	return []PutOption{WithW(Level(in.W)), WithTTL(time.Duration(in.TTLms) * time.Millisecond)}
+}
+
+func (c *control) put(ctx context.Context, in wire.ControlPut, body []byte) (any, []byte, error) {
+	receipt, err := c.node.Put(ctx, in.Key, body, putOptionsOf(in)...)
+	return receipt, nil, err
+}
+
+func (c *control) get(ctx context.Context, in wire.ControlGet, _ []byte) (any, []byte, error) {
+	record, err := c.node.Get(ctx, in.Key, WithR(Level(in.R)))
+	value := record.Value
+	record.Value = nil
+	return record, value, err
+}
+
+func (c *control) del(ctx context.Context, in wire.ControlPut, _ []byte) (any, []byte, error) {
+	receipt, err := c.node.Delete(ctx, in.Key, putOptionsOf(in)...)
+	return receipt, nil, err
+}
+
+func (c *control) list(ctx context.Context, in wire.ControlList, _ []byte) (any, []byte, error) {
+	keys, err := c.node.List(ctx, in.Prefix, in.After, in.Limit)
+	return keys, nil, err
+}
+
+func (c *control) submit(ctx context.Context, in JobSpec, body []byte) (any, []byte, error) {
+	in.Code.Module = body
+	id, err := c.node.Submit(ctx, in)
+	return wire.ControlName{ID: id}, nil, err
+}
+
+func (c *control) job(_ context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
+	job, err := c.node.Job(in.ID)
+	return job, nil, err
+}
+
+func (c *control) jobs(context.Context, empty, []byte) (any, []byte, error) {
+	return c.node.Jobs(), nil, nil
+}
+
+// wait answers when the job has ended, or with its state after a while.
+func (c *control) wait(ctx context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
+	bounded, cancel := context.WithTimeout(ctx, waitAtOnce)
+	defer cancel()
+	job, err := c.node.Wait(bounded, in.ID)
+	if bounded.Err() != nil && ctx.Err() == nil {
+		job, err = c.node.Job(in.ID)
+	}
+	return job, nil, err
+}
+
+func (c *control) cancelJob(_ context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
+	return nil, nil, c.node.CancelJob(in.ID)
+}
+
+func (c *control) status(ctx context.Context, _ empty, _ []byte) (any, []byte, error) {
+	status, err := c.node.Status(ctx)
+	return status, nil, err
+}
+
+func (c *control) ring(ctx context.Context, _ empty, _ []byte) (any, []byte, error) {
+	ring, err := c.node.Ring(ctx)
+	return ring, nil, err
+}
+
+func (c *control) ping(ctx context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
+	pong, err := c.node.Ping(ctx, in.ID)
+	return pong, nil, err
+}
+
+// leave hands the peer's keys over and closes the peer behind the answer: Close
+// waits for this handler, and sends what it returned before the socket goes.
+func (c *control) leave(ctx context.Context, _ empty, _ []byte) (any, []byte, error) {
+	if err := c.node.handOver(ctx); err != nil {
+		return nil, nil, err
+	}
+	go func() {
+		if err := c.node.Close(); err != nil {
+			c.log.Error("close after leaving", "err", err)
+		}
+	}()
+	return nil, nil, nil
+}
