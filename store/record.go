@@ -257,3 +257,9 @@ func (v View) Value() []byte { return v.raw[v.value:] }
 func (v View) Is(ns, key string) bool {
 	return string(v.Namespace()) == ns && string(v.Key()) == key
 }
+
+// isFull reports whether the record is one of a full key.
+func (v View) isFull(full string) bool {
+	ns, key := SplitKey(full)
+	return v.Is(ns, key)
+}
