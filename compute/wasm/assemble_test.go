@@ -145,7 +145,10 @@ var (
 	moduleSpeak = commandWith(vector(), 1, join(setIovec(8), transfer(callWrite, 2), loop(nil)), []byte("working\n"))
 	// moduleTable asks for a table of 2^27 elements, a gigabyte of the host's memory.
 	moduleTable = commandWith(vector(append([]byte{0x70, 0}, uleb(1<<27)...)), 1, nil, nil)
-	// moduleRandom would need random_get; moduleStranger imports what nobody grants.
+	// moduleTableGrow asks for as much, a little at a time.
+	moduleTableGrow = commandWith(vector(append([]byte{0x70, 0}, uleb(1)...)), 1,
+		loop(join([]byte{0xd0, 0x70}, i32(1<<20), []byte{0xfc, 0x0f, 0}, drop)), nil)
+	// moduleStranger imports what nobody grants.
 	moduleStranger = join(magic, coreVersion,
 		section(1, vector([]byte{0x60, 0, 0})),
 		section(2, vector(join(name("env"), name("launch"), []byte{0, 0}))),

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -59,6 +60,8 @@ func newChild() (*child, []*os.File, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, childIn.Close(), in.Close())
 	}
+	widen(childIn)
+	widen(childOut)
 	c := &child{
 		in:      in,
 		out:     out,
@@ -142,14 +145,28 @@ func (c *child) within(ctx context.Context, d time.Duration, late error, talk fu
 // errBroken is the cause of a kill when the child ended or misspoke by itself.
 var errBroken = errors.New("sandbox broke off")
 
-// diagnose explains a child that ended, or spoke nonsense, by itself.
+// fatalExit is how the Go runtime ends a process that it cannot go on with.
+const fatalExit = 2
+
+// noMemory finds the ways in which a Go program (with the race detector, with
+// cgo) says that the kernel refused it memory.
+var noMemory = regexp.MustCompile(`out of memory|cannot allocate memory|failed to allocate|pthread_create failed`)
+
+// diagnose explains a child that ended, or spoke nonsense, by itself. Once it
+// has been given a module, a runtime that gives up is put down to that: another
+// peer would fare no better.
 func (c *child) diagnose(err error) error {
 	said := c.stderr.String()
-	if strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory") {
-		return failure(KindMemory, "the sandbox ran out of memory: tables, stack and compiled code count too")
-	}
 	line, _, _ := strings.Cut(said, "\n")
-	text := fmt.Sprintf("the sandbox ended (%v, %v)", c.cmd.ProcessState, err)
+	state := c.cmd.ProcessState
+	blamed := c.seq > 0 && state.Exited()
+	switch {
+	case blamed && noMemory.MatchString(said):
+		return failure(KindMemory, "the sandbox ran out of memory: tables, stack and compiled code count too")
+	case blamed && state.ExitCode() == fatalExit:
+		return failure(KindTrap, "the sandbox broke under it: %s", line)
+	}
+	text := fmt.Sprintf("the sandbox ended (%v, %v)", state, err)
 	if line != "" {
 		text += ": " + line
 	}

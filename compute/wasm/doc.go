@@ -44,9 +44,8 @@
 // A child is kept warm: it serves one run at a time, keeps the modules it has
 // compiled, and ends after a while without work. Compiled code is shared by all
 // children, also later ones, through a directory; a module is compiled by one
-// child while others that want it wait. That directory holds machine code:
-// whoever can write to it can take over a child, as could a module that found
-// a hole in wazero, which is why a child also writes to nothing else.
+// child while others that want it wait. That directory holds machine code that
+// children trust, so it must belong to the peer alone.
 //
 // # Who may call
 //

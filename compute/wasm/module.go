@@ -9,23 +9,22 @@ import (
 const MaxModule = 64 << 20
 
 const (
-	pageSize   = 64 << 10
-	wasiModule = "wasi_snapshot_preview1"
+	pageSize    = 64 << 10
+	elementSize = 8 // of a table, in the host's memory
+	wasiModule  = "wasi_snapshot_preview1"
 )
 
 // The parts of the binary format that Check reads; section 5.5 of the core
 // specification.
 const (
 	sectionImport = 2
+	sectionTable  = 4
 	sectionMemory = 5
 	sectionExport = 7
 
 	externFunc = 0
 
-	// limits flags
-	limitsHasMax = 1
-	limitsShared = 2
-	limits64     = 4
+	limitsHasMax = 1 // the only flag of limits that core modules have
 )
 
 var (
@@ -68,8 +67,10 @@ func inspect(module []byte) (minMemory int64, err error) {
 		switch id {
 		case sectionImport:
 			err = found.imports(&section)
+		case sectionTable:
+			err = found.limits(&section, "table", elementSize)
 		case sectionMemory:
-			err = found.memories(&section)
+			err = found.limits(&section, "memory", pageSize)
 		case sectionExport:
 			found.exports(&section)
 		}
@@ -84,13 +85,13 @@ func inspect(module []byte) (minMemory int64, err error) {
 	case !found.start:
 		return 0, failure(KindModule, "it exports no function _start, so it is a library; build a command (a package main)")
 	}
-	return int64(found.minPages) * pageSize, nil
+	return found.memory, nil
 }
 
 // contents is what Check wants to know about a module.
 type contents struct {
-	start    bool
-	minPages uint64
+	start  bool
+	memory int64 // what it needs to start: memories, and tables on the host's side
 }
 
 func (c *contents) imports(r *reader) error {
@@ -111,13 +112,17 @@ func (c *contents) imports(r *reader) error {
 	return nil
 }
 
-func (c *contents) memories(r *reader) error {
+// limits adds up what the tables or memories of a section hold at the start.
+func (c *contents) limits(r *reader, what string, unit int64) error {
 	for n := r.u32(); n > 0 && r.err == nil; n-- {
-		flags := r.byte()
-		if r.err == nil && flags&(limitsShared|limits64) != 0 {
-			return failure(KindModule, "it wants shared or 64-bit memory, which is not granted")
+		if what == "table" {
+			r.byte() // type of reference
 		}
-		c.minPages = max(c.minPages, uint64(r.u32()))
+		flags := r.byte()
+		if r.err == nil && flags&^limitsHasMax != 0 {
+			return failure(KindModule, "it wants a shared or 64-bit %s, which is not granted", what)
+		}
+		c.memory = min(c.memory+int64(r.u32())*unit, 1<<60)
 		if flags&limitsHasMax != 0 {
 			r.u32()
 		}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package wasm
 
 import (
@@ -17,6 +19,9 @@ import (
 
 func TestMain(m *testing.M) {
 	RunIfChild()
+	if dir := os.Getenv(parentVariable); dir != "" {
+		dyingParent(dir)
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -83,8 +88,7 @@ func TestRunEcho(t *testing.T) {
 }
 
 func TestRunFailures(t *testing.T) {
-	const limit = 300 * time.Millisecond
-	p := newPool(t, func(c *Config) { c.Default.Time = limit })
+	p := newPool(t, nil)
 	for _, test := range []struct {
 		name   string
 		module []byte
@@ -99,6 +103,7 @@ func TestRunFailures(t *testing.T) {
 		{"output flood", moduleFloodOut, KindOutput, "4194304"},
 		{"4 GiB at once", moduleHuge, KindMemory, "4096 MiB"},
 		{"4 GiB by growing", moduleGrow, KindMemory, "256 MiB"},
+		{"a table of 1 GiB", moduleTable, KindMemory, "256 MiB"},
 		{"page after page", moduleGrowTouch, KindMemory, "256 MiB"},
 		{"not wasm", []byte("#!/bin/sh\n"), KindModule, "GOOS=wasip1"},
 		{"empty", []byte{}, KindModule, "GOOS=wasip1"},
@@ -112,7 +117,11 @@ func TestRunFailures(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			began := time.Now()
-			result, err := p.Run(context.Background(), Request{Module: test.module})
+			limits := Limits{Time: 5 * time.Second}
+			if test.kind == KindTime {
+				limits.Time = 300 * time.Millisecond
+			}
+			result, err := p.Run(context.Background(), Request{Module: test.module, Limits: limits})
 			f := wantKind(t, err, test.kind)
 			if !strings.Contains(f.Error(), test.text) {
 				t.Errorf("error %q does not mention %q", f, test.text)
@@ -137,8 +146,12 @@ func TestExitCodeTravels(t *testing.T) {
 // child has to stop it.
 func TestTableBomb(t *testing.T) {
 	p := newPool(t, func(c *Config) { c.Ceiling.Memory = 64 << 20; c.spare = 256 << 20 })
-	_, err := p.Run(context.Background(), Request{Module: moduleTable})
-	wantKind(t, err, KindMemory)
+	_, err := p.Run(context.Background(), Request{Module: moduleTableGrow})
+	var f *Error
+	if !errors.As(err, &f) || f.Kind != KindMemory && f.Kind != KindTrap {
+		t.Fatalf("error is %v", err) // a runtime without memory does not always say so
+	}
+	t.Log(err)
 	mustEcho(t, p, "still here")
 }
 

@@ -4,6 +4,7 @@ package wasm
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 )
 
@@ -14,6 +15,8 @@ const supported = false
 func executable() (string, error) { return "", errors.ErrUnsupported }
 
 func isolate(*exec.Cmd) {}
+
+func widen(*os.File) {}
 
 func killGroup(int) {}
 
