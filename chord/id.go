@@ -48,3 +48,54 @@ func (a ID) Compare(b ID) int { return bytes.Compare(a[:], b[:]) }
 
 // Less reports whether a is the smaller number.
 func (a ID) Less(b ID) bool { return bytes.Compare(a[:], b[:]) < 0 }
+
+// between reports whether x lies in the open interval (a, b) of the circle;
+// (a, a) is the whole circle without a.
+func between(a, x, b ID) bool {
+	switch a.Compare(b) {
+	case -1:
+		return a.Less(x) && x.Less(b)
+	case 1:
+		return a.Less(x) || x.Less(b)
+	default:
+		return x != a
+	}
+}
+
+// distance returns how far b lies clockwise of a: b - a modulo 2^256.
+func distance(a, b ID) ID {
+	var d ID
+	borrow := 0
+	for i := len(a) - 1; i >= 0; i-- {
+		v := int(b[i]) - int(a[i]) - borrow
+		borrow = 0
+		if v < 0 {
+			v += 256
+			borrow = 1
+		}
+		d[i] = byte(v)
+	}
+	return d
+}
+
+// plusPow2 returns a + 2^k modulo 2^256, for k from 0 to 255.
+func plusPow2(a ID, k int) ID {
+	i := len(a) - 1 - k/8
+	carry := 1 << (k % 8)
+	for ; i >= 0 && carry > 0; i-- {
+		v := int(a[i]) + carry
+		a[i] = byte(v)
+		carry = v >> 8
+	}
+	return a
+}
+
+// fraction returns the share of the circle that the arc covers, from just
+// above 0 to 1.
+func (a Arc) fraction() float64 {
+	if a.From == a.To {
+		return 1
+	}
+	d := distance(a.From, a.To)
+	return float64(binary.BigEndian.Uint64(d[:8])) / (1 << 64)
+}

@@ -1,0 +1,109 @@
+package chord
+
+import (
+	"fmt"
+	"slices"
+)
+
+// check states the invariants of a Ring's state. Tests call it after every
+// step.
+func (r *Ring) check() error {
+	for _, s := range r.slots {
+		if err := r.checkSlot(s); err != nil {
+			return fmt.Errorf("position %s: %w", s.ID.Short(), err)
+		}
+	}
+	if err := r.checkTable(); err != nil {
+		return fmt.Errorf("table: %w", err)
+	}
+	waiting := make(map[PeerID]int)
+	for req, q := range r.requests {
+		if q.req != req {
+			return fmt.Errorf("request %d filed as %d", q.req, req)
+		}
+		if !q.late {
+			waiting[q.to]++
+		}
+	}
+	for id, m := range r.table.members {
+		if m.waiting > waiting[id] {
+			return fmt.Errorf("%d requests to %q, %d counted", waiting[id], id, m.waiting)
+		}
+	}
+	if len(r.out) != 0 {
+		return fmt.Errorf("%d messages not flushed", len(r.out))
+	}
+	if len(r.rumours) > maxRumours || len(r.lookups) > maxLookups+MaxIndexes+1 || len(r.table.departed) > maxDeparted {
+		return fmt.Errorf("%d rumours, %d lookups, %d departed", len(r.rumours), len(r.lookups), len(r.table.departed))
+	}
+	return nil
+}
+
+func (r *Ring) checkSlot(s *slot) error {
+	if r.phase != phaseMember {
+		return nil
+	}
+	last := s.ID
+	for i, p := range s.list {
+		switch {
+		case !between(last, p.ID, s.ID):
+			return fmt.Errorf("entry %d is out of order", i)
+		case p.ID != Position(p.Peer, p.Index):
+			return fmt.Errorf("entry %d is at a false position", i)
+		case p.Peer == r.self.ID:
+		case !r.table.holds(p):
+			return fmt.Errorf("entry %d is in no known record", i)
+		}
+		last = p.ID
+	}
+	if cut := r.cut(s.list); len(cut) != len(s.list) {
+		return fmt.Errorf("%d entries name enough peers, %d kept", len(cut), len(s.list))
+	}
+	for _, o := range r.slots {
+		if o != s && between(s.ID, o.ID, last) && !slices.Contains(s.list, o.Place) {
+			return fmt.Errorf("skips own position %s", o.ID.Short())
+		}
+	}
+	if s.pred != nil && s.pred.ID == s.ID {
+		return fmt.Errorf("precedes itself")
+	}
+	if s.pred != nil && s.pred.Peer != r.self.ID && !r.table.holds(*s.pred) {
+		return fmt.Errorf("predecessor is in no known record")
+	}
+	return nil
+}
+
+func (r *Ring) checkTable() error {
+	t := r.table
+	index, count, digest := 0, 0, uint64(0)
+	if r.phase == phaseLeft {
+		return nil
+	}
+	if r.phase == phaseMember {
+		index, digest = len(r.slots), r.self.digest()
+	}
+	for id, m := range t.members {
+		if m.peer.ID != id || id == r.self.ID {
+			return fmt.Errorf("%q filed as %q", m.peer.ID, id)
+		}
+		if m.admitted {
+			index += len(m.places)
+			count++
+			digest ^= m.peer.digest()
+		} else if t.watched[id] != m {
+			return fmt.Errorf("nobody checks the hearsay of %q", id)
+		}
+	}
+	for id, m := range t.watched {
+		if t.members[id] != m {
+			return fmt.Errorf("%q is watched and unknown", id)
+		}
+	}
+	if !slices.IsSortedFunc(t.index, func(a, b Place) int { return a.ID.Compare(b.ID) }) {
+		return fmt.Errorf("index out of order")
+	}
+	if index != len(t.index) || count != t.count || digest != t.digest {
+		return fmt.Errorf("index of %d, count %d, digest %x; want %d, %d, %x", len(t.index), t.count, t.digest, index, count, digest)
+	}
+	return nil
+}

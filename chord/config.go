@@ -1,0 +1,100 @@
+package chord
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config tunes a Ring. The zero value works.
+type Config struct {
+	// Ring names the ring: messages that carry another number are refused, so
+	// that two rings never merge by accident. Any value, 0 included.
+	Ring uint64
+
+	// SuccessorPeers is how many distinct other peers a successor list names
+	// (r). All peers but one of such a list may crash at once. 1 to 64; 0 means
+	// 8.
+	SuccessorPeers int
+
+	// TableSize bounds the peers that the ring remembers beside its neighbours
+	// and fingers. In a ring that fits, every peer knows every other. 0 means
+	// 4096; a negative number keeps no table at all: neighbours and fingers
+	// only.
+	TableSize int
+
+	// VerifyPeers is the size of table up to which a peer that others speak of
+	// enters the view only once it has answered us itself. Beyond it a report is
+	// believed until evidence speaks against it. 0 means 256.
+	VerifyPeers int
+
+	// Stabilise is the period of maintenance while things change, and Calm the
+	// one it backs off to while nothing does. 0 means 500 ms and 1 s.
+	Stabilise, Calm time.Duration
+
+	// MinTimeout and MaxTimeout bound the time-out of a request, which is
+	// computed from the measured round trips; FirstTimeout is used before the
+	// first measurement. 0 means 500 ms, 2 s and 1 s.
+	MinTimeout, MaxTimeout, FirstTimeout time.Duration
+
+	// Probes is how many further probes a suspect must leave unanswered before
+	// it is evicted, and ProbePause the wait before another probe of a peer that
+	// the driver cannot reach. 0 means 3 and 250 ms.
+	Probes     int
+	ProbePause time.Duration
+
+	// Patience is how long Rejoin looks for a member before it starts a ring of
+	// its own. 0 means 3 s.
+	Patience time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	setInt := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	setInt(&c.SuccessorPeers, 8)
+	setInt(&c.TableSize, 4096)
+	setInt(&c.VerifyPeers, 256)
+	setInt(&c.Probes, 3)
+	set(&c.Stabilise, 500*time.Millisecond)
+	set(&c.Calm, max(time.Second, c.Stabilise))
+	set(&c.MinTimeout, 500*time.Millisecond)
+	set(&c.MaxTimeout, max(2*time.Second, c.MinTimeout))
+	set(&c.FirstTimeout, min(max(time.Second, c.MinTimeout), c.MaxTimeout))
+	set(&c.ProbePause, 250*time.Millisecond)
+	set(&c.Patience, 3*time.Second)
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.SuccessorPeers < 1 || c.SuccessorPeers > MaxIndexes:
+		return fmt.Errorf("chord config: SuccessorPeers is %d, want 1 to %d", c.SuccessorPeers, MaxIndexes)
+	case c.TableSize > maxTable:
+		return fmt.Errorf("chord config: TableSize is %d, want at most %d", c.TableSize, maxTable)
+	case c.VerifyPeers < 0:
+		return fmt.Errorf("chord config: VerifyPeers is %d, want 0 or more", c.VerifyPeers)
+	case c.Probes < 1:
+		return fmt.Errorf("chord config: Probes is %d, want 1 or more", c.Probes)
+	case c.Stabilise <= 0 || c.Calm < c.Stabilise:
+		return fmt.Errorf("chord config: Stabilise is %v and Calm %v, want 0 < Stabilise <= Calm", c.Stabilise, c.Calm)
+	case c.MinTimeout <= 0 || c.MaxTimeout < c.MinTimeout:
+		return fmt.Errorf("chord config: MinTimeout is %v and MaxTimeout %v, want 0 < MinTimeout <= MaxTimeout", c.MinTimeout, c.MaxTimeout)
+	case c.FirstTimeout < c.MinTimeout || c.FirstTimeout > c.MaxTimeout:
+		return fmt.Errorf("chord config: FirstTimeout is %v, want MinTimeout to MaxTimeout", c.FirstTimeout)
+	case c.ProbePause <= 0:
+		return fmt.Errorf("chord config: ProbePause is %v, want more than 0", c.ProbePause)
+	case c.Patience <= 0:
+		return fmt.Errorf("chord config: Patience is %v, want more than 0", c.Patience)
+	}
+	return nil
+}
+
+// tabled reports whether the ring keeps a table of all peers that it hears of.
+func (c *Config) tabled() bool { return c.TableSize > 0 }

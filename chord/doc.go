@@ -1,0 +1,97 @@
+// Package chord is the ring: who is a member, and who owns which part of the
+// key space. It is a pure core. It does no I/O, starts no goroutine and reads no
+// clock: a driver hands it messages and the time, and sends what it returns.
+//
+// It owns ring maintenance, the table of peers, failure detection and lookups.
+// It does not own connections, addresses, signatures or persistence, and it
+// knows nothing of keys' values: package store builds on View.
+//
+// # Driving a Ring
+//
+// One goroutine owns a Ring. It
+//
+//   - calls Create, Join or Rejoin once;
+//   - hands in each message that arrives with Step, after it has set From to
+//     the peer that the transport authenticated, and has verified the signature of
+//     every record in Peers;
+//   - calls Tick when Deadline has come, and asks for Deadline again after every
+//     call;
+//   - sends Output.Messages, best effort: a message may be lost, doubled or
+//     overtaken. Where a peer cannot be reached, or a connection to one is lost, it
+//     says so with Unreachable;
+//   - passes addresses in Output.Learned to its address book;
+//   - takes View when Output.Changed is set, and publishes it to the other layers,
+//     which may read it from any goroutine;
+//   - keeps the peers of the view somewhere, hands them to Rejoin after a restart,
+//     and to Hint now and then if they have dropped out of the view.
+//
+// # Positions
+//
+// A peer holds 1 to 64 positions, Position(ID, i) for indexes i below 1024 that
+// its signed record lists. So nobody can choose where to stand, and a message that
+// names any other position is refused. NewIndexes chooses them when a peer is new.
+// Each position has its own predecessor and successor list. All that a peer asks of
+// another one in a round travels in one message, and a state that has not changed
+// travels as its digest, so the cost of maintenance does not grow with the
+// positions but with the neighbours. A crash takes all positions of a peer out in
+// one step.
+//
+// # Maintenance
+//
+// The operations are those of Pamela Zave, "Reasoning about identifier spaces:
+// how to make Chord correct" (IEEE TSE 2017), applied to each position:
+//
+//   - join: look up the successor, obtain its list, and only then be a member,
+//     with all positions at once;
+//   - stabilise: copy the list of the successor; if its predecessor lies between,
+//     adopt that one once it has answered with its own list; notify;
+//   - rectify, when notified: take the notifier for predecessor if there is none or
+//     the notifier lies after it; otherwise make sure that the predecessor lives.
+//
+// Three things go beyond the paper and keep its invariant. Own positions are put
+// into every own list, which only makes its steps finer. Any peer of the table that
+// lies between a position and its successor is a candidate like the successor's
+// predecessor, and is adopted under the same condition. And departed peers are left
+// out of lists that are copied, until they have answered again.
+//
+// A successor list runs until it names r distinct other peers (Config.SuccessorPeers).
+// The invariant holds on every step while the assumption of the paper holds: no
+// false suspicion, and no crash that takes all live entries of a list, or leaves
+// less than r+1 peers that no list skips. Where it is broken, by loss, delay beyond
+// all time-outs or a split, the ring converges again once messages flow.
+//
+// # Small rings
+//
+// A ring of at most r+1 peers cannot have r distinct other peers in a list, and
+// the paper's base of r+1 does not exist. These rules hold there:
+//
+//   - A list that finds fewer than r other peers wraps round the circle: it ends
+//     before its own position. At rest it is the full membership, in order.
+//   - A ring of one is its own successor; its lists hold its own positions.
+//   - Nothing is adopted but what answers, as in a large ring; nothing is dropped
+//     but what left requests unanswered, or left with a word.
+//   - At rest all peers but one may crash at once. While it changes, the rule is
+//     weaker: after a crash, what remains must still hang together through the
+//     lists. If it does not, the parts find each other through the table, through
+//     departed peers that are asked now and then, and through Hint.
+//
+// # The table
+//
+// Beside neighbours the ring remembers every peer that it hears of, up to
+// Config.TableSize: View shows those that were checked. News of joins and departures
+// ride on the messages of maintenance, a bounded number of times each; views are
+// compared by digest, and where they differ by parts. What a third party says is a
+// hint: a peer enters the view once it has answered (in rings beyond
+// Config.VerifyPeers: at once, and leaves it on evidence), and is evicted only when it
+// failed to answer us. Fingers take over where the ring is larger than the table.
+// Table and fingers shorten lookups and speed repair; they never decide what is right.
+//
+// # Failure
+//
+// A request that times out (after a time computed from the round trips) or a word
+// of Unreachable makes its peer a suspect. A suspect is probed, and evicted when
+// Config.Probes more requests have failed, or one more if others report its
+// departure; anything that it sends clears it. An evicted peer is remembered for
+// an hour: what others say of it no longer counts, but it is asked now and then
+// whether it is back. That is how the halves of a split ring find each other.
+package chord

@@ -1,0 +1,90 @@
+package chord
+
+// fixFinger refreshes one finger: the successor of the first own position plus
+// a power of two, from the farthest inward, until the successor list covers it.
+// Where the table holds the whole ring there is nothing to refresh. Fingers
+// shorten lookups and never affect what they find.
+func (r *Ring) fixFinger() {
+	if r.cfg.tabled() && r.table.count < r.cfg.TableSize || len(r.lookups) >= maxLookups {
+		return
+	}
+	if _, busy := r.lookups[r.fixing]; busy {
+		return
+	}
+	base := r.slots[0]
+	k := len(r.fingers) - 1 - r.nextFinger
+	if k < 0 || len(base.list) == 0 || !between(base.list[len(base.list)-1].ID, plusPow2(base.ID, k), base.ID) {
+		r.nextFinger = 0
+		return
+	}
+	r.nextFinger++
+	l := &lookup{target: plusPow2(base.ID, k), finger: k + 1}
+	r.startLookup(l)
+	r.fixing = l.id
+}
+
+func (r *Ring) fixedFinger(k int, res *LookupResult) {
+	if res.Err != nil || res.Owner.ID == r.self.ID {
+		return
+	}
+	for _, p := range res.Owner.places() {
+		if p.ID == res.OwnerAt {
+			r.fingers[k] = &p
+		}
+	}
+}
+
+// prune keeps the table in its bounds, which are looser for neighbours and
+// fingers than for others.
+func (r *Ring) prune() {
+	for limit := max(0, r.cfg.TableSize); len(r.table.members) > limit; {
+		if !r.makeRoom() {
+			return
+		}
+	}
+}
+
+// makeRoom forgets the member that is of least use and reports whether there
+// was one.
+func (r *Ring) makeRoom() bool {
+	pinned := r.pinned()
+	var worst *member
+	for id, m := range r.table.members {
+		if pinned[id] || m.waiting > 0 {
+			continue
+		}
+		if worst == nil || m.heard.Before(worst.heard) || m.heard.Equal(worst.heard) && id < worst.peer.ID {
+			worst = m
+		}
+	}
+	if worst == nil {
+		return false
+	}
+	r.table.remove(worst)
+	return true
+}
+
+// pinned names those that lists, predecessors and fingers refer to.
+func (r *Ring) pinned() map[PeerID]bool {
+	ids := make(map[PeerID]bool)
+	for _, s := range r.slots {
+		for _, p := range s.list {
+			ids[p.Peer] = true
+		}
+		for _, p := range s.joining {
+			ids[p.Peer] = true
+		}
+		for _, p := range s.last.list {
+			ids[p.Peer] = true
+		}
+		if s.pred != nil {
+			ids[s.pred.Peer] = true
+		}
+	}
+	for _, f := range r.fingers {
+		if f != nil {
+			ids[f.Peer] = true
+		}
+	}
+	return ids
+}

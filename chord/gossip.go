@@ -1,0 +1,209 @@
+package chord
+
+import (
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// rumour is news of a peer that is passed on a bounded number of times.
+type rumour struct {
+	kind        EventKind // or rumourAlive
+	peer        PeerID
+	incarnation uint64
+	seq         uint64
+	left        int // times that it is still to be passed on
+}
+
+// rumourAlive is the kind of a rumour that travels as a record.
+const rumourAlive EventKind = 0
+
+const (
+	maxRumours    = 1024
+	rumoursInOne  = 8
+	gossipFanout  = 2
+	maxDoubts     = 8
+	syncPause     = 250 * time.Millisecond
+	doubtfulAfter = time.Second
+)
+
+// spread starts to pass news on.
+func (r *Ring) spread(n rumour) {
+	if !r.cfg.tabled() || r.phase != phaseMember {
+		return
+	}
+	n.left = 2*bits.Len(uint(r.table.count)) + 2
+	if _, known := r.rumours[n.peer]; !known && len(r.rumours) >= maxRumours {
+		return
+	}
+	r.rumours[n.peer] = &n
+	if r.gossipAt.IsZero() {
+		r.gossipAt = r.now.Add(gossipPause)
+	}
+}
+
+// addRumours puts the freshest news into a message.
+func (r *Ring) addRumours(m *Message, k *packer, to PeerID) {
+	if len(r.rumours) == 0 || r.phase != phaseMember {
+		return
+	}
+	news := make([]*rumour, 0, len(r.rumours))
+	for _, n := range r.rumours {
+		news = append(news, n)
+	}
+	slices.SortFunc(news, func(a, b *rumour) int {
+		if a.left != b.left {
+			return b.left - a.left
+		}
+		return comparePeerIDs(a.peer, b.peer)
+	})
+	for _, n := range news[:min(len(news), rumoursInOne)] {
+		if n.peer == to {
+			// It knows. That still counts, or it would never be over in a ring
+			// of two.
+		} else if n.kind != rumourAlive {
+			m.Events = append(m.Events, Event{Kind: n.kind, Peer: n.peer, Incarnation: n.incarnation, Seq: n.seq})
+		} else if rec := r.record(n.peer); rec != nil && !k.add(rec) {
+			continue
+		}
+		if n.left--; n.left <= 0 {
+			delete(r.rumours, n.peer)
+		}
+	}
+}
+
+// gossip tells a few peers the news.
+func (r *Ring) gossip() {
+	r.gossipAt = time.Time{}
+	if len(r.rumours) == 0 {
+		return
+	}
+	if r.table.count == 0 {
+		clear(r.rumours)
+		return
+	}
+	for range gossipFanout {
+		if id, ok := r.anyMember(); ok {
+			r.ask(id)
+		}
+	}
+	r.gossipAt = r.now.Add(gossipPause)
+}
+
+// gossipPartner asks a random peer once a round: news travel, tables are
+// compared, and a dead peer that nobody watches is noticed in the end.
+func (r *Ring) gossipPartner() {
+	if id, ok := r.anyMember(); ok && r.cfg.tabled() {
+		r.ask(id)
+	}
+}
+
+// anyMember picks an admitted peer at random, by its share of positions.
+func (r *Ring) anyMember() (PeerID, bool) {
+	n := len(r.table.index)
+	if r.table.count == 0 || n == 0 {
+		return "", false
+	}
+	start := r.rng.IntN(n)
+	for i := range n {
+		p := r.table.index[(start+i)%n]
+		if p.Peer == r.self.ID {
+			continue
+		}
+		if m := r.table.members[p.Peer]; !m.suspect {
+			return p.Peer, true
+		}
+	}
+	return "", false
+}
+
+// revive asks one departed peer, now and then, whether it is back: this is how
+// the halves of a ring that was split find each other.
+func (r *Ring) revive() {
+	var due *departed
+	for id, d := range r.table.departed {
+		switch {
+		case r.now.Sub(d.at) > departedLimit:
+			delete(r.table.departed, id)
+		case d.left || r.now.Before(d.retryAt):
+		case due == nil || d.retryAt.Before(due.retryAt) || d.retryAt.Equal(due.retryAt) && id < due.peer.ID:
+			due = d
+		}
+	}
+	if due != nil {
+		r.retry(due)
+	}
+}
+
+// events takes what others say of departures: each is a hint to look.
+func (r *Ring) events(m *Message) {
+	for _, e := range m.Events {
+		if e.Peer == r.self.ID {
+			r.ask(m.From) // we live
+			continue
+		}
+		p := r.table.members[e.Peer]
+		if p == nil || p.peer.Incarnation != e.Incarnation || p.peer.Seq > e.Seq {
+			continue
+		}
+		p.reported = true
+		if p.waiting == 0 {
+			r.ask(e.Peer)
+		}
+	}
+}
+
+// compare starts a comparison of tables with a peer that sees another ring.
+func (r *Ring) compare(m *Message) {
+	if !r.cfg.tabled() || r.phase != phaseMember || m.Digest == r.table.digest || r.now.Before(r.syncAt) {
+		return
+	}
+	r.syncAt = r.now.Add(syncPause + time.Duration(r.rng.Int64N(int64(syncPause))))
+	r.ask(m.From).sync = true
+}
+
+// addSync answers a comparison: the records of the parts that differ, whole
+// parts at a time, starting anywhere.
+func (r *Ring) addSync(reply *Message, k *packer, theirs []uint64) {
+	start := r.rng.IntN(buckets)
+	for i := range buckets {
+		b := (start + i) % buckets
+		if theirs[b] == r.table.parts[b] {
+			continue
+		}
+		ms := r.table.inBucket(b)
+		if len(reply.Synced) > 0 && len(k.peers)+len(ms) > maxSynced {
+			return
+		}
+		for _, m := range ms {
+			if !k.add(&m.peer) {
+				return
+			}
+		}
+		if b == bucketOf(r.self.ID) && !k.add(&r.self) {
+			return
+		}
+		reply.Synced = append(reply.Synced, uint32(b))
+	}
+}
+
+// synced takes the answer to a comparison. Records were taken as hearsay
+// already; those of ours that the other lacks are in doubt.
+func (r *Ring) synced(m *Message, q *request) {
+	if !q.sync {
+		return
+	}
+	doubts := 0
+	for _, b := range m.Synced {
+		for _, p := range r.table.inBucket(int(b)) {
+			if doubts >= maxDoubts {
+				return
+			}
+			told := slices.ContainsFunc(m.Peers, func(o Peer) bool { return o.ID == p.peer.ID })
+			if !told && p.waiting == 0 && r.now.Sub(p.heard) >= doubtfulAfter {
+				r.ask(p.peer.ID)
+				doubts++
+			}
+		}
+	}
+}

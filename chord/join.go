@@ -1,0 +1,182 @@
+package chord
+
+import (
+	"slices"
+	"time"
+)
+
+// joining is the state of a peer that looks for its place.
+type joining struct {
+	contacts []PeerID
+	next     int
+	attempts int
+	retryAt  time.Time
+	aloneAt  time.Time // when to start a ring of one's own; zero: never
+}
+
+const (
+	maxContacts = 64
+	joinPause   = 200 * time.Millisecond
+	joinMax     = 2 * time.Second
+)
+
+// Join makes the peer a member of the ring that one of the contacts belongs
+// to. It keeps trying, each contact in turn, until Output.Joined.
+func (r *Ring) Join(now time.Time, contacts []PeerID) Output {
+	r.begin(now)
+	r.startJoin(contacts, time.Time{})
+	return r.finish()
+}
+
+// Rejoin is Join for a peer that was a member before it stopped. If none of
+// the peers that it remembers is a member within Config.Patience, as after a
+// blackout, it makes a ring of one, and the rings of those that come back grow
+// together.
+func (r *Ring) Rejoin(now time.Time, remembered []PeerID) Output {
+	r.begin(now)
+	r.startJoin(remembered, now.Add(r.cfg.Patience+time.Duration(r.rng.Int64N(int64(r.cfg.Patience)))))
+	return r.finish()
+}
+
+func (r *Ring) startJoin(contacts []PeerID, alone time.Time) {
+	if r.phase != phaseNew && r.phase != phaseJoining {
+		return
+	}
+	r.phase = phaseJoining
+	r.join.aloneAt = alone
+	for _, id := range contacts {
+		r.addContact(id)
+	}
+	r.tryJoin()
+}
+
+func (r *Ring) addContact(id PeerID) {
+	if id != r.self.ID && len(id) > 0 && len(id) <= maxPeerID &&
+		!slices.Contains(r.join.contacts, id) && len(r.join.contacts) < maxContacts {
+		r.join.contacts = append(r.join.contacts, id)
+	}
+}
+
+// tryJoin starts an attempt through the next contact.
+func (r *Ring) tryJoin() {
+	j := &r.join
+	if !j.aloneAt.IsZero() && !r.now.Before(j.aloneAt) {
+		r.create()
+		for _, id := range j.contacts {
+			r.ask(id)
+		}
+		return
+	}
+	pause := min(joinPause<<min(j.attempts, 8), joinMax)
+	j.retryAt = r.now.Add(max(pause, 2*r.cfg.FirstTimeout) + time.Duration(r.rng.Int64N(int64(pause))))
+	if len(j.contacts) == 0 {
+		return
+	}
+	r.stats.Joins++
+	j.attempts++
+	contact := j.contacts[j.next%len(j.contacts)]
+	j.next++
+	r.forgetAttempt()
+	for _, s := range r.slots {
+		r.startLookup(&lookup{target: s.ID, join: s, contact: contact})
+	}
+}
+
+// forgetAttempt drops what an earlier attempt learnt and still waits for.
+func (r *Ring) forgetAttempt() {
+	clear(r.lookups)
+	for _, s := range r.slots {
+		s.list, s.joining, s.asking, s.last = nil, nil, nil, answer{}
+	}
+	for _, q := range r.requests {
+		q.wants, q.finds = nil, nil
+	}
+	for _, m := range r.table.members {
+		r.table.remove(m)
+	}
+}
+
+// foundSuccessor takes the end of the lookup of an own position: its
+// successors, of which the first that answers as a member is joined.
+func (r *Ring) foundSuccessor(s *slot, res *LookupResult, nodes []Place) {
+	if r.phase != phaseJoining {
+		return
+	}
+	if res.Err != nil {
+		r.retryJoin()
+		return
+	}
+	s.joining = slices.DeleteFunc(slices.Clone(nodes), func(p Place) bool { return p.Peer == r.self.ID })
+	r.joinNext(s)
+}
+
+// joinNext asks the slot's nearest possible successor for its list.
+func (r *Ring) joinNext(s *slot) {
+	if len(s.joining) == 0 {
+		r.retryJoin()
+		return
+	}
+	r.want(s, s.joining[0])
+}
+
+// joinMissed passes over a possible successor that did not answer as a member.
+func (r *Ring) joinMissed(s *slot, p Place) {
+	if len(s.joining) > 0 && s.joining[0].ID == p.ID {
+		s.joining = s.joining[1:]
+		r.joinNext(s)
+	}
+}
+
+// retryJoin shortens the wait for the next attempt: this one has failed.
+func (r *Ring) retryJoin() {
+	pause := min(joinPause<<min(r.join.attempts, 8), joinMax)
+	if at := r.now.Add(pause); at.Before(r.join.retryAt) {
+		r.join.retryAt = at
+	}
+}
+
+// joinedAt takes the state of a slot's successor. Once every slot has one the
+// peer is a member.
+func (r *Ring) joinedAt(s *slot, p Place, a answer) {
+	if len(s.joining) == 0 || s.joining[0].ID != p.ID {
+		return
+	}
+	s.list = append([]Place{p}, a.list...)
+	s.last = a
+	for _, other := range r.slots {
+		if other.list == nil {
+			return
+		}
+	}
+	for _, s := range r.slots {
+		s.list = r.normal(s, s.list)
+		s.joining = nil
+	}
+	r.become()
+}
+
+// create makes a ring of one.
+func (r *Ring) create() {
+	r.forgetAttempt()
+	for _, s := range r.slots {
+		s.list = r.normal(s, nil)
+	}
+	r.become()
+}
+
+// become makes the peer a member.
+func (r *Ring) become() {
+	r.phase = phaseMember
+	clear(r.lookups)
+	own := r.self.places()
+	r.table.addIndex(own)
+	r.table.toggle(&r.self, bucketOf(r.self.ID))
+	for _, m := range r.table.members {
+		m.told = false // they know us as a stranger
+	}
+	r.spread(rumour{kind: rumourAlive, peer: r.self.ID, incarnation: r.self.Incarnation, seq: r.self.Seq})
+	r.stabiliseAt = r.now
+	r.lastRound = r.now.Add(-minRound)
+	r.touch()
+	r.result.Joined = true
+}

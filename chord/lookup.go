@@ -1,0 +1,262 @@
+package chord
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// ErrLookup reports a lookup of which no peer knew the end.
+var ErrLookup = errors.New("no peer knows the owner")
+
+// ErrBusy reports that too many lookups are under way.
+var ErrBusy = errors.New("too many lookups under way")
+
+// LookupResult is the end of a lookup.
+type LookupResult struct {
+	ID     uint64 // as Lookup returned it
+	Target ID
+	// Owner is the owner of the target as its owner or predecessor told it, and
+	// Nodes the distinct peers from there onward, the owner first.
+	Owner    Peer
+	OwnerAt  ID // the owner's position
+	Nodes    []Peer
+	Hops     int // answers that it took, 0 if this peer knew
+	Timeouts int
+	Err      error
+}
+
+// lookup is an iterative search for the successors of a target.
+type lookup struct {
+	id      uint64
+	target  ID
+	join    *slot  // for a position of our own that wants to join
+	contact PeerID // whom to ask first, if not those that we know
+	finger  int    // 1 + ordinal of the finger that it is for; 0: none
+
+	ahead   []Place // at or behind the target, nearest first: its owner, if we know all
+	nearer  []Place // before the target, nearest first
+	tried   []PeerID
+	waiting bool
+	hops    int
+	lost    int
+	done    []Place
+	told    bool // done is final
+}
+
+const (
+	maxTried   = 40 // peers that a lookup asks at most
+	maxNearer  = 16
+	maxHopless = 3
+)
+
+// Lookup starts a search for the owner of target, whose result comes in an
+// Output with the returned number, perhaps in this one. Where View is complete,
+// View.Owner usually answers as well.
+func (r *Ring) Lookup(now time.Time, target ID) (uint64, Output) {
+	r.begin(now)
+	l := &lookup{target: target}
+	if r.phase != phaseMember || len(r.lookups) >= maxLookups {
+		r.nextLook++
+		l.id = r.nextLook
+		err := ErrLookup
+		if r.phase == phaseMember {
+			err = ErrBusy
+		}
+		r.result.Lookups = append(r.result.Lookups, LookupResult{ID: l.id, Target: target, Err: err})
+		return l.id, r.finish()
+	}
+	r.startLookup(l)
+	return l.id, r.finish()
+}
+
+func (r *Ring) startLookup(l *lookup) {
+	r.nextLook++
+	l.id = r.nextLook
+	r.lookups[l.id] = l
+	if l.join != nil {
+		return
+	}
+	if nodes, ok := r.local(l.target); ok {
+		l.done, l.told = nodes, true
+		return
+	}
+	if r.cfg.tabled() && r.table.count < r.cfg.TableSize {
+		l.ahead = r.following(l.target, maxHopless)
+	}
+	l.nearer = r.preceding(l.target, maxNearer)
+}
+
+// advanceLookups lets every lookup that waits for nobody take its next step.
+func (r *Ring) advanceLookups() {
+	if len(r.lookups) == 0 {
+		return
+	}
+	ids := make([]uint64, 0, len(r.lookups))
+	for id, l := range r.lookups {
+		if !l.waiting {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		if l := r.lookups[id]; l != nil {
+			r.advance(l)
+		}
+	}
+}
+
+func (r *Ring) advance(l *lookup) {
+	if l.told {
+		r.end(l, nil)
+		return
+	}
+	to, ok := l.next()
+	if !ok || len(l.tried) > maxTried {
+		r.end(l, ErrLookup)
+		return
+	}
+	o := r.ask(to)
+	if len(o.finds) >= maxFinds {
+		return // it waits for a message with room
+	}
+	l.tried = append(l.tried, to)
+	l.waiting = true
+	o.finds = append(o.finds, l.id)
+}
+
+// next picks whom to ask: the contact, the believed owner, those before it.
+func (l *lookup) next() (PeerID, bool) {
+	if l.contact != "" && len(l.tried) == 0 {
+		return l.contact, true
+	}
+	for _, list := range []*[]Place{&l.ahead, &l.nearer} {
+		for len(*list) > 0 {
+			p := (*list)[0]
+			*list = (*list)[1:]
+			if !slices.Contains(l.tried, p.Peer) {
+				return p.Peer, true
+			}
+		}
+	}
+	return "", false
+}
+
+// answered takes the answer of a peer.
+func (l *lookup) answered(from PeerID, done bool, nodes []Place) {
+	l.waiting = false
+	l.hops++
+	if done {
+		l.done, l.told = nodes, true
+		return
+	}
+	for _, p := range nodes {
+		if !slices.Contains(l.tried, p.Peer) && !slices.Contains(l.nearer, p) {
+			l.nearer = append(l.nearer, p)
+		}
+	}
+	slices.SortStableFunc(l.nearer, func(a, b Place) int {
+		da, db := distance(a.ID, l.target), distance(b.ID, l.target)
+		return da.Compare(db)
+	})
+	l.nearer = l.nearer[:min(len(l.nearer), maxNearer)]
+}
+
+func (l *lookup) unanswered() {
+	l.waiting = false
+	l.lost++
+}
+
+// end takes a lookup out and tells who waits for it.
+func (r *Ring) end(l *lookup, err error) {
+	delete(r.lookups, l.id)
+	res := LookupResult{ID: l.id, Target: l.target, Hops: l.hops, Timeouts: l.lost, Err: err}
+	if err == nil {
+		for _, p := range l.done {
+			rec := r.record(p.Peer)
+			if rec == nil {
+				continue // departed, as far as we know
+			}
+			if len(res.Nodes) == 0 {
+				res.Owner, res.OwnerAt = *rec, p.ID
+			}
+			if !slices.ContainsFunc(res.Nodes, func(q Peer) bool { return q.ID == p.Peer }) {
+				res.Nodes = append(res.Nodes, *rec)
+			}
+		}
+		if len(res.Nodes) == 0 {
+			res.Err = ErrLookup
+		}
+	}
+	switch {
+	case l.join != nil:
+		r.foundSuccessor(l.join, &res, l.done)
+	case l.finger > 0:
+		r.fixedFinger(l.finger-1, &res)
+	default:
+		r.result.Lookups = append(r.result.Lookups, res)
+	}
+}
+
+// local answers a target that our own lists cover.
+func (r *Ring) local(target ID) ([]Place, bool) {
+	for _, s := range r.slots {
+		if target == s.ID || s.pred != nil && (between(s.pred.ID, target, s.ID)) {
+			return append([]Place{s.Place}, s.list...), true
+		}
+	}
+	for _, s := range r.slots {
+		h := s.head()
+		if target == h.ID || between(s.ID, target, h.ID) {
+			if h == s.Place {
+				return []Place{h}, true
+			}
+			return s.list, true
+		}
+	}
+	return nil, false
+}
+
+// find answers a target that another peer looks for.
+func (r *Ring) find(target ID, k *packer) Found {
+	nodes, done := r.local(target)
+	f := Found{Done: done}
+	if !done {
+		nodes = r.preceding(target, maxReferal)
+	}
+	for _, p := range nodes[:min(len(nodes), maxFound)] {
+		if rec := r.record(p.Peer); rec != nil && k.add(rec) {
+			f.Nodes = append(f.Nodes, k.ref(p))
+		}
+	}
+	f.Done = done && len(f.Nodes) > 0
+	return f
+}
+
+// preceding returns up to n places of distinct trusted peers before the
+// target, nearest first.
+func (r *Ring) preceding(target ID, n int) []Place {
+	t := r.table
+	at := t.search(target)
+	return r.pick(n, func(i int) Place { return t.index[(at+2*len(t.index)-1-i)%len(t.index)] })
+}
+
+// following returns up to n places of distinct trusted peers at or after the
+// target, nearest first.
+func (r *Ring) following(target ID, n int) []Place {
+	t := r.table
+	at := t.search(target)
+	return r.pick(n, func(i int) Place { return t.index[(at+i)%len(t.index)] })
+}
+
+func (r *Ring) pick(n int, place func(int) Place) []Place {
+	var ps []Place
+	for i := 0; i < len(r.table.index) && len(ps) < n; i++ {
+		p := place(i)
+		if p.Peer != r.self.ID && r.table.trusted(p.Peer) &&
+			!slices.ContainsFunc(ps, func(q Place) bool { return q.Peer == p.Peer }) {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}

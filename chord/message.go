@@ -1,0 +1,306 @@
+package chord
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Kind says what a Message is.
+type Kind uint8
+
+// The kinds of message.
+const (
+	// KindAsk is a request. All that one peer wants of another at one moment
+	// travels in one Ask, whatever the number of their positions: states of
+	// positions, notices, targets to find, a comparison of tables. An Ask that
+	// asks nothing is a probe.
+	KindAsk Kind = 1
+	// KindReply answers one Ask and carries its number.
+	KindReply Kind = 2
+	// KindLeave says that the sender leaves for good.
+	KindLeave Kind = 3
+)
+
+// Limits of one message; a larger one is refused.
+const (
+	maxPeers   = 640
+	maxWants   = 4 * MaxIndexes
+	maxFinds   = 2 * MaxIndexes
+	maxNotes   = 2 * MaxIndexes
+	maxList    = 1 + MaxIndexes*(MaxIndexes+1)
+	maxRefs    = 1 << 15
+	maxEvents  = 64
+	maxTable   = 1 << 20
+	buckets    = 64
+	maxSynced  = 64 // records that answer one comparison of tables
+	maxReferal = 4  // nodes of a Found that is not Done
+	maxFound   = 64 // nodes of one that is
+)
+
+// Message is what peers of a ring send to each other: one-way, at most once,
+// in any order. Which fields count depends on Kind. The driver sets From to the
+// peer that the transport has authenticated, and checks the signatures of Peers.
+type Message struct {
+	Kind     Kind
+	From, To PeerID
+	Ring     uint64 // Config.Ring of the sender
+	Req      uint64 // number of the request; a reply repeats it
+
+	Member bool   // the sender is a member of the ring
+	Left   bool   // the sender has left for good
+	Who    bool   // a reply: the sender wants the receiver's record
+	Know   uint64 // an ask: Seq of the receiver's record that the sender holds; 0: none
+	Digest uint64 // the sender's View.Digest
+
+	// Peers are the records of those that Refs name and of others of which the
+	// sender has news; the sender's own may be among them.
+	Peers []Peer
+
+	Wants []Want   // an ask: positions of the receiver whose state is wanted
+	Notes []Note   // an ask: positions of the sender right before positions of the receiver
+	Finds []ID     // an ask: whose successors are wanted
+	Sync  []uint64 // an ask: digests of parts of the sender's table; empty or 64 of them
+
+	States []State  // a reply: answers to Wants, named by their index
+	Found  []Found  // a reply: answers to Finds, in their order
+	Synced []uint32 // a reply: parts of the table that Peers holds completely
+
+	Events []Event // departures
+}
+
+// Ref names a position in a message: one of Message.Peers and one of its
+// Indexes.
+type Ref struct {
+	Peer  uint32 // ordinal in Message.Peers
+	Index uint32
+}
+
+// Want asks for the state of the receiver's position Index. Have is the
+// Digest of the state that the sender already holds, 0 for none.
+type Want struct {
+	Index uint32
+	Have  uint64
+}
+
+// Note tells the receiver that the sender's position Mine takes the
+// receiver's position Yours for its successor.
+type Note struct {
+	Yours, Mine uint32
+}
+
+// State is the state of one position of the sender of a reply.
+type State struct {
+	Index  uint32
+	Digest uint64 // of predecessor and list
+	Same   bool   // nothing changed since Want.Have; the rest is empty
+	// HasPred says that Pred, the predecessor, is known.
+	HasPred bool
+	Pred    Ref
+	List    []Ref // the successor list, clockwise
+}
+
+// Found answers a target to find. Done: Nodes are the target's successors,
+// the owner first. Not done: Nodes are better placed to know.
+type Found struct {
+	Done  bool
+	Nodes []Ref
+}
+
+// EventKind says how a peer departed.
+type EventKind uint8
+
+// The kinds of departure.
+const (
+	EventDead EventKind = 1 // it does not answer any more
+	EventLeft EventKind = 2 // it said that it leaves
+)
+
+// Event reports the departure of a peer: a hint, until the receiver has
+// checked it.
+type Event struct {
+	Kind        EventKind
+	Peer        PeerID
+	Incarnation uint64
+	Seq         uint64
+}
+
+// Reasons to refuse a message; test with errors.Is.
+var (
+	ErrMessage     = errors.New("malformed message")
+	ErrOtherRing   = errors.New("message of another ring")
+	ErrMisrouted   = errors.New("message to or from the wrong peer")
+	ErrUnsolicited = errors.New("reply that nobody asked for")
+)
+
+// envelope checks what can be checked without the records.
+func (m *Message) envelope() error {
+	over := func(n, limit int, what string) error {
+		if n > limit {
+			return fmt.Errorf("%w: %d %s, limit %d", ErrMessage, n, what, limit)
+		}
+		return nil
+	}
+	if m.Kind < KindAsk || m.Kind > KindLeave {
+		return fmt.Errorf("%w: kind %d", ErrMessage, m.Kind)
+	}
+	if len(m.Sync) != 0 && len(m.Sync) != buckets {
+		return fmt.Errorf("%w: %d table digests, want %d", ErrMessage, len(m.Sync), buckets)
+	}
+	for _, b := range m.Synced {
+		if b >= buckets {
+			return fmt.Errorf("%w: part %d of a table of %d", ErrMessage, b, buckets)
+		}
+	}
+	for _, e := range m.Events {
+		if e.Kind < EventDead || e.Kind > EventLeft || len(e.Peer) == 0 || len(e.Peer) > maxPeerID {
+			return fmt.Errorf("%w: event of kind %d", ErrMessage, e.Kind)
+		}
+	}
+	refs := 0
+	for i := range m.States {
+		refs += len(m.States[i].List)
+		if err := over(len(m.States[i].List), maxList, "list entries"); err != nil {
+			return err
+		}
+	}
+	for i := range m.Found {
+		refs += len(m.Found[i].Nodes)
+	}
+	return errors.Join(
+		over(len(m.Peers), maxPeers, "records"), over(len(m.Wants), maxWants, "wants"),
+		over(len(m.Notes), maxNotes, "notes"), over(len(m.Finds), maxFinds, "targets"),
+		over(len(m.States), maxWants, "states"), over(len(m.Found), maxFinds, "answers"),
+		over(len(m.Synced), buckets, "parts of a table"), over(len(m.Events), maxEvents, "events"),
+		over(refs, maxRefs, "references"))
+}
+
+// resolved is a checked message with its references resolved to places.
+type resolved struct {
+	places [][]Place // of Message.Peers, in their order
+	sender int       // ordinal of the sender's own record, or -1
+	states []answered
+	found  [][]Place // of Message.Found, in their order
+}
+
+// answered is a State with its references resolved.
+type answered struct {
+	pred Place // Peer is empty if unknown
+	list []Place
+}
+
+// resolve checks records, references and orders. places computes the
+// positions of a record, or finds them ready.
+func (m *Message) resolve(places func(*Peer) []Place) (*resolved, error) {
+	rs := &resolved{sender: -1, places: make([][]Place, len(m.Peers))}
+	seen := make(map[PeerID]bool, len(m.Peers))
+	for i := range m.Peers {
+		p := &m.Peers[i]
+		if err := p.validate(); err != nil {
+			return nil, err
+		}
+		if seen[p.ID] {
+			return nil, fmt.Errorf("%w: two records of one peer", ErrMessage)
+		}
+		seen[p.ID] = true
+		if p.ID == m.From {
+			rs.sender = i
+		}
+		rs.places[i] = places(p)
+	}
+	for i := range m.States {
+		a, err := m.resolveState(&m.States[i], rs)
+		if err != nil {
+			return nil, err
+		}
+		rs.states = append(rs.states, a)
+	}
+	for i := range m.Found {
+		f := &m.Found[i]
+		if f.Done && len(f.Nodes) == 0 || len(f.Nodes) > maxFound || !f.Done && len(f.Nodes) > maxReferal {
+			return nil, fmt.Errorf("%w: an answer of %d nodes", ErrMessage, len(f.Nodes))
+		}
+		nodes, err := rs.all(f.Nodes)
+		if err != nil {
+			return nil, err
+		}
+		rs.found = append(rs.found, nodes)
+	}
+	return rs, nil
+}
+
+func (m *Message) resolveState(s *State, rs *resolved) (a answered, err error) {
+	if s.Index >= MaxIndex {
+		return a, fmt.Errorf("%w: state of index %d", ErrMessage, s.Index)
+	}
+	if a.list, err = rs.all(s.List); err != nil {
+		return a, err
+	}
+	at := Position(m.From, s.Index)
+	last := at
+	for _, p := range a.list {
+		if !between(last, p.ID, at) {
+			return a, fmt.Errorf("%w: a list out of order or through its own position", ErrMessage)
+		}
+		last = p.ID
+	}
+	if s.HasPred {
+		if a.pred, err = rs.place(s.Pred); err != nil {
+			return a, err
+		}
+		if a.pred.ID == at {
+			return a, fmt.Errorf("%w: a position that precedes itself", ErrMessage)
+		}
+	}
+	return a, nil
+}
+
+func (rs *resolved) all(refs []Ref) ([]Place, error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	ps := make([]Place, len(refs))
+	for i, ref := range refs {
+		p, err := rs.place(ref)
+		if err != nil {
+			return nil, err
+		}
+		ps[i] = p
+	}
+	return ps, nil
+}
+
+func (rs *resolved) place(ref Ref) (Place, error) {
+	if int64(ref.Peer) < int64(len(rs.places)) {
+		for _, p := range rs.places[ref.Peer] {
+			if p.Index == ref.Index {
+				return p, nil
+			}
+		}
+	}
+	return Place{}, fmt.Errorf("%w: position %d of peer %d is in no record", ErrMessage, ref.Index, ref.Peer)
+}
+
+// packer collects the records that a message's references need.
+type packer struct {
+	peers []Peer
+	at    map[PeerID]uint32
+}
+
+// add makes sure that the record travels and reports whether it fits.
+func (k *packer) add(p *Peer) bool {
+	if _, ok := k.at[p.ID]; ok {
+		return true
+	}
+	if len(k.peers) >= maxPeers {
+		return false
+	}
+	if k.at == nil {
+		k.at = make(map[PeerID]uint32)
+	}
+	k.at[p.ID] = uint32(len(k.peers))
+	k.peers = append(k.peers, *p)
+	return true
+}
+
+// ref returns the reference to a place whose record was added.
+func (k *packer) ref(p Place) Ref { return Ref{Peer: k.at[p.Peer], Index: p.Index} }

@@ -1,0 +1,263 @@
+package chord
+
+import "slices"
+
+// receive handles a message that arrived.
+func (r *Ring) receive(m *Message) error {
+	if m.Ring != r.cfg.Ring {
+		return ErrOtherRing
+	}
+	if m.To != r.self.ID || m.From == r.self.ID || len(m.From) == 0 || len(m.From) > maxPeerID {
+		return ErrMisrouted
+	}
+	if err := m.envelope(); err != nil {
+		return err
+	}
+	var q *request
+	if m.Kind == KindReply {
+		if q = r.requests[m.Req]; q == nil || q.to != m.From || len(m.Found) > len(q.finds) || len(m.States) > len(q.wants) {
+			r.stats.Unsolicited++
+			return ErrUnsolicited
+		}
+	}
+	rs, err := m.resolve(r.placesOf)
+	if err != nil {
+		return err
+	}
+	switch m.Kind {
+	case KindAsk:
+		r.answer(m, rs)
+	case KindReply:
+		delete(r.requests, q.req)
+		r.heard(m, rs, q)
+	case KindLeave:
+		r.departing(m)
+	}
+	return nil
+}
+
+// placesOf returns the positions of a record, without hashing where it is
+// known.
+func (r *Ring) placesOf(p *Peer) []Place {
+	if m := r.table.members[p.ID]; m != nil && slices.Equal(m.peer.Indexes, p.Indexes) {
+		return m.places
+	}
+	return p.places()
+}
+
+// departing handles a farewell. The transport vouches for the sender, so this
+// is the one departure that needs no check.
+func (r *Ring) departing(m *Message) {
+	if p := r.table.members[m.From]; p != nil {
+		r.evict(p, EventLeft)
+	}
+}
+
+// sender takes what a message says of its own sender: that it lives, its
+// record, whether it is a member. q is the request that the message answers, nil
+// if it is none.
+func (r *Ring) sender(m *Message, rs *resolved, q *request) *member {
+	p := r.table.members[m.From]
+	if rs.sender >= 0 {
+		rec := &m.Peers[rs.sender]
+		switch {
+		case p == nil && m.Member:
+			p = r.table.insert(*rec, rs.places[rs.sender])
+			p.probeAt = r.now
+			r.result.Learned = append(r.result.Learned, *rec)
+		case p != nil && !p.peer.same(rec) && (q != nil || rec.Seq >= p.peer.Seq):
+			r.renew(p, rec, rs.places[rs.sender])
+		}
+	}
+	if p == nil {
+		return nil
+	}
+	r.alive(p)
+	p.digest = m.Digest
+	switch {
+	case m.Member:
+		r.vouch(p, q != nil)
+	case m.Left && q != nil:
+		r.evict(p, EventLeft)
+		return nil
+	case q != nil && q.sent.After(p.memberAt):
+		r.drop(p) // it has started anew and is to join first
+		return nil
+	case p.admitted:
+		r.ask(m.From) // an old message, or a new start? Its answer tells
+	}
+	return p
+}
+
+// vouch admits a peer that says itself that it is a member. One that has
+// departed must say so in answer to a request, lest a delayed message bring back
+// the dead.
+func (r *Ring) vouch(p *member, solicited bool) {
+	id := p.peer.ID
+	if d := r.table.departed[id]; d != nil {
+		if !solicited {
+			p.probeAt = r.now
+			return
+		}
+		delete(r.table.departed, id)
+		r.stats.Readmitted++
+	}
+	p.memberAt = r.now
+	r.admit(p)
+}
+
+func (r *Ring) admit(p *member) {
+	if p.admitted {
+		return
+	}
+	r.table.admit(p)
+	if !p.suspect {
+		delete(r.table.watched, p.peer.ID)
+	}
+	r.spread(rumour{kind: rumourAlive, peer: p.peer.ID, incarnation: p.peer.Incarnation, seq: p.peer.Seq})
+	r.urgent = true
+}
+
+// renew takes a newer version of a peer's record.
+func (r *Ring) renew(p *member, rec *Peer, places []Place) {
+	moved := p.peer.Incarnation != rec.Incarnation || !slices.Equal(p.peer.Indexes, rec.Indexes)
+	r.table.replace(p, *rec, places)
+	r.result.Learned = append(r.result.Learned, *rec)
+	if moved {
+		r.unlist(func(pl Place) bool { return pl.Peer == rec.ID && !r.table.holds(pl) })
+		r.touch()
+	}
+}
+
+// hearsay takes the records of third parties that a message carries.
+func (r *Ring) hearsay(m *Message, rs *resolved) {
+	for i := range m.Peers {
+		if i != rs.sender && m.Peers[i].ID != r.self.ID {
+			r.hear(&m.Peers[i], rs.places[i])
+		}
+	}
+}
+
+// hear takes one such record: a hint until its peer has answered, or, in a
+// large ring, until something speaks against it.
+func (r *Ring) hear(rec *Peer, places []Place) {
+	if p := r.table.members[rec.ID]; p != nil {
+		if rec.Seq > p.peer.Seq {
+			r.renew(p, rec, places)
+		}
+		return
+	}
+	if d := r.table.departed[rec.ID]; d != nil && rec.Seq <= d.peer.Seq {
+		if r.phase == phaseMember && !r.now.Before(d.at.Add(departedQuiet)) && !r.now.Before(d.retryAt) {
+			r.retry(d)
+		}
+		return
+	}
+	if r.cfg.tabled() && len(r.table.members) >= r.cfg.TableSize && !r.makeRoom() {
+		return
+	}
+	p := r.table.insert(*rec, places)
+	p.probeAt = r.now
+	r.result.Learned = append(r.result.Learned, *rec)
+	if !r.cfg.tabled() || r.table.count >= r.cfg.VerifyPeers {
+		r.admit(p)
+	}
+}
+
+// retry asks a departed peer whether it is back.
+func (r *Ring) retry(d *departed) {
+	r.ask(d.peer.ID)
+	d.retryAt = r.now.Add(d.pause)
+	d.pause = min(2*d.pause, departedMax)
+}
+
+// answer replies to an Ask.
+func (r *Ring) answer(m *Message, rs *resolved) {
+	from := r.sender(m, rs, nil)
+	reply := Message{Kind: KindReply, To: m.From, Req: m.Req}
+	var k packer
+	if m.Know != r.self.Seq {
+		k.add(&r.self)
+	}
+	if r.phase == phaseMember {
+		reply.Who = rs.sender < 0 && from == nil
+		if from != nil && from.admitted && m.Member {
+			r.hearsay(m, rs)
+			r.events(m)
+			r.compare(m)
+			for _, n := range m.Notes {
+				r.noted(from, n)
+			}
+		}
+		r.addStates(&reply, &k, m.Wants)
+		for _, target := range m.Finds {
+			reply.Found = append(reply.Found, r.find(target, &k))
+		}
+		if len(m.Sync) > 0 && from != nil && from.admitted {
+			r.addSync(&reply, &k, m.Sync)
+		}
+		r.addRumours(&reply, &k, m.From)
+	}
+	reply.Peers = k.peers
+	r.send(reply)
+}
+
+// heard handles the reply to request q.
+func (r *Ring) heard(m *Message, rs *resolved, q *request) {
+	if !q.late {
+		r.release(q)
+	} else {
+		r.stats.Late++
+	}
+	from := r.sender(m, rs, q)
+	if p := r.table.members[m.From]; p != nil {
+		p.rtt.sample(r.now.Sub(q.sent))
+		p.told = !m.Who && (p.told || q.told)
+	}
+	if q.late {
+		return
+	}
+	if !m.Member {
+		for _, w := range q.wants {
+			r.unanswered(w)
+		}
+	} else {
+		r.hearsay(m, rs)
+	}
+	if from != nil && m.Member {
+		r.events(m)
+		r.compare(m)
+		r.heardStates(m, rs, q)
+		r.synced(m, q)
+	}
+	for i, id := range q.finds {
+		l := r.lookups[id]
+		switch {
+		case l == nil:
+		case !m.Member || i >= len(rs.found):
+			l.unanswered()
+		default:
+			l.answered(m.From, m.Found[i].Done, rs.found[i])
+		}
+	}
+}
+
+// heardStates matches the states of a reply with those that were wanted.
+func (r *Ring) heardStates(m *Message, rs *resolved, q *request) {
+	for i := range m.States {
+		st := &m.States[i]
+		for _, w := range q.wants {
+			if w.place.Index != st.Index || Position(m.From, st.Index) != w.place.ID {
+				continue
+			}
+			a := answer{of: w.place.ID, digest: st.Digest, answered: rs.states[i]}
+			if st.Same {
+				if a.of != w.slot.last.of || a.digest != w.slot.last.digest {
+					continue
+				}
+				a = w.slot.last
+			}
+			r.learnt(w.slot, w.place, a)
+		}
+	}
+}

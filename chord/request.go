@@ -1,0 +1,186 @@
+package chord
+
+import (
+	"slices"
+	"time"
+)
+
+// outgoing collects what one call asks of one peer.
+type outgoing struct {
+	wants []wanted
+	notes []Note
+	finds []uint64 // lookups
+	sync  bool
+}
+
+// wanted is a position whose state one of our slots wants.
+type wanted struct {
+	slot  *slot
+	place Place
+}
+
+// request is an Ask whose reply has not come.
+type request struct {
+	req      uint64
+	to       PeerID
+	sent     time.Time
+	deadline time.Time
+	wants    []wanted
+	finds    []uint64
+	sync     bool
+	told     bool // our record went with it
+	late     bool // timed out; an answer still proves life
+}
+
+// ask returns what is being asked of the peer in this call.
+func (r *Ring) ask(id PeerID) *outgoing {
+	o := r.out[id]
+	if o == nil {
+		o = &outgoing{}
+		r.out[id] = o
+	}
+	return o
+}
+
+// want asks for the state of a place, unless that is under way.
+func (r *Ring) want(s *slot, p Place) {
+	if p.Peer == r.self.ID || slices.Contains(s.asking, p.ID) || len(s.asking) >= maxAsking {
+		return
+	}
+	o := r.ask(p.Peer)
+	if len(o.wants) >= maxWants {
+		return
+	}
+	s.asking = append(s.asking, p.ID)
+	o.wants = append(o.wants, wanted{s, p})
+}
+
+const maxAsking = 4
+
+// flush turns what was asked into messages.
+func (r *Ring) flush() {
+	if len(r.out) == 0 {
+		return
+	}
+	ids := make([]PeerID, 0, len(r.out))
+	for id := range r.out {
+		ids = append(ids, id)
+	}
+	sortPeerIDs(ids)
+	for _, id := range ids {
+		o := r.out[id]
+		delete(r.out, id)
+		r.sendAsk(id, o)
+	}
+}
+
+func (r *Ring) sendAsk(id PeerID, o *outgoing) {
+	r.nextReq++
+	q := &request{
+		req: r.nextReq, to: id, sent: r.now, deadline: r.now.Add(r.timeout(id)),
+		wants: o.wants, finds: o.finds, sync: o.sync,
+	}
+	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes}
+	var k packer
+	peer := r.table.members[id]
+	if peer != nil {
+		m.Know = peer.peer.Seq
+		peer.waiting++
+	}
+	if peer == nil || !peer.told {
+		k.add(&r.self)
+		q.told = true
+	}
+	for _, w := range o.wants {
+		want := Want{Index: w.place.Index}
+		if w.slot.last.of == w.place.ID {
+			want.Have = w.slot.last.digest
+		}
+		m.Wants = append(m.Wants, want)
+	}
+	for _, l := range o.finds {
+		m.Finds = append(m.Finds, r.lookups[l].target)
+	}
+	if o.sync {
+		m.Sync = slices.Clone(r.table.parts[:])
+	}
+	r.addRumours(&m, &k, id)
+	m.Peers = k.peers
+	r.requests[q.req] = q
+	r.send(m)
+}
+
+// send completes a message and hands it out.
+func (r *Ring) send(m Message) {
+	m.From = r.self.ID
+	m.Ring = r.cfg.Ring
+	m.Member = r.phase == phaseMember
+	m.Left = r.phase == phaseLeft || m.Kind == KindLeave
+	if m.Member {
+		m.Digest = r.table.digest
+	}
+	r.result.Messages = append(r.result.Messages, m)
+}
+
+// expire handles requests whose time is over.
+func (r *Ring) expire() {
+	var due []*request
+	for _, q := range r.requests {
+		if !r.now.Before(q.deadline) {
+			due = append(due, q)
+		}
+	}
+	slices.SortFunc(due, func(a, b *request) int { return int(int64(a.req - b.req)) })
+	for _, q := range due {
+		if q.late {
+			delete(r.requests, q.req)
+			continue
+		}
+		r.stats.Timeouts++
+		q.late = true
+		q.deadline = r.now.Add(2 * r.cfg.MaxTimeout)
+		r.settle(q)
+		r.failed(q.to, q.sent, 0)
+	}
+}
+
+// pendingTo returns the unanswered requests to a peer, oldest first.
+func (r *Ring) pendingTo(id PeerID) []*request {
+	var qs []*request
+	for _, q := range r.requests {
+		if q.to == id && !q.late {
+			qs = append(qs, q)
+		}
+	}
+	slices.SortFunc(qs, func(a, b *request) int { return int(int64(a.req - b.req)) })
+	return qs
+}
+
+// abandon gives a request up for good.
+func (r *Ring) abandon(q *request) {
+	delete(r.requests, q.req)
+	r.settle(q)
+}
+
+// settle lets those who wait for a request go on without its answer.
+func (r *Ring) settle(q *request) {
+	r.release(q)
+	for _, w := range q.wants {
+		r.unanswered(w)
+	}
+	for _, id := range q.finds {
+		if l := r.lookups[id]; l != nil {
+			l.unanswered()
+		}
+	}
+}
+
+// release frees what a request holds.
+func (r *Ring) release(q *request) {
+	if m := r.table.members[q.to]; m != nil && m.waiting > 0 {
+		m.waiting--
+	}
+	for _, w := range q.wants {
+		w.slot.asking = slices.DeleteFunc(w.slot.asking, func(id ID) bool { return id == w.place.ID })
+	}
+}

@@ -1,0 +1,390 @@
+package chord
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Ring is one peer's part in the ring: a state machine without I/O. It is not
+// safe for concurrent use: one goroutine owns it, calls it, and sends what it
+// returns.
+type Ring struct {
+	cfg  Config
+	self Peer
+	rng  *rand.Rand
+	now  time.Time
+
+	phase phase
+	join  joining
+	slots []*slot // own positions, ascending
+	table *table
+
+	out      map[PeerID]*outgoing // what this call asks of whom
+	requests map[uint64]*request
+	nextReq  uint64
+	lookups  map[uint64]*lookup
+	nextLook uint64
+
+	stabiliseAt time.Time
+	period      time.Duration
+	lastRound   time.Time
+	urgent      bool
+	gossipAt    time.Time // zero: nothing to spread
+	syncAt      time.Time // no comparison of tables before
+	rumours     map[PeerID]*rumour
+
+	fingers    []*Place // by power of two, from the first own position
+	nextFinger int
+	fixing     uint64 // lookup of a finger under way
+
+	view     *View
+	result   Output
+	revision uint64
+	stats    Stats
+	mutant   mutant
+}
+
+// phase is where a peer stands in its life.
+type phase uint8
+
+const (
+	phaseNew phase = iota
+	phaseJoining
+	phaseMember
+	phaseLeft
+)
+
+// mutant breaks the protocol in one way; tests plant it to see it caught.
+type mutant uint8
+
+const (
+	mutantNone         mutant = iota
+	mutantAdoptBlindly        // a successor's predecessor is adopted before it answered
+	mutantRectifyBlind        // any notifier becomes the predecessor
+	mutantKeepDeadHead        // a dead first successor stays
+	mutantSkipCopy            // the successor's list is not copied
+)
+
+// Output is what one call of the Ring asks of its driver.
+type Output struct {
+	// Messages are to be sent, each to its To. One that cannot be sent is
+	// reported through Unreachable.
+	Messages []Message
+	// Learned are records that are new or have changed: where to reach peers.
+	Learned []Peer
+	// Lookups that ended in this call.
+	Lookups []LookupResult
+	// Joined: the peer became a member in this call.
+	Joined bool
+	// Changed: View returns another view than it last did.
+	Changed bool
+	// Refused says why the message was refused, nil if it was not.
+	Refused error
+}
+
+// Stats counts what happened since the Ring was made.
+type Stats struct {
+	Refused     uint64 // messages that were refused, for whatever reason
+	Unsolicited uint64 // of these, replies that nobody asked for
+	Late        uint64 // replies after their time-out
+	Timeouts    uint64 // requests without an answer in time
+	Evicted     uint64 // peers that were taken out of the view
+	Readmitted  uint64 // peers that came back after that
+	Rounds      uint64 // rounds of stabilisation
+	Joins       uint64 // attempts to join
+}
+
+const (
+	minRound    = 50 * time.Millisecond // between two rounds of stabilisation
+	gossipPause = 100 * time.Millisecond
+	maxProbes   = 32 // probes under way at once
+	maxLookups  = 1024
+)
+
+// New returns the ring core of peer self, in no ring yet. rng must be its own.
+func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if err := self.validate(); err != nil {
+		return nil, fmt.Errorf("own record: %w", err)
+	}
+	r := &Ring{
+		cfg:      cfg,
+		self:     self,
+		rng:      rng,
+		table:    newTable(self.ID),
+		out:      make(map[PeerID]*outgoing),
+		requests: make(map[uint64]*request),
+		nextReq:  rng.Uint64() >> 1,
+		lookups:  make(map[uint64]*lookup),
+		rumours:  make(map[PeerID]*rumour),
+		fingers:  make([]*Place, 256),
+		period:   cfg.Stabilise,
+		view:     &View{self: self.ID, complete: true},
+	}
+	for _, p := range self.places() {
+		r.slots = append(r.slots, &slot{Place: p})
+	}
+	slices.SortFunc(r.slots, func(a, b *slot) int { return a.ID.Compare(b.ID) })
+	return r, nil
+}
+
+// Create makes the peer a ring of one.
+func (r *Ring) Create(now time.Time) Output {
+	r.begin(now)
+	if r.phase != phaseMember {
+		r.create()
+	}
+	return r.finish()
+}
+
+// Leave tells the neighbours that this peer leaves for good. The Ring then
+// answers questions with that word only; drive it a moment longer, so that
+// those who check can hear it.
+func (r *Ring) Leave(now time.Time) Output {
+	r.begin(now)
+	if r.phase == phaseMember {
+		for _, id := range r.farewell() {
+			r.send(Message{Kind: KindLeave, To: id, Left: true})
+		}
+	}
+	r.phase = phaseLeft
+	r.table.changed = true
+	r.touch()
+	clear(r.lookups)
+	clear(r.requests)
+	return r.finish()
+}
+
+// farewell lists whom a leaving peer tells: its neighbours, and all others
+// where they are few.
+func (r *Ring) farewell() []PeerID {
+	told := make(map[PeerID]bool)
+	for _, s := range r.slots {
+		for _, p := range s.list {
+			told[p.Peer] = true
+		}
+		if s.pred != nil {
+			told[s.pred.Peer] = true
+		}
+	}
+	if r.table.count <= maxFarewell {
+		for id, m := range r.table.members {
+			told[id] = told[id] || m.admitted
+		}
+	}
+	delete(told, r.self.ID)
+	ids := make([]PeerID, 0, len(told))
+	for id := range told {
+		ids = append(ids, id)
+	}
+	sortPeerIDs(ids)
+	return ids
+}
+
+const maxFarewell = 64
+
+// Step handles a message. A message that is refused changes nothing but a
+// counter.
+func (r *Ring) Step(now time.Time, m Message) Output {
+	r.begin(now)
+	if err := r.receive(&m); err != nil {
+		r.stats.Refused++
+		r.result.Refused = err
+	}
+	return r.finish()
+}
+
+// Tick does what has become due. Call it when Deadline has come; calling it
+// more often does no harm.
+func (r *Ring) Tick(now time.Time) Output {
+	r.begin(now)
+	r.expire()
+	if r.phase == phaseJoining && !now.Before(r.join.retryAt) {
+		r.tryJoin()
+	}
+	if r.phase == phaseMember && !now.Before(r.stabiliseAt) {
+		r.round()
+	}
+	r.probe()
+	if r.phase == phaseMember && !r.gossipAt.IsZero() && !now.Before(r.gossipAt) {
+		r.gossip()
+	}
+	return r.finish()
+}
+
+// Unreachable tells the core that the driver could not reach a peer: it
+// refused a connection, or one was lost. That is evidence, not proof: the peer is
+// suspected and probed.
+func (r *Ring) Unreachable(now time.Time, id PeerID) Output {
+	r.begin(now)
+	r.unreachable(id)
+	return r.finish()
+}
+
+// Hint tells the core of a peer that the driver remembers or has heard of.
+// Only ID is needed. If it answers and its ring is another one, the two become
+// one.
+func (r *Ring) Hint(now time.Time, p Peer) Output {
+	r.begin(now)
+	switch {
+	case p.ID == r.self.ID || len(p.ID) == 0 || len(p.ID) > maxPeerID:
+	case r.phase == phaseJoining:
+		r.addContact(p.ID)
+	case r.phase == phaseMember && !r.table.trusted(p.ID):
+		r.ask(p.ID)
+	}
+	return r.finish()
+}
+
+// Deadline returns when Tick next has something to do; the zero time if never,
+// until a message arrives.
+func (r *Ring) Deadline() time.Time {
+	var at time.Time
+	sooner := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	for _, q := range r.requests {
+		sooner(q.deadline)
+	}
+	switch r.phase {
+	case phaseJoining:
+		sooner(r.join.retryAt)
+	case phaseMember:
+		sooner(r.stabiliseAt)
+		if !r.gossipAt.IsZero() {
+			sooner(r.gossipAt)
+		}
+		free := maxProbes
+		for _, m := range r.table.watched {
+			if m.waiting > 0 {
+				free--
+			}
+		}
+		if free <= 0 {
+			break // the next answer or time-out makes room
+		}
+		for _, m := range r.table.watched {
+			if m.waiting == 0 {
+				sooner(m.probeAt)
+			}
+		}
+	}
+	return at
+}
+
+// Self returns the peer's own record.
+func (r *Ring) Self() Peer { return r.self }
+
+// Member reports whether the peer is a member of a ring.
+func (r *Ring) Member() bool { return r.phase == phaseMember }
+
+// Stats returns the counters.
+func (r *Ring) Stats() Stats { return r.stats }
+
+// Revision grows with each change of the peer's phase, successor lists and
+// predecessors.
+func (r *Ring) Revision() uint64 { return r.revision }
+
+// View returns the ring as this peer sees it. It is cheap where nothing
+// changed since the last call. Before joining it is empty.
+func (r *Ring) View() *View {
+	if r.table.changed {
+		r.table.changed = false
+		r.view = r.takeView()
+	}
+	return r.view
+}
+
+func (r *Ring) takeView() *View {
+	if r.phase != phaseMember {
+		return &View{self: r.self.ID, complete: true}
+	}
+	complete := r.cfg.tabled() && r.table.count < r.cfg.TableSize
+	return r.table.view(&r.self, complete)
+}
+
+// Agreement tells how many of the other peers in the view reported the same
+// view when they were last heard, and who did not.
+func (r *Ring) Agreement() (agree, of int, differ []PeerID) {
+	for id, m := range r.table.members {
+		if !m.admitted {
+			continue
+		}
+		of++
+		if m.digest == r.table.digest {
+			agree++
+		} else {
+			differ = append(differ, id)
+		}
+	}
+	sortPeerIDs(differ)
+	return agree, of, differ
+}
+
+// Neighbours is the ring state of one own position.
+type Neighbours struct {
+	At         Place
+	Pred       Place // Peer is empty while unknown
+	Successors []Place
+}
+
+// Neighbours returns the ring state of the own positions, ascending.
+func (r *Ring) Neighbours() []Neighbours {
+	ns := make([]Neighbours, len(r.slots))
+	for i, s := range r.slots {
+		ns[i] = Neighbours{At: s.Place, Successors: slices.Clone(s.list)}
+		if s.pred != nil {
+			ns[i].Pred = *s.pred
+		}
+	}
+	return ns
+}
+
+func (r *Ring) begin(now time.Time) {
+	r.now = now
+	r.result = Output{}
+}
+
+func (r *Ring) finish() Output {
+	r.advanceLookups()
+	if r.urgent && r.phase == phaseMember {
+		r.urgent = false
+		r.period = r.cfg.Stabilise
+		if soon := r.lastRound.Add(minRound); soon.Before(r.stabiliseAt) {
+			r.stabiliseAt = soon
+			if soon.Before(r.now) {
+				r.stabiliseAt = r.now
+			}
+		}
+	}
+	r.flush()
+	out := r.result
+	out.Changed = r.table.changed
+	r.result = Output{}
+	return out
+}
+
+// touch notes that the peer's ring state changed: a round of stabilisation
+// follows soon.
+func (r *Ring) touch() {
+	r.revision++
+	r.urgent = true
+}
+
+func (r *Ring) slotAt(index uint32) *slot {
+	for _, s := range r.slots {
+		if s.Index == index {
+			return s
+		}
+	}
+	return nil
+}
+
+func sortPeerIDs(ids []PeerID) { slices.Sort(ids) }

@@ -1,0 +1,92 @@
+package chord
+
+import "slices"
+
+// slot is the ring state of one own position: Zave's prdc and succList.
+type slot struct {
+	Place
+	pred *Place // nil: unknown
+	// list holds the positions that follow, clockwise, our own among them. It
+	// runs until it names r distinct other peers, or wraps round the circle.
+	list []Place
+
+	asking []ID   // positions whose state was asked for and has not come
+	last   answer // the newest state of the head, so that an unchanged one need not travel
+
+	joining []Place // while joining: nodes that may be the successor, nearest first
+}
+
+// answer is the state of a position as its peer told it.
+type answer struct {
+	of     ID
+	digest uint64
+	answered
+}
+
+// head returns the first successor: the slot's own place if it is alone.
+func (s *slot) head() Place {
+	if len(s.list) == 0 {
+		return s.Place
+	}
+	return s.list[0]
+}
+
+// normal turns seq, places clockwise from s as somebody told them, into a
+// successor list: unknown and departed peers dropped, own positions in, cut
+// where it names enough peers or wraps.
+func (r *Ring) normal(s *slot, seq []Place) []Place {
+	list := make([]Place, 0, len(seq)+len(r.slots))
+	last := s.ID
+	for _, p := range seq {
+		if !between(last, p.ID, s.ID) {
+			break // wrapped
+		}
+		last = p.ID
+		if p.Peer != r.self.ID && r.table.holds(p) {
+			list = append(list, p)
+		}
+	}
+	for _, own := range r.slots {
+		if own != s {
+			list = append(list, own.Place)
+		}
+	}
+	slices.SortFunc(list, func(a, b Place) int {
+		da, db := distance(s.ID, a.ID), distance(s.ID, b.ID)
+		return da.Compare(db)
+	})
+	return r.cut(list)
+}
+
+// cut ends the list where it has named r distinct other peers.
+func (r *Ring) cut(list []Place) []Place {
+	var named []PeerID
+	for i, p := range list {
+		if p.Peer != r.self.ID && !slices.Contains(named, p.Peer) {
+			named = append(named, p.Peer)
+		}
+		if len(named) == r.cfg.SuccessorPeers {
+			return list[:i+1]
+		}
+	}
+	return list
+}
+
+// setList takes a new list and reports whether it differs.
+func (r *Ring) setList(s *slot, list []Place) bool {
+	if slices.Equal(s.list, list) {
+		return false
+	}
+	s.list = list
+	r.touch()
+	return true
+}
+
+// setPred takes a new predecessor.
+func (r *Ring) setPred(s *slot, p Place) {
+	if s.pred != nil && *s.pred == p {
+		return
+	}
+	s.pred = &p
+	r.touch()
+}

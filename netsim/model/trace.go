@@ -1,0 +1,144 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// tracef writes one line of the transcript.
+func (w *World) tracef(format string, args ...any) {
+	if w.Trace != nil {
+		fmt.Fprintf(w.Trace, "%9.3fs  %s\n", w.now.Seconds(), fmt.Sprintf(format, args...))
+	}
+}
+
+// traceMessage writes one line for a message; fate is empty for one that
+// arrives.
+func (w *World) traceMessage(fate string, from *Peer, m *chord.Message) {
+	if w.Trace == nil {
+		return
+	}
+	if fate != "" {
+		fate = " (" + fate + ")"
+	}
+	w.tracef("%s -> %s: %s%s", from, m.To, Describe(m), fate)
+}
+
+// traceState writes the lists of a peer whose ring state changed.
+func (w *World) traceState(p *Peer) {
+	if w.Trace == nil {
+		return
+	}
+	for _, n := range p.Ring.Neighbours() {
+		pred := "?"
+		if n.Pred.Peer != "" {
+			pred = name(n.Pred)
+		}
+		var list []string
+		for _, s := range n.Successors {
+			list = append(list, name(s))
+		}
+		w.tracef("    %s: before it %s, after it %s", name(n.At), pred, strings.Join(list, " "))
+	}
+}
+
+func name(p chord.Place) string { return fmt.Sprintf("%s.%d", p.Peer, p.Index) }
+
+// Describe returns a message in one line for people.
+func Describe(m *chord.Message) string {
+	var b strings.Builder
+	ref := func(r chord.Ref) string { return fmt.Sprintf("%s.%d", m.Peers[r.Peer].ID, r.Index) }
+	refs := func(rs []chord.Ref) string {
+		var s []string
+		for _, r := range rs {
+			s = append(s, ref(r))
+		}
+		return strings.Join(s, " ")
+	}
+	switch m.Kind {
+	case chord.KindAsk:
+		b.WriteString("ask")
+	case chord.KindReply:
+		b.WriteString("reply")
+	case chord.KindLeave:
+		b.WriteString("farewell")
+	}
+	if !m.Member && m.Kind != chord.KindLeave {
+		b.WriteString(" as no member")
+	}
+	for _, x := range m.Wants {
+		fmt.Fprintf(&b, ", state of %d", x.Index)
+	}
+	for _, n := range m.Notes {
+		fmt.Fprintf(&b, ", my %d precedes your %d", n.Mine, n.Yours)
+	}
+	for _, t := range m.Finds {
+		fmt.Fprintf(&b, ", find %s", t.Short())
+	}
+	if len(m.Sync) > 0 {
+		b.WriteString(", compare tables")
+	}
+	for _, s := range m.States {
+		if s.Same {
+			fmt.Fprintf(&b, ", %d unchanged", s.Index)
+			continue
+		}
+		pred := "?"
+		if s.HasPred {
+			pred = ref(s.Pred)
+		}
+		fmt.Fprintf(&b, ", %d: before it %s, after it %s", s.Index, pred, refs(s.List))
+	}
+	for _, f := range m.Found {
+		word := "nearer"
+		if f.Done {
+			word = "found"
+		}
+		fmt.Fprintf(&b, ", %s %s", word, refs(f.Nodes))
+	}
+	if len(m.Synced) > 0 {
+		fmt.Fprintf(&b, ", %d parts of the table", len(m.Synced))
+	}
+	for _, e := range m.Events {
+		word := "dead"
+		if e.Kind == chord.EventLeft {
+			word = "gone"
+		}
+		fmt.Fprintf(&b, ", %s is %s", e.Peer, word)
+	}
+	if m.Who {
+		b.WriteString(", who are you?")
+	}
+	return b.String()
+}
+
+// wireSize estimates the bytes that a message takes as a packet: IP, UDP and
+// QUIC headers, the call envelope, and the protobuf encoding with records as
+// they are signed.
+func wireSize(m *chord.Message) int {
+	const packet, envelope = 28 + 25, 24
+	n := packet + envelope + 30
+	for i := range m.Peers {
+		n += recordSize(&m.Peers[i])
+	}
+	n += 11*len(m.Wants) + 6*len(m.Notes) + 34*len(m.Finds) + 8*len(m.Sync) + len(m.Synced)
+	for i := range m.States {
+		n += 18 + 4*len(m.States[i].List)
+	}
+	for i := range m.Found {
+		n += 6 + 4*len(m.Found[i].Nodes)
+	}
+	return n + 62*len(m.Events)
+}
+
+// recordSize is what a signed record of an Ed25519 peer takes.
+func recordSize(p *chord.Peer) int {
+	const identity, numbers, signature = 40, 24, 68
+	n := identity + numbers + signature + 2*len(p.Indexes)
+	for _, a := range p.Addrs {
+		n += 2 + len(a)
+	}
+	return n
+}

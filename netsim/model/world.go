@@ -1,0 +1,390 @@
+package model
+
+import (
+	"container/heap"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// World is a set of peers and the network between them, in virtual time.
+// Everything in it follows from the seed, so that a run can be repeated step by
+// step. It is not safe for concurrent use.
+type World struct {
+	// Net shapes the network; it may be changed between calls.
+	Net Network
+	// Trace, if set, gets one line for each thing that happens.
+	Trace io.Writer
+	// Each, if set, sees every ring core before it is used.
+	Each func(*chord.Ring)
+	// AfterStep, if set, is called after each step of a core that changed its
+	// ring state. An error ends Run.
+	AfterStep func() error
+	// OnLookup, if set, is handed the lookups that end.
+	OnLookup func(at *Peer, res chord.LookupResult)
+
+	cfg    chord.Config
+	rng    *rand.Rand
+	now    time.Duration
+	queue  events
+	serial uint64
+	peers  []*Peer
+	byID   map[chord.PeerID]*Peer
+	err    error
+
+	// Counts of what the network carried.
+	Messages, Bytes, Lost uint64
+}
+
+// Network says what happens to messages.
+type Network struct {
+	MinDelay, MaxDelay time.Duration // each message takes its own time in this range
+	Loss               float64       // share of messages that vanish
+	Duplicate          float64       // share that arrives twice
+	// Evidence: senders learn that a peer is unreachable from lost and refused
+	// connections.
+	Evidence bool
+	// Side, if set, splits the network: messages pass only between peers of the
+	// same side.
+	Side func(*Peer) int
+}
+
+// Peer is one peer of the world, up or down.
+type Peer struct {
+	Number int
+	Record chord.Peer
+	Ring   *chord.Ring // nil while down
+	tickAt time.Duration
+	life   int // counts starts, so that events of an earlier life go nowhere
+	seen   uint64
+	met    map[*Peer]bool // peers that a connection is open to
+}
+
+// Up reports whether the peer runs.
+func (p *Peer) Up() bool { return p.Ring != nil }
+
+// Member reports whether the peer runs and is a member of a ring.
+func (p *Peer) Member() bool { return p.Ring != nil && p.Ring.Member() }
+
+func (p *Peer) String() string { return fmt.Sprintf("p%d", p.Number) }
+
+// event is something that happens at a moment.
+type event struct {
+	at     time.Duration
+	serial uint64
+	do     func()
+}
+
+type events []event
+
+func (q events) Len() int { return len(q) }
+func (q events) Less(i, j int) bool {
+	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].serial < q[j].serial
+}
+func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
+func (q *events) Pop() any {
+	old := *q
+	e := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*q = old[:len(old)-1]
+	return e
+}
+
+// NewWorld returns an empty world.
+func NewWorld(cfg chord.Config, seed uint64) *World {
+	return &World{
+		Net:  Network{MinDelay: 5 * time.Millisecond, MaxDelay: 50 * time.Millisecond, Evidence: true},
+		cfg:  cfg,
+		rng:  rand.New(rand.NewPCG(seed, 0x63686f727573)),
+		byID: make(map[chord.PeerID]*Peer),
+	}
+}
+
+// Now returns the virtual time since the start.
+func (w *World) Now() time.Duration { return w.now }
+
+// Rand returns the world's source of randomness.
+func (w *World) Rand() *rand.Rand { return w.rng }
+
+// Peers returns all peers, up and down, in the order in which they were added.
+func (w *World) Peers() []*Peer { return w.peers }
+
+// Members returns the peers that are members of a ring.
+func (w *World) Members() []*Peer {
+	var ms []*Peer
+	for _, p := range w.peers {
+		if p.Member() {
+			ms = append(ms, p)
+		}
+	}
+	return ms
+}
+
+// Add makes a peer with the given indexes. It is down.
+func (w *World) Add(indexes []uint32) *Peer {
+	n := len(w.peers)
+	p := &Peer{Number: n, Record: chord.Peer{
+		ID: chord.PeerID(fmt.Sprintf("p%d", n)), Incarnation: w.rng.Uint64(), Seq: 1, Indexes: indexes, Weight: 100,
+	}}
+	w.peers = append(w.peers, p)
+	w.byID[p.Record.ID] = p
+	return p
+}
+
+// Create starts a peer as a ring of its own.
+func (w *World) Create(p *Peer) {
+	w.start(p)
+	w.tracef("%s creates a ring", p)
+	w.done(p, p.Ring.Create(w.clock()))
+}
+
+// Join starts a peer that joins through the contacts.
+func (w *World) Join(p *Peer, contacts ...*Peer) {
+	w.start(p)
+	w.tracef("%s joins through %v", p, contacts)
+	w.done(p, p.Ring.Join(w.clock(), ids(contacts)))
+}
+
+// Rejoin starts a peer that was a member before.
+func (w *World) Rejoin(p *Peer, remembered ...*Peer) {
+	w.start(p)
+	w.tracef("%s rejoins, remembering %v", p, remembered)
+	w.done(p, p.Ring.Rejoin(w.clock(), ids(remembered)))
+}
+
+// Hint tells a peer of another one.
+func (w *World) Hint(p, other *Peer) {
+	w.tracef("%s hears of %s", p, other)
+	w.done(p, p.Ring.Hint(w.clock(), chord.Peer{ID: other.Record.ID}))
+}
+
+// Lookup starts a lookup at a peer; its end comes to OnLookup.
+func (w *World) Lookup(p *Peer, target chord.ID) uint64 {
+	id, out := p.Ring.Lookup(w.clock(), target)
+	w.done(p, out)
+	return id
+}
+
+// Crash stops a peer without a word.
+func (w *World) Crash(p *Peer) {
+	w.tracef("%s crashes", p)
+	w.stop(p)
+}
+
+// stop takes a peer down. Its sockets close, which those with a connection to it
+// notice, if the network gives evidence.
+func (w *World) stop(p *Peer) {
+	p.Ring = nil
+	for _, other := range w.peers {
+		if p.met[other] {
+			delete(other.met, p)
+			w.unreachable(other, p)
+		}
+	}
+	p.met = nil
+}
+
+// unreachable lets a peer know after a while that it cannot reach another.
+func (w *World) unreachable(at, other *Peer) {
+	if !w.Net.Evidence || !at.Up() || !w.connected(at, other) {
+		return
+	}
+	life := at.life
+	w.After(w.delay(), func() {
+		if at.Up() && at.life == life {
+			w.done(at, at.Ring.Unreachable(w.clock(), other.Record.ID))
+		}
+	})
+}
+
+// connected reports whether no split lies between two peers.
+func (w *World) connected(a, b *Peer) bool {
+	return w.Net.Side == nil || w.Net.Side(a) == w.Net.Side(b)
+}
+
+// Wipe gives a peer that is down an empty disk: another incarnation, and the
+// given indexes.
+func (w *World) Wipe(p *Peer, indexes []uint32) {
+	w.tracef("%s loses its disk", p)
+	p.Record.Incarnation = w.rng.Uint64()
+	p.Record.Seq++
+	p.Record.Indexes = indexes
+}
+
+// Leave lets a peer leave in good order; it stops a second later.
+func (w *World) Leave(p *Peer) {
+	w.tracef("%s leaves", p)
+	w.done(p, p.Ring.Leave(w.clock()))
+	life := p.life
+	w.After(time.Second, func() {
+		if p.life == life && p.Up() {
+			w.stop(p)
+		}
+	})
+}
+
+// After calls do once the time has passed.
+func (w *World) After(d time.Duration, do func()) {
+	w.serial++
+	heap.Push(&w.queue, event{at: w.now + d, serial: w.serial, do: do})
+}
+
+// Run lets time pass and returns the first error of AfterStep.
+func (w *World) Run(d time.Duration) error {
+	until := w.now + d
+	for w.err == nil && len(w.queue) > 0 && w.queue[0].at <= until {
+		e := heap.Pop(&w.queue).(event)
+		w.now = e.at
+		e.do()
+	}
+	if w.err == nil {
+		w.now = until
+	}
+	return w.err
+}
+
+// RunUntil lets time pass until done holds, checked every step of the given
+// length, and reports whether it came to hold within the limit.
+func (w *World) RunUntil(limit, step time.Duration, done func() bool) (bool, error) {
+	for end := w.now + limit; w.now < end; {
+		if done() {
+			return true, nil
+		}
+		if err := w.Run(step); err != nil {
+			return false, err
+		}
+	}
+	return done(), nil
+}
+
+func (w *World) start(p *Peer) {
+	ring, err := chord.New(w.cfg, p.Record, rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64())))
+	if err != nil {
+		panic(fmt.Sprintf("model: a peer that cannot be: %v", err)) // our own records and config
+	}
+	if w.Each != nil {
+		w.Each(ring)
+	}
+	p.Ring = ring
+	p.met = make(map[*Peer]bool)
+	p.life++
+	p.tickAt = 0
+	p.seen = 0
+}
+
+// epoch is the wall-clock time of the start of every world.
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (w *World) clock() time.Time { return epoch.Add(w.now) }
+
+// done handles what a call of a core returned.
+func (w *World) done(p *Peer, out chord.Output) {
+	for i := range out.Messages {
+		w.post(p, out.Messages[i])
+	}
+	if out.Joined {
+		w.tracef("%s is a member", p)
+	}
+	if out.Refused != nil {
+		w.tracef("%s refuses: %v", p, out.Refused)
+	}
+	if w.OnLookup != nil {
+		for _, res := range out.Lookups {
+			w.OnLookup(p, res)
+		}
+	}
+	w.schedule(p)
+	if rev := p.Ring.Revision(); rev != p.seen {
+		p.seen = rev
+		w.traceState(p)
+		if w.AfterStep != nil && w.err == nil {
+			w.err = w.AfterStep()
+		}
+	}
+}
+
+// schedule makes sure that the peer's next tick comes in time.
+func (w *World) schedule(p *Peer) {
+	deadline := p.Ring.Deadline()
+	if deadline.IsZero() {
+		return
+	}
+	at := max(deadline.Sub(epoch), w.now)
+	if p.tickAt > w.now && p.tickAt <= at {
+		return // it comes early enough
+	}
+	p.tickAt = at
+	life := p.life
+	w.After(at-w.now, func() {
+		if p.life != life || p.Ring == nil || p.tickAt != at {
+			return
+		}
+		p.tickAt = 0
+		w.done(p, p.Ring.Tick(w.clock()))
+	})
+}
+
+// post puts a message on the network.
+func (w *World) post(from *Peer, m chord.Message) {
+	w.Messages++
+	w.Bytes += uint64(wireSize(&m))
+	to := w.byID[m.To]
+	copies := 1
+	if w.chance(w.Net.Duplicate) {
+		copies = 2
+	}
+	for range copies {
+		if w.chance(w.Net.Loss) {
+			w.Lost++
+			w.traceMessage("lost", from, &m)
+			continue
+		}
+		life := from.life
+		w.After(w.delay(), func() { w.deliver(from, life, to, m) })
+	}
+}
+
+func (w *World) deliver(from *Peer, life int, to *Peer, m chord.Message) {
+	if to == nil || !w.connected(from, to) {
+		w.Lost++
+		return
+	}
+	if to.Up() {
+		if w.Net.Evidence && from.Up() && from.life == life {
+			from.met[to], to.met[from] = true, true
+		}
+		w.traceMessage("", from, &m)
+		w.done(to, to.Ring.Step(w.clock(), m))
+		return
+	}
+	w.traceMessage("to nobody", from, &m)
+	if from.life == life {
+		w.unreachable(from, to)
+	}
+}
+
+func (w *World) delay() time.Duration {
+	return w.Net.MinDelay + time.Duration(w.rng.Int64N(int64(w.Net.MaxDelay-w.Net.MinDelay)+1))
+}
+
+func (w *World) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
+
+func ids(peers []*Peer) []chord.PeerID {
+	ids := make([]chord.PeerID, len(peers))
+	for i, p := range peers {
+		ids[i] = p.Record.ID
+	}
+	return ids
+}
+
+// draw returns n distinct elements of s at random.
+func draw[T any](rng *rand.Rand, s []T, n int) []T {
+	s = slices.Clone(s)
+	rng.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
+	return s[:min(n, len(s))]
+}
