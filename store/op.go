@@ -1,5 +1,7 @@
 package store
 
+import "errors"
+
 // Outcome says where an operation stands.
 type Outcome uint8
 
@@ -146,4 +148,21 @@ func (q *Quorum) Skewed() Set { return q.skewed }
 func (q *Quorum) Need() (need, of int) {
 	need, _ = q.tally.Need()
 	return need, len(q.config.Voters)
+}
+
+// check states the invariants of an operation.
+func (q *Quorum) check() error {
+	switch {
+	case q.acks&q.failed != 0 || q.acks&q.moving != 0 || q.failed&q.moving != 0:
+		return errors.New("a member counts twice")
+	case (q.acks|q.failed|q.moving)&^q.sent != 0:
+		return errors.New("a member counts that was not asked")
+	case q.sent&^q.tally.Members() != 0:
+		return errors.New("a stranger was asked")
+	case !q.ended && q.tally.Reached(q.acks):
+		return errors.New("a quorum answered, and the operation goes on")
+	case !q.ended && q.waiting() == 0 && (q.moving == 0 || !q.paused):
+		return errors.New("an operation waits for nothing")
+	}
+	return nil
 }

@@ -27,6 +27,9 @@ type Situation struct {
 	Leaving   VoterSet // announced its leave
 	Forgotten VoterSet // retired by the operator
 
+	// Told are the members of State.Config that confirmed to hold it, or a newer
+	// one, on stable storage (MethodLearn, MethodConfig). Self need not be.
+	Told VoterSet
 	// Synced returns the sources that a voter reported to have synchronised from
 	// under State.Config (ShardInfo.Synced).
 	Synced func(Voter) []Voter
@@ -40,7 +43,9 @@ const (
 	Rest Action = iota
 	// Propose: run a Proposer from State.Config with Plan.Value.
 	Propose
-	// Await: ask those of Plan.Await how far they have synchronised.
+	// Tell: send State.Config to those of Plan.Peers (MethodLearn).
+	Tell
+	// Await: ask those of Plan.Peers how far they have synchronised.
 	Await
 )
 
@@ -48,14 +53,18 @@ const (
 type Plan struct {
 	Action Action
 	Value  Config
-	Await  []Voter
+	Peers  []Voter
 	Why    string // for logs and transcripts
 }
 
 // Next returns the step that s.Self takes for its shard. The shard's leader, its
 // first live voter, moves it towards the ring's proposal, one configuration at a
-// time; others only finish what is stuck. Two peers that both believe they
-// lead do no harm.
+// time, each of which all live members hold before the next; others only finish
+// what is stuck. Two peers that both believe they lead do no harm.
+//
+// A peer that is no voter any more tells the voters until a majority of them
+// holds the configuration that dismissed it: before that, it may be the only
+// one who knows.
 //
 // A crash never shrinks a configuration: a voter that is gone keeps its seat
 // unless another peer can take it. Only a voter that leaves or is forgotten
@@ -64,14 +73,21 @@ func (s *Situation) Next() Plan {
 	c := s.State.Config
 	leads := s.leads()
 	switch {
+	case c.Epoch == 0:
+		return Plan{Why: "no configuration is known"}
 	case !c.IsVoter(s.Self):
-		return Plan{Why: "not a voter"}
+		return s.retire(c)
 	case s.State.Pending() && (leads || s.Stuck):
 		return Plan{Action: Propose, Value: s.State.Value, Why: "finish what was accepted"}
 	case !leads:
 		return Plan{Why: "another voter leads"}
 	case !s.quorumLive(c.Voters):
 		return Plan{Why: "no majority of voters is live"}
+	}
+	if tell := s.untold(c.Members()); len(tell) > 0 {
+		return Plan{Action: Tell, Peers: tell, Why: "not all members hold the configuration"}
+	}
+	switch {
 	case c.Stable():
 		return s.start(c)
 	default:
@@ -87,6 +103,34 @@ func (s *Situation) leads() bool {
 		}
 	}
 	return false
+}
+
+// retire plans for a peer that is not a voter.
+func (s *Situation) retire(c Config) Plan {
+	told := 0
+	for _, v := range c.Voters {
+		if s.Told.Has(v) {
+			told++
+		}
+	}
+	if told < Majority(len(c.Voters)) {
+		if tell := s.untold(c.Voters); len(tell) > 0 {
+			return Plan{Action: Tell, Peers: tell, Why: "not a voter, which the voters may not know"}
+		}
+	}
+	return Plan{Why: "not a voter"}
+}
+
+// untold returns the live voters of set, but for self, that may not hold the
+// configuration.
+func (s *Situation) untold(set []Voter) []Voter {
+	var tell []Voter
+	for _, v := range set {
+		if v != s.Self && s.live(v) && !s.Told.Has(v) {
+			tell = append(tell, v)
+		}
+	}
+	return tell
 }
 
 // start plans for a stable configuration.
@@ -119,7 +163,7 @@ func (s *Situation) complete(c Config) Plan {
 		await = append(await, v)
 	}
 	if len(await) > 0 {
-		return Plan{Action: Await, Await: await, Why: "new voters synchronise"}
+		return Plan{Action: Await, Peers: await, Why: "new voters synchronise"}
 	}
 	return Plan{Action: Propose, Value: c.Settle(), Why: "new voters are synchronised"}
 }

@@ -40,7 +40,7 @@ func (w *Write) Again(v Version) Step {
 // all starts the round's requests.
 func (w *Write) all() Step {
 	w.synced, w.over = 0, 0
-	return w.settle(w.send(w.tally.Members()))
+	return w.conclude(w.send(w.tally.Members()))
 }
 
 // Reply takes in the answer of member i.
@@ -55,10 +55,6 @@ func (w *Write) Reply(round uint32, i int, r WriteReply) Step {
 		if w.newest.Less(r.Version) {
 			w.newest = r.Version
 		}
-		if !w.stamped {
-			w.ended = true
-			return Step{Outcome: Stamp, Round: w.round}
-		}
 		w.over |= bit(i)
 		w.ack(i, r.Synced)
 	default:
@@ -66,9 +62,20 @@ func (w *Write) Reply(round uint32, i int, r WriteReply) Step {
 		if adopted {
 			return w.all()
 		}
-		return w.settle(w.send(again))
+		return w.conclude(w.send(again))
 	}
-	return w.settle(Step{})
+	return w.conclude(Step{})
+}
+
+// conclude completes a step. The first round, if a newer version showed, ends
+// with Stamp, and only once a quorum answered: then Newest is at least as new as
+// all that was acknowledged before the write began.
+func (w *Write) conclude(st Step) Step {
+	st = w.settle(st)
+	if st.Outcome == Done {
+		st.Outcome = w.outcome()
+	}
+	return st
 }
 
 // Fail tells that member i did not answer: the call failed.
@@ -77,7 +84,7 @@ func (w *Write) Fail(round uint32, i int) Step {
 		return w.idle()
 	}
 	w.failed |= bit(i)
-	return w.settle(Step{})
+	return w.conclude(Step{})
 }
 
 // Resume asks the members again that were moving.
@@ -86,7 +93,7 @@ func (w *Write) Resume() Step {
 		return w.idle()
 	}
 	w.paused = false
-	return w.settle(w.send(w.moving))
+	return w.conclude(w.send(w.moving))
 }
 
 func (w *Write) ack(i int, synced bool) {
@@ -105,14 +112,15 @@ func (w *Write) idle() Step {
 	return st
 }
 
+// outcome is how a write that ended did.
 func (w *Write) outcome() Outcome {
 	switch {
-	case w.tally.Reached(w.acks):
-		return Done
-	case !w.stamped && !w.newest.IsZero():
+	case !w.tally.Reached(w.acks):
+		return Failed
+	case w.over != 0 && !w.stamped:
 		return Stamp
 	default:
-		return Failed
+		return Done
 	}
 }
 

@@ -1,0 +1,520 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// tick is the periodic part of a peer: beliefs, then one step for the shard.
+func (p *peer) tick() {
+	p.later(15+p.w.rng.Int64N(20), p.tick)
+	for _, q := range p.w.peers {
+		if p.w.chaos && p.w.chance(0.2) {
+			continue // news takes time
+		}
+		live := q.up && !p.w.cut[[2]int{p.index, q.index}] && !p.w.cut[[2]int{q.index, p.index}]
+		p.believed[q.self] = live
+		if live {
+			p.seen[q.self] = p.w.now
+		} else if _, ok := p.seen[q.self]; !ok {
+			p.seen[q.self] = p.w.now
+		}
+	}
+	for v := range p.believed {
+		if p.w.peer(v.Peer).self != v {
+			p.believed[v] = false
+		}
+	}
+	p.pull()
+	if p.busy {
+		return
+	}
+	s := p.situation()
+	s.Synced = nil
+	if c := p.mem.Config; c.IsVoter(p.self) && !c.Stable() && s.leads() {
+		p.collect(c)
+		return
+	}
+	p.act(s)
+}
+
+func (p *peer) situation() Situation {
+	s := Situation{
+		Self:  p.self,
+		State: p.mem,
+		Stuck: p.pending > 0 && p.w.now-p.pending > 100+40*int64(p.index),
+		N:     p.w.target,
+		Live:  func(v Voter) bool { return p.believed[v] },
+		Gone: func(v Voter) bool {
+			at, ok := p.seen[v]
+			return ok && !p.believed[v] && p.w.now-at > 300
+		},
+		Told:    func(v Voter) bool { return p.told[v] >= p.mem.Config.Epoch },
+		Leaving: func(v Voter) bool { return p.w.peer(v.Peer).leaving && p.w.peer(v.Peer).self == v },
+	}
+	for _, i := range p.w.order {
+		q := p.w.peers[i]
+		if p.believed[q.self] || p.w.now-p.seen[q.self] < 60 {
+			s.Proposal = append(s.Proposal, q.self)
+		}
+	}
+	return s
+}
+
+// collect asks the new voters how far they are, then acts.
+func (p *peer) collect(c Config) {
+	p.busy = true
+	reports, left := map[Voter][]Voter{}, len(c.Next)
+	for _, v := range c.Next {
+		p.w.call(p, v.Peer, func(q *peer, answer func(any)) { q.serveInfo(answer) }, func(reply any, ok bool) {
+			if info, _ := reply.(ShardInfo); ok && info.Config.Equal(c) && p.w.peer(v.Peer).self == v {
+				reports[v] = info.Synced
+			}
+			if left--; left > 0 {
+				return
+			}
+			p.busy = false
+			s := p.situation()
+			if !s.State.Config.Equal(c) {
+				return
+			}
+			s.Synced = func(v Voter) []Voter {
+				if p.w.mutant == noSync {
+					return c.Voters
+				}
+				if got := reports[v]; p.w.mutant == syncTooFew && len(got) > 0 || p.w.mutant == syncTooFew && c.IsVoter(v) {
+					return c.Voters
+				}
+				return reports[v]
+			}
+			p.act(s)
+		})
+	}
+}
+
+func (p *peer) act(s Situation) {
+	plan := s.Next()
+	if plan.Action == Tell {
+		p.tell(s.State.Config, plan.Peers)
+	}
+	if plan.Action != Propose {
+		return
+	}
+	if err := s.State.Config.CheckNext(plan.Value); err != nil {
+		p.w.fail("%s plans %v after %v: %v", p.self.Peer, plan.Value, s.State.Config, err)
+		return
+	}
+	p.w.logf("%s proposes %v: %s", p.self.Peer, plan.Value, plan.Why)
+	p.w.did["proposals"]++
+	p.propose(s.State.Config, plan.Value)
+}
+
+func (p *peer) propose(base, value Config) {
+	p.busy = true
+	pr := NewProposer(p.self.Incarnation, base, value)
+	attempts, over := 0, false
+	finish := func(c Config) {
+		over, p.busy = true, false
+		if c.Epoch == 0 {
+			return
+		}
+		p.learn(c)
+		p.tell(c, base.Members())
+		p.tell(c, c.Members())
+	}
+	var handle func(st ProposerStep)
+	handle = func(st ProposerStep) {
+		if over {
+			return
+		}
+		switch st.Attempt {
+		case Decided:
+			finish(pr.Outcome())
+			return
+		case Backoff:
+			if attempts++; attempts > 4 {
+				finish(Config{})
+				return
+			}
+			p.w.did["ballots retried"]++
+			over = true
+			p.later(5+p.w.rng.Int64N(50), func() {
+				over = false
+				handle(pr.Start())
+			})
+			return
+		}
+		for i := range st.Send.All() {
+			p.w.call(p, base.Voters[i].Peer, func(q *peer, answer func(any)) {
+				q.serveProposal(st.Proposal, answer)
+			}, func(reply any, ok bool) {
+				if !ok {
+					handle(pr.Fail(st.Round, i))
+					return
+				}
+				vote := reply.(Vote)
+				if p.w.mutant == ignoreAccepted {
+					vote.Accepted, vote.Value = Ballot{}, Config{}
+				}
+				if p.w.mutant == minorityDecides && st.Proposal.Value.Epoch > 0 && vote.Status == StatusOK && !over {
+					finish(st.Proposal.Value)
+					return
+				}
+				handle(pr.Vote(st.Round, i, vote))
+			})
+		}
+	}
+	handle(pr.Start())
+}
+
+// tell sends a decided configuration and notes who confirmed it.
+func (p *peer) tell(c Config, to []Voter) {
+	for _, v := range to {
+		p.w.did["tellings"]++
+		p.w.call(p, v.Peer, func(q *peer, answer func(any)) {
+			q.learn(c)
+			q.barrier(func() { answer(q.self) })
+		}, func(reply any, ok bool) {
+			if ok && reply == v {
+				p.told[v] = max(p.told[v], c.Epoch)
+			}
+		})
+	}
+}
+
+// pull synchronises a new voter from the sources that it still needs, and
+// others, now and then, from anybody.
+func (p *peer) pull() {
+	c := p.mem.Config
+	if p.pulling || !c.IsMember(p.self) {
+		return
+	}
+	done := p.synced[c.Epoch]
+	if c.SyncSources(p.self) == 0 || c.Synced(p.self, done) {
+		if !p.w.chance(0.02) {
+			return
+		}
+		p.w.did["repairs"]++
+	}
+	var from []Voter
+	for _, v := range c.Voters {
+		if v != p.self && !slices.Contains(done, v) {
+			from = append(from, v)
+		}
+	}
+	if len(from) == 0 {
+		return
+	}
+	p.pulling = true
+	source := from[p.w.rng.IntN(len(from))]
+	var local Fingerprint
+	for k := range p.records {
+		local = local.Plus(p.fingerprint(k))
+	}
+	p.advance(c, source, NewPull(0, 1, local, ""))
+}
+
+// advance takes the next step of a pull.
+func (p *peer) advance(c Config, source Voter, pull *Pull) {
+	target := Target{Incarnation: source.Incarnation, Push: c}
+	if p.w.mutant == syncAnyEpoch {
+		target.Push = Config{}
+	}
+	next := func(reply any, ok bool) {
+		var err error
+		switch r := reply.(type) {
+		case SyncReply:
+			if ok = ok && r.Status == StatusOK; ok {
+				err = pull.Paged(r)
+			}
+		case FetchReply:
+			if ok = ok && r.Status == StatusOK; ok {
+				err = pull.Fetched(r)
+			}
+		}
+		if err != nil {
+			p.w.fail("pull: %v", err)
+		}
+		if !ok || !p.mem.Config.Equal(c) {
+			p.pulling = false
+			return
+		}
+		p.advance(c, source, pull)
+	}
+	st := pull.Next()
+	switch st.Kind {
+	case PullPage:
+		st.Page.Target = target
+		p.w.call(p, source.Peer, func(q *peer, answer func(any)) { q.serveSync(c.Epoch, st.Page, answer) }, next)
+	case PullCompare:
+		held := make([]Version, len(st.Entries))
+		for i, e := range st.Entries {
+			held[i] = p.held(e.Key)
+		}
+		if err := pull.Compared(held); err != nil {
+			p.w.fail("pull: %v", err)
+		}
+		p.advance(c, source, pull)
+	case PullFetch:
+		st.Fetch.Target = target
+		p.w.call(p, source.Peer, func(q *peer, answer func(any)) { q.serveFetch(c.Epoch, st.Fetch, answer) }, next)
+	case PullStore:
+		left := len(st.Records)
+		stored := func() {
+			pull.Stored()
+			p.advance(c, source, pull)
+		}
+		for _, v := range st.Records {
+			p.store(v.Raw(), true, func(Status, Version) {
+				if left--; left == 0 {
+					stored()
+				}
+			})
+		}
+		if left == 0 {
+			stored()
+		}
+	case PullDone:
+		p.pulling = false
+		// What is reported must be on disk, the joint configuration included.
+		p.barrier(func() {
+			p.synced[c.Epoch] = append(p.synced[c.Epoch], source)
+			p.anySync = append(p.anySync, source)
+			p.w.did["pulls"]++
+		})
+	}
+}
+
+// locate makes sure that the peer has some configuration, however old.
+func (p *peer) locate() bool {
+	if p.cache.Epoch > 0 {
+		return true
+	}
+	q := p.w.peers[p.w.rng.IntN(len(p.w.peers))]
+	p.w.call(p, q.self.Peer, func(q *peer, answer func(any)) { q.serveInfo(answer) }, func(reply any, ok bool) {
+		if info, _ := reply.(ShardInfo); ok && info.Config.Epoch > p.cache.Epoch {
+			p.cache = info.Config
+		}
+	})
+	return false
+}
+
+// use remembers the configuration that an operation ended with.
+func (p *peer) use(c Config) {
+	if c.Epoch > p.cache.Epoch {
+		p.cache = p.w.decided[c.Epoch]
+		p.w.did["referrals followed"]++
+	}
+}
+
+// narrow is what a mutant makes of a configuration before counting quorums.
+func (p *peer) narrow(c Config, read bool) Config {
+	switch {
+	case c.Stable():
+	case p.w.mutant == jointOldOnly:
+		c.Next = nil
+	case p.w.mutant == shortReadsInJoint && read:
+		if p.w.chance(0.5) {
+			c.Voters = c.Next
+		}
+		c.Next = nil
+	}
+	return c
+}
+
+func (p *peer) target(c Config, i int, to Voter, push Set) Target {
+	t := Target{Incarnation: to.Incarnation}
+	if push.Has(i) {
+		t.Push = p.w.decided[c.Epoch]
+	}
+	return t
+}
+
+func (p *peer) level() Level {
+	return [...]Level{LevelOne, LevelAll, LevelQuorum, LevelQuorum, LevelQuorum, LevelQuorum}[p.w.rng.IntN(6)]
+}
+
+// stamp draws a version, saving a ceiling first where the clock asks for it.
+func (p *peer) stamp() Version {
+	clock, err := p.clock.Next(p.now())
+	if errors.Is(err, ErrReserve) {
+		p.ceiling = p.clock.Reserve(p.now())
+		p.clock.Reserved(p.ceiling)
+		clock, err = p.clock.Next(p.now())
+	}
+	if err != nil {
+		p.w.fail("clock: %v", err)
+	}
+	return Version{Clock: clock, Writer: p.self.Incarnation}
+}
+
+func (p *peer) put(key string) {
+	if !p.locate() {
+		return
+	}
+	w, level := p.w, p.level()
+	ns, k := SplitKey(key)
+	rec := Record{Namespace: ns, Key: k, Position: Route(ns, k)}
+	var encoded []byte
+	encode := func(v Version) {
+		if other, ok := w.written[v]; ok {
+			w.fail("version %v stamped twice, for %s and %s", v, other, key)
+		}
+		w.written[v] = key
+		rec.Version, rec.Value = v, fmt.Appendf(nil, "%s=%v", key, v)
+		encoded = rec.AppendTo(nil)
+	}
+	encode(p.stamp())
+	before := w.acked[key]
+	var op Write
+	over := false
+	var handle func(st Step)
+	handle = func(st Step) {
+		if err := op.check(); err != nil {
+			w.fail("write: %v", err)
+		}
+		if over {
+			return
+		}
+		switch st.Outcome {
+		case Stamp:
+			if w.mutant == noRestamp {
+				handle(op.Again(op.Version()))
+				return
+			}
+			if p.clock.Observe(p.now(), op.Newest()) != nil {
+				over = true
+				w.did["clocks refused"]++
+				return
+			}
+			w.did["writes stamped anew"]++
+			encode(p.stamp())
+			handle(op.Again(rec.Version))
+			return
+		case Failed:
+			over = true
+			p.use(op.Config())
+			w.did["writes failed"]++
+			return
+		case Done:
+			over = true
+			p.use(op.Config())
+			w.did["writes"]++
+			if level == LevelOne {
+				return
+			}
+			w.logf("%s wrote %s %v epoch %d", p.self.Peer, key, rec.Version, op.Config().Epoch)
+			if !before.Less(rec.Version) {
+				w.fail("put of %s got %v, %v was acknowledged before it began", key, rec.Version, before)
+			}
+			if w.acked[key].Less(rec.Version) {
+				w.acked[key] = rec.Version
+			}
+			return
+		}
+		c, version := op.Config(), encoded
+		for i := range st.Send.All() {
+			to := op.Member(i)
+			req := WriteRequest{Target: p.target(c, i, to, st.Push), Record: version}
+			w.call(p, to.Peer, func(q *peer, answer func(any)) { q.serveWrite(c.Epoch, req, answer) }, func(reply any, ok bool) {
+				if !ok {
+					handle(op.Fail(st.Round, i))
+					return
+				}
+				r := reply.(WriteReply)
+				r.Config = p.narrow(r.Config, false)
+				handle(op.Reply(st.Round, i, r))
+			})
+		}
+		if st.Pause {
+			w.did["pauses"]++
+			p.later(5+w.rng.Int64N(20), func() { handle(op.Resume()) })
+		}
+	}
+	p.later(400, func() { over = true })
+	handle(op.Start(p.narrow(p.cache, false), level, rec.Version))
+}
+
+func (p *peer) get(key string) {
+	if !p.locate() {
+		return
+	}
+	w, level := p.w, p.level()
+	ns, k := SplitKey(key)
+	before := w.acked[key]
+	var op Read
+	over := false
+	began := w.now
+	var handle func(st Step)
+	handle = func(st Step) {
+		if err := op.check(); err != nil {
+			w.fail("read: %v", err)
+		}
+		if over {
+			return
+		}
+		switch st.Outcome {
+		case Failed:
+			over = true
+			p.use(op.Config())
+			w.did["reads failed"]++
+			return
+		case Done:
+			over = true
+			p.use(op.Config())
+			w.did["reads"]++
+			_, v := op.Result()
+			if level != LevelOne {
+				w.logf("%s read %s %v epoch %d began %d by %b", p.self.Peer, key, v, op.Config().Epoch, began, op.Acks())
+				if v.Less(before) {
+					w.fail("read of %s returned %v, %v was acknowledged before it began", key, v, before)
+				}
+			}
+			if w.written[v] != key && !v.IsZero() {
+				w.fail("read of %s returned %v, never written", key, v)
+			}
+			p.repair(&op)
+			return
+		}
+		c := op.Config()
+		for i := range st.Send.All() {
+			to := op.Member(i)
+			req := ReadRequest{Target: p.target(c, i, to, st.Push), Brief: st.Brief.Has(i), Namespace: ns, Key: k}
+			w.call(p, to.Peer, func(q *peer, answer func(any)) { q.serveRead(c.Epoch, req, answer) }, func(reply any, ok bool) {
+				if !ok {
+					handle(op.Fail(st.Round, i))
+					return
+				}
+				r := reply.(ReadReply)
+				r.Config = p.narrow(r.Config, true)
+				handle(op.Reply(st.Round, i, r))
+			})
+		}
+		if st.Pause {
+			w.did["pauses"]++
+			p.later(5+w.rng.Int64N(20), func() { handle(op.Resume()) })
+		}
+	}
+	p.later(8, func() {
+		if !over {
+			w.did["hedges"]++
+			handle(op.Hedge())
+		}
+	})
+	p.later(400, func() { over = true })
+	rank := func(v Voter) int { return int(v.Peer[0]^p.self.Peer[0]) & 7 }
+	handle(op.Start(p.narrow(p.cache, true), level, ns, k, rank))
+}
+
+// repair brings the replicas up that a read found stale.
+func (p *peer) repair(op *Read) {
+	record, _ := op.Result()
+	c := op.Config()
+	for i := range op.Stale().All() {
+		to := op.Member(i)
+		req := WriteRequest{Target: Target{Incarnation: to.Incarnation}, Repair: true, Record: record}
+		p.w.did["read repairs"]++
+		p.w.call(p, to.Peer, func(q *peer, answer func(any)) { q.serveWrite(c.Epoch, req, answer) }, func(any, bool) {})
+	}
+}

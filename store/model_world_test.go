@@ -1,0 +1,253 @@
+package store
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// The model runs the real machines of this package over a simulated network
+// and simulated disks, one shard, under a seed. Times are virtual milliseconds.
+
+type event struct {
+	at  int64
+	seq int
+	fn  func()
+}
+
+type events []event
+
+func (h events) Len() int { return len(h) }
+func (h events) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+func (h events) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *events) Push(x any)   { *h = append(*h, x.(event)) }
+func (h *events) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// mutant breaks one rule of the protocol, so that the model can show that it
+// would notice.
+type mutant string
+
+const (
+	sound             mutant = ""
+	noFence           mutant = "a fenced replica serves"
+	syncTooFew        mutant = "a new voter synchronises from one source too few"
+	syncAnyEpoch      mutant = "a source hands over without holding the joint configuration"
+	noSync            mutant = "a move settles without synchronising"
+	jointOldOnly      mutant = "joint quorums are counted in the old set alone"
+	serveOldEpochs    mutant = "a replica serves epochs that it has left"
+	forgetPromise     mutant = "acceptors keep their state in memory"
+	ignoreAccepted    mutant = "a proposer ignores values that were accepted"
+	answerBeforeSync  mutant = "state is answered from before it is synced"
+	lateWrites        mutant = "an admitted write is queued some time later"
+	noRestamp         mutant = "a superseded write counts as stored at once"
+	clockForgets      mutant = "a clock restarts at the wall clock"
+	anyIncarnation    mutant = "a peer answers for its former incarnation"
+	minorityDecides   mutant = "a proposer takes one acceptance for a decision"
+	staleSyncs        mutant = "a move settles on what synchronised under a former epoch"
+	shortReadsInJoint mutant = "a read takes its quorum in either set of a joint configuration"
+)
+
+type write struct {
+	key     string
+	version Version
+	start   int64
+}
+
+// world is one run of the model.
+type world struct {
+	rng    *rand.Rand
+	mutant mutant
+	now    int64
+	seq    int
+	queue  events
+	peers  []*peer
+	cut    map[[2]int]bool // directed pairs that lose everything
+	loss   float64
+
+	order   []int // the ring's order, as the shard sees it
+	target  int   // voters aimed at
+	chaos   bool
+	decided map[uint64]Config
+	accepts map[uint64]map[Ballot]map[Voter]Config
+	bases   map[uint64]Config
+	nextInc uint64
+
+	written map[Version]string // every version ever stamped, and its key
+	acked   map[string]Version // newest acknowledged strict write of a key
+	failure error
+	did     map[string]int // what the schedule did
+	trace   []string
+}
+
+func newWorld(seed uint64, m mutant) *world {
+	w := &world{
+		rng:     rand.New(rand.NewPCG(seed, 1)),
+		mutant:  m,
+		cut:     map[[2]int]bool{},
+		decided: map[uint64]Config{},
+		accepts: map[uint64]map[Ballot]map[Voter]Config{},
+		bases:   map[uint64]Config{},
+		written: map[Version]string{},
+		acked:   map[string]Version{},
+		did:     map[string]int{},
+		target:  3,
+		chaos:   true,
+	}
+	n := 4 + w.rng.IntN(3)
+	for i := range n {
+		w.peers = append(w.peers, newPeer(w, i))
+		w.order = append(w.order, i)
+	}
+	first := Genesis(w.peers[0].self)
+	w.decided[1] = first
+	w.peers[0].mem.Learn(first)
+	w.peers[0].disk = w.peers[0].mem
+	return w
+}
+
+func (w *world) logf(format string, args ...any) {
+	if len(w.trace) < 1<<16 {
+		w.trace = append(w.trace, fmt.Sprintf("%6d  ", w.now)+fmt.Sprintf(format, args...))
+	}
+}
+
+// fail records the first violation.
+func (w *world) fail(format string, args ...any) {
+	if w.failure == nil {
+		w.failure = fmt.Errorf(format, args...)
+		w.logf("VIOLATION %v", w.failure)
+	}
+}
+
+func (w *world) after(d int64, fn func()) {
+	w.seq++
+	heap.Push(&w.queue, event{at: w.now + d, seq: w.seq, fn: fn})
+}
+
+// run advances virtual time to until, or to a violation.
+func (w *world) run(until int64) {
+	for len(w.queue) > 0 && w.failure == nil && w.queue[0].at <= until {
+		e := heap.Pop(&w.queue).(event)
+		w.now = e.at
+		e.fn()
+	}
+	w.now = max(w.now, until)
+}
+
+func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
+
+func (w *world) delay() int64 {
+	if w.chaos && w.chance(0.02) {
+		return 20 + w.rng.Int64N(400) // overtaken by many others
+	}
+	return 1 + w.rng.Int64N(4)
+}
+
+const callTimeout = 60
+
+// call sends a request; serve runs at the receiver and answers through its
+// argument, done runs once at the sender.
+func (w *world) call(from *peer, to chord.PeerID, serve func(p *peer, answer func(any)), done func(reply any, ok bool)) {
+	target := w.peer(to)
+	life, over := from.life, false
+	finish := func(reply any, ok bool) {
+		if !over && from.life == life {
+			over = true
+			done(reply, ok)
+		}
+	}
+	w.after(callTimeout, func() { finish(nil, false) })
+	copies := 1
+	if w.chaos && from != target && w.chance(0.02) {
+		copies = 2
+		w.did["duplicates"]++
+	}
+	for range copies {
+		w.transmit(from, target, func() {
+			if !target.up {
+				return
+			}
+			serve(target, func(reply any) {
+				w.transmit(target, from, func() { finish(reply, true) })
+			})
+		})
+	}
+}
+
+func (w *world) transmit(from, to *peer, fn func()) {
+	if from == to {
+		w.after(0, fn)
+		return
+	}
+	if w.cut[[2]int{from.index, to.index}] || w.chance(w.loss) {
+		w.did["lost messages"]++
+		return
+	}
+	w.after(w.delay(), fn)
+}
+
+func (w *world) peer(id chord.PeerID) *peer { return w.peers[id[0]-'a'] }
+
+// accepted is told of every acceptance that reached a disk and derives what is
+// decided: epochs must never fork.
+func (w *world) accepted(base Config, b Ballot, v Voter, value Config) {
+	epoch := value.Epoch
+	if old, ok := w.bases[epoch]; ok && !old.Equal(base) {
+		w.fail("two bases below epoch %d: %v and %v", epoch, old, base)
+	}
+	w.bases[epoch] = base
+	if w.accepts[epoch] == nil {
+		w.accepts[epoch] = map[Ballot]map[Voter]Config{}
+	}
+	if w.accepts[epoch][b] == nil {
+		w.accepts[epoch][b] = map[Voter]Config{}
+	}
+	votes := w.accepts[epoch][b]
+	for _, other := range votes {
+		if !other.Equal(value) {
+			w.fail("ballot %v of epoch %d carries %v and %v", b, epoch, other, value)
+		}
+	}
+	votes[v] = value
+	if len(votes) < Majority(len(base.Voters)) {
+		return
+	}
+	if old, ok := w.decided[epoch]; ok && !old.Equal(value) {
+		w.fail("epoch %d forks: %v and %v", epoch, old, value)
+	} else if !ok {
+		w.decided[epoch] = value
+		w.logf("decided %v", value)
+		w.did["decisions"]++
+		switch {
+		case !value.Stable():
+			w.did["moves begun"]++
+		case value.Equal(base.Abort()):
+			w.did["moves aborted"]++
+		default:
+			w.did["moves settled"]++
+		}
+	}
+}
+
+// learned is told of every configuration that a peer holds.
+func (w *world) learned(p *peer, c Config) {
+	if d, ok := w.decided[c.Epoch]; c.Epoch > 0 && (!ok || !d.Equal(c)) {
+		w.fail("%s holds %v, decided is %v", p.self.Peer, c, d)
+	}
+}
+
+func (w *world) newest() Config {
+	return w.decided[uint64(len(w.decided))]
+}
+
+// start is the wall clock at virtual time 0.
+var modelStart = time.UnixMilli(1_700_000_000_000)
