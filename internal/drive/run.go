@@ -35,13 +35,13 @@ func (l *Loop[C, In, Out]) run() {
 		}
 		clear(batch) // let go of messages and closures
 
-		now := time.Now()
-		if due := l.core.Deadline(); !due.IsZero() && !due.After(now) && now.Sub(lastTick) >= l.cfg.MinTick {
+		now, due := time.Now(), l.core.Deadline()
+		if !due.IsZero() && !due.After(now) && now.Sub(lastTick) >= l.cfg.MinTick {
 			lastTick = now
 			l.ticks.Add(1)
 			l.out(l.core.Tick(now))
+			due = l.core.Deadline()
 		}
-		due := l.core.Deadline()
 		if least := lastTick.Add(l.cfg.MinTick); !due.IsZero() && due.Before(least) {
 			due = least
 		}
