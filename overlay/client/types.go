@@ -87,7 +87,10 @@ type Status struct {
 	Agree           int        `json:"agree"`
 	Of              int        `json:"of"`
 	Tasks           TaskCounts `json:"tasks"`
-	Functions       []string   `json:"functions"`
+	// Calls counts the calls made to other peers since the start.
+	Calls uint64 `json:"calls"`
+	// Functions names what tasks may run here.
+	Functions []string `json:"functions"`
 }
 
 // Code names what a job runs: a registered function or a WebAssembly module.
