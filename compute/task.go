@@ -1,6 +1,13 @@
 package compute
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
@@ -9,6 +16,35 @@ import (
 // ID names a job or a task: the first 16 bytes of a SHA-256. A task's ID is
 // the hash of (job, parent, index).
 type ID [16]byte
+
+// TaskID returns the ID of the task with the given index below parent, which
+// is the zero ID for a task that the job itself holds. Anybody can recompute it.
+func TaskID(job, parent ID, index uint32) ID {
+	var b [36]byte
+	copy(b[:], job[:])
+	copy(b[16:], parent[:])
+	binary.BigEndian.PutUint32(b[32:], index)
+	h := sha256.Sum256(b[:])
+	return ID(h[:16])
+}
+
+// ParseID reads an ID written by String.
+func ParseID(s string) (ID, error) {
+	var id ID
+	if len(s) != 2*len(id) {
+		return ID{}, fmt.Errorf("parse ID: %d hex digits, want %d", len(s), 2*len(id))
+	}
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
+		return ID{}, fmt.Errorf("parse ID: %w", err)
+	}
+	return id, nil
+}
+
+// String returns the ID as 32 hex digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// Short returns the first 8 hex digits, for people and logs.
+func (id ID) Short() string { return hex.EncodeToString(id[:4]) }
 
 // Code says what a task runs: exactly one of Func and Module is set.
 type Code struct {
@@ -20,6 +56,86 @@ type Code struct {
 	Size   int64
 }
 
+// CapWASM is what a peer advertises beside its functions when it can run
+// WebAssembly modules. It cannot be taken for a function, whose name has a version.
+const CapWASM = "wasm"
+
+// Cap returns what a peer must advertise to be given this code: the
+// function's name, or CapWASM for any module.
+func (c Code) Cap() string {
+	if c.Func != "" {
+		return c.Func
+	}
+	return CapWASM
+}
+
+// String names the code for people: the function, or the start of the module's hash.
+func (c Code) String() string {
+	if c.Func != "" {
+		return c.Func
+	}
+	return "wasm:" + hex.EncodeToString(c.Module[:4])
+}
+
+func (c Code) validate() error {
+	isModule := c.Module != [32]byte{}
+	switch {
+	case c.Func == "" && !isModule:
+		return errors.New("neither function nor module")
+	case c.Func != "" && isModule:
+		return errors.New("both function and module")
+	case c.Size < 0 || c.Func != "" && c.Size != 0:
+		return fmt.Errorf("module size %d", c.Size)
+	case c.Func != "":
+		if name, err := FuncName(c.Func); err != nil || name != c.Func {
+			return fmt.Errorf("function %q is not NAME/vN", c.Func)
+		}
+	}
+	return nil
+}
+
+// MaxFuncName is the length limit of a function's full name, in bytes.
+const MaxFuncName = 128
+
+// FuncName returns the full form NAME/vN of a function's name; a name without
+// a version means version 1, so "sha256" is "sha256/v1". A name is made of
+// letters, digits, and the marks . _ - and /.
+func FuncName(s string) (string, error) {
+	full := s
+	name, version, ok := cutVersion(s)
+	if !ok {
+		name, version, full = s, 1, s+"/v1"
+	}
+	switch {
+	case name == "" || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/"):
+		return "", fmt.Errorf("function name %q: want NAME or NAME/vN", s)
+	case version == 0:
+		return "", fmt.Errorf("function name %q: versions count from 1", s)
+	case len(full) > MaxFuncName:
+		return "", fmt.Errorf("function name %q: longer than %d bytes", s[:32]+"...", MaxFuncName)
+	}
+	for _, r := range name {
+		if !strings.ContainsRune("._-/", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return "", fmt.Errorf("function name %q: %q is not allowed", s, r)
+		}
+	}
+	return full, nil
+}
+
+// cutVersion splits "name/v12" into "name" and 12.
+func cutVersion(s string) (name string, version uint32, ok bool) {
+	i := strings.LastIndex(s, "/v")
+	if i < 0 {
+		return "", 0, false
+	}
+	digits := s[i+2:]
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil || strconv.FormatUint(n, 10) != digits {
+		return "", 0, false
+	}
+	return s[:i], uint32(n), true
+}
+
 // Limits bound one attempt at a task. Zero means the default of the peer that runs it.
 type Limits struct {
 	Time   time.Duration
@@ -29,15 +145,31 @@ type Limits struct {
 
 // Task is one unit of work. It is plain data and travels whole when stolen.
 type Task struct {
-	ID      ID
-	Job     ID
-	Index   uint32
-	Code    Code
-	Input   []byte
-	Limits  Limits
-	Owner   chord.PeerID // the peer that submitted it and keeps its state
-	Attempt uint32       // counts from 1; a late attempt's result is told apart by it
+	ID     ID
+	Job    ID
+	Parent ID // the task that spawned it; zero for a task of the job itself
+	Index  uint32
+	Code   Code
+	Input  []byte
+	Limits Limits
+	Owner  chord.PeerID // the peer that submitted it and keeps its state
+	// Attempt counts from 1. Only results of the attempt that the owner counts
+	// as current change anything.
+	Attempt uint32
+	// Hop counts how often this attempt changed hands; the owner believes the
+	// report with the highest.
+	Hop uint32
+	// Avoid lists peers on which earlier attempts crashed. They leave the task
+	// to others for a while.
+	Avoid []chord.PeerID
 }
+
+// taskOverhead is about what a task takes on the wire beside its input.
+const taskOverhead = 160
+
+func (t *Task) size() int { return taskOverhead + len(t.Input) }
+
+func (t *Task) ref() Ref { return Ref{Task: t.ID, Attempt: t.Attempt, Hop: t.Hop} }
 
 // Result is the outcome of one attempt.
 type Result struct {
@@ -52,3 +184,10 @@ type Result struct {
 	Elapsed time.Duration
 	Log     []byte // stderr, truncated
 }
+
+const resultOverhead = 80
+
+func (r *Result) size() int { return resultOverhead + len(r.Output) + len(r.Err) + len(r.Log) }
+
+// OK reports whether the attempt succeeded.
+func (r *Result) OK() bool { return r.Err == "" && !r.Crashed }

@@ -1,0 +1,139 @@
+// Package compute decides where tasks run: any peer submits, idle peers steal
+// from busy ones, and what a dead peer took runs again. Nobody conducts.
+//
+// It owns queues, stealing, the state of jobs at the peer that submitted them,
+// and the protocol between peers. It does not run code (packages worker and
+// wasm below it do), knows no network, and keeps nothing on disk: a job lives
+// as long as its submitter.
+//
+// # Driving a Scheduler
+//
+// [Scheduler] is a plain data structure: no goroutine, lock, channel or clock.
+// One goroutine owns it and calls it with the current time; every call returns an
+// [Output] that the caller carries out before, or concurrently with, the next call:
+//
+//	s, err := compute.New(compute.Config{Self: id, Slots: 8, Funcs: names}, time.Now(), rng)
+//	timer := time.NewTimer(0)
+//	for {
+//		var out compute.Output
+//		select {
+//		case m := <-received: // Message.From is who sent it, as the connection says
+//			out, err = s.Step(time.Now(), m)
+//		case r := <-ran: // a worker is done
+//			out = s.Ran(time.Now(), r)
+//		case <-timer.C:
+//			out = s.Tick(time.Now())
+//		}
+//		// Send out.Send; start out.Run; stop out.Stop; tell who waits for out.Finished.
+//		timer.Reset(time.Until(s.Deadline())) // stop it if Deadline is zero
+//	}
+//
+// The driver's duties:
+//
+//   - Call Tick at Deadline. A Deadline served more than a second late counts as
+//     a pause of the whole process: no timer runs in that time.
+//   - Set Message.From from the authenticated connection, never from the wire.
+//   - Start each task of Output.Run at once and report it by Ran exactly once,
+//     also when Output.Stop ended it early. A slot is taken until then. A run is
+//     named by task and attempt.
+//   - Send messages without waiting for them. They may be lost, repeated and
+//     reordered; losing one costs time, never a task.
+//   - Call SetPeers when the ring's view changes, and now and then for the round
+//     trips; in a ring beyond a few hundred peers, with fingers and successors only.
+//   - Call PeerDown when a connection to a peer breaks for good or the ring drops
+//     it. Without it a lease runs out after Config.Lease. A wrong PeerDown costs
+//     runs, never results.
+//   - Read the results of jobs in Output.Finished before the next Submit, which
+//     may forget the oldest finished jobs to make room.
+//   - Do not change what is handed in or out: inputs and outputs are shared.
+//
+// Ran takes several results and a driver that has gathered several should pass
+// them together: they then share messages.
+//
+// # Parts that a peer plays
+//
+// Owner: the peer that submitted a job keeps its state and decides. Holder: a
+// peer that has tasks in its queue or on its workers. Victim: a holder that gives tasks
+// away. Thief: a peer that asks for them. Sleeper: a peer that found nothing
+// and waits to be woken by its lifelines.
+//
+// # Messages
+//
+//	Load     gossip; with Register: wake me; with Busy: you woke me for nothing
+//	Wake     victim to sleeper: there is work here
+//	Steal    thief to victim: what I can run, and how much room I have
+//	Give     victim to thief: tasks, or none. One transfer has one number
+//	Taken    thief to victim: forget the transfer (or: Pending, Unknown, refused ones)
+//	Hold     holder to owner: I have these attempts
+//	Held     owner to holder: noted; drop those
+//	Result   holder to owner: outcomes
+//	Settled  owner to holder: outcomes noted
+//	Cancel   owner to holder: drop a job, or some attempts
+//	Return   stopping holder to owner: take these back
+//
+// A steal is two messages, Steal and Give, until the task runs. A third, Taken,
+// lets the victim forget. When the victim is not the owner, Hold and Held come
+// between, so five in all; a task that ends within Config.Locate is located by
+// its Result instead.
+//
+//	thief                victim                owner
+//	  | ---- Steal -------> |                    |
+//	  | <--- Give --------- |  keeps copies      |
+//	  | ---- Hold -------------------------->    |
+//	  | <--- Held ---------------------------    |
+//	  | ---- Taken -------> |  forgets           |
+//	  | ---- Result ------------------------>    |
+//	  | <--- Settled ------------------------    |
+//
+// # Stealing
+//
+// A worker takes from the top of the queue, a thief gets half from the bottom,
+// of those tasks whose function it has. A peer steals when a worker is free and
+// nothing here is for it, one steal at a time: from the more loaded of two peers
+// drawn from the gossiped loads, the nearer if they are about alike; without news, from one
+// drawn at random. After Config.Tries failures it registers on its lifelines and
+// falls silent. A peer with a surplus wakes a few sleepers, nearest first; each takes
+// half and wakes others in turn. A victim keeps what it would itself start
+// within a round trip to the thief, from what it has seen tasks of that function take.
+//
+// Tasks whose function a peer lacks wait in its queue for thieves that have it.
+// Gossip marks them as starved, and a sleeper that hears of such a queue steals
+// from it unasked.
+//
+// # Ownership
+//
+// Each try at a task is an attempt with a number. Exactly one attempt of an
+// unfinished task is current; a result counts if it is of the current attempt,
+// whoever brings it, and the first one settles it. Each time an attempt changes hands
+// its hop grows; the owner believes the report with the highest hop and has
+// the others dropped. So a stale or late attempt changes nothing.
+//
+//	         given                    result
+//	queued ---------> away ---------------------> done, failed
+//	  |  ^             |  peer down, silent, returned
+//	  |  +-------------+  (next attempt)
+//	  +---> running ----> done, failed; or queued for the next attempt
+//
+// A holder renews its lease with every message; Hold goes out each Config.Renew
+// if nothing else does. A peer that is down or silent for Config.Lease has lost
+// what it had, and it runs again. A greater Session says that a peer has
+// restarted, or has given up on this owner, with the same effect.
+//
+// An error from the code is final after Spec.MaxErrors of them. A crash counts
+// apart: the next attempt avoids peers where the task crashed before (until Config.Avoid
+// has passed without a taker), and after Config.MaxCrashes the task fails. An
+// attempt lost with its peer while it ran counts towards Config.MaxLost.
+//
+// # Invariants
+//
+//   - An unfinished task is in one state: in this peer's queue, on one of its
+//     workers, or away at one peer.
+//   - If the owner thinks that a task is at a peer in its present session, that
+//     peer has it in hand, or keeps a copy of it that it gave away, or has its
+//     result; or a transfer to that peer is still kept by the victim.
+//   - What a victim gave is kept until the owner knows who has it.
+//   - At most one attempt of a task is in a peer's hands.
+//   - Nothing is sent while all queues are empty and all workers idle, except
+//     the slow refresh of registrations.
+//   - Every queue and table has a bound in Config or beside its type.
+package compute

@@ -1,0 +1,232 @@
+package compute
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// maxAttempts bounds the ended attempts that are kept of a task: the first
+// and the latest.
+const maxAttempts = 16
+
+// outcome applies the result of an attempt, run at p or here. Only the current
+// attempt of an unfinished task counts; anything else changes nothing.
+func (s *Scheduler) outcome(p *peer, r *Result) {
+	o := s.owner.tasks[r.Task]
+	switch {
+	case o == nil:
+		s.stats.Unknown++
+		return
+	case o.state.Final() || o.task.Attempt != r.Attempt:
+		s.stats.Stale++
+		return
+	}
+	if p != nil {
+		s.learnCost(o.task.Code.Cap(), r.Elapsed)
+	}
+	s.overtaken(p, o)
+	switch {
+	case r.Crashed:
+		o.crashes++
+		s.endAttempt(o, r.Peer, OutcomeCrashed, r)
+		o.result = *r
+		if o.crashes >= s.cfg.MaxCrashes {
+			s.finish(o, TaskFailed)
+			return
+		}
+		s.again(o, r.Peer)
+	case r.Err != "":
+		o.errors++
+		s.endAttempt(o, r.Peer, OutcomeError, r)
+		o.result = *r
+		if o.errors >= o.job.maxErrors {
+			s.finish(o, TaskFailed)
+			return
+		}
+		s.again(o, "")
+	case o.job.bytes+int64(r.size()) > s.cfg.MaxJobOutput:
+		r.Output, r.Err = nil, "results of the job pass the limit of "+bytesOf(s.cfg.MaxJobOutput)
+		s.endAttempt(o, r.Peer, OutcomeError, r)
+		o.result = *r
+		s.finish(o, TaskFailed)
+	default:
+		s.endAttempt(o, r.Peer, OutcomeOK, r)
+		o.result = *r
+		o.job.byPeer[r.Peer]++
+		s.finish(o, TaskDone)
+	}
+}
+
+// overtaken tells another peer that has the same attempt in hand to drop it.
+func (s *Scheduler) overtaken(p *peer, o *owned) {
+	if o.at != nil && o.at != p {
+		s.send(o.at, Message{Kind: KindCancel, Refs: []Ref{{Task: o.task.ID, Attempt: o.task.Attempt, Hop: o.task.Hop}}})
+	}
+}
+
+// whoHas names the peer that the current attempt is thought to be at.
+func (s *Scheduler) whoHas(o *owned) chord.PeerID {
+	if o.at != nil {
+		return o.at.id
+	}
+	return s.cfg.Self
+}
+
+// endAttempt records how the current attempt ended.
+func (s *Scheduler) endAttempt(o *owned, at chord.PeerID, outcome Outcome, r *Result) {
+	a := Attempt{N: o.task.Attempt, Peer: at, Outcome: outcome}
+	if r != nil {
+		a.Err, a.Elapsed = r.Err, r.Elapsed
+	}
+	if len(o.attempts) == maxAttempts {
+		o.attempts = slices.Delete(o.attempts, 1, 2)
+	}
+	o.attempts = append(o.attempts, a)
+}
+
+// again queues a task for its next attempt, away from the peer where it
+// crashed, if any.
+func (s *Scheduler) again(o *owned, crashedAt chord.PeerID) {
+	if h := s.holder.held[o.task.ID]; h != nil {
+		s.unhold(h, heldGone)
+	}
+	o.task.Attempt++
+	o.task.Hop = 0
+	if crashedAt != "" && !slices.Contains(o.task.Avoid, crashedAt) && len(o.task.Avoid) < MaxAvoid {
+		o.task.Avoid = append(slices.Clip(o.task.Avoid), crashedAt)
+	}
+	s.setState(o, TaskQueued, nil)
+	s.stats.Reruns++
+	s.enqueue(&held{task: o.task}, true)
+}
+
+// finish makes a task final and, with the last one, its job.
+func (s *Scheduler) finish(o *owned, state TaskState) {
+	if h := s.holder.held[o.task.ID]; h != nil {
+		s.unhold(h, heldGone)
+	}
+	s.setState(o, state, nil)
+	j := o.job
+	size := int64(o.result.size())
+	j.bytes += size
+	s.owner.bytes -= int64(o.task.size())
+	s.owner.left--
+	o.task.Input, o.task.Avoid = nil, nil
+	if j.left--; j.left > 0 {
+		return
+	}
+	j.finished = s.start.Add(s.now + s.stalled)
+	s.owner.history += j.bytes
+	s.owner.done = append(s.owner.done, j)
+	s.out.Finished = append(s.out.Finished, j.id)
+}
+
+// trimHistory forgets the jobs that finished longest ago, beyond the limits.
+// It makes room for a new job, so that a driver can always read what has just
+// finished. The latest one stays in any case.
+func (s *Scheduler) trimHistory() {
+	w := &s.owner
+	for len(w.done) > 1 && (len(w.done) > s.cfg.MaxHistory || w.history > s.cfg.HistoryBytes) {
+		s.forget(w.done[0])
+	}
+}
+
+// Forget drops a finished job and its results. It reports whether there was
+// such a job.
+func (s *Scheduler) Forget(id ID) bool {
+	j := s.owner.jobs[id]
+	if j == nil || j.left > 0 {
+		return false
+	}
+	s.forget(j)
+	return true
+}
+
+func (s *Scheduler) forget(j *job) {
+	w := &s.owner
+	for i := range j.tasks {
+		delete(w.tasks, j.tasks[i].task.ID)
+	}
+	delete(w.jobs, j.id)
+	is := func(x *job) bool { return x == j }
+	w.order = slices.DeleteFunc(w.order, is)
+	w.done = slices.DeleteFunc(w.done, is)
+	w.history -= j.bytes
+}
+
+// ownReturned queues an own task again that came back unharmed.
+func (s *Scheduler) ownReturned(id ID, attempt uint32, from *peer, why string) {
+	o := s.owner.tasks[id]
+	if o == nil || o.state.Final() || o.task.Attempt != attempt || o.at != from {
+		return
+	}
+	s.endAttempt(o, from.id, OutcomeReturned, &Result{Err: why})
+	s.again(o, "")
+}
+
+// ownerLost runs again what a peer had, except attempts that may still reach it.
+// What it was running counts towards the limit for tasks that take peers down.
+func (s *Scheduler) ownerLost(p *peer, why string, except map[run]bool) {
+	if p.away == 0 {
+		return
+	}
+	for _, j := range s.owner.order {
+		if j.count[TaskAway] == 0 {
+			continue
+		}
+		for i := range j.tasks {
+			o := &j.tasks[i]
+			if o.at != p || except[run{o.task.ID, o.task.Attempt}] {
+				continue
+			}
+			s.stats.Lost++
+			o.result = Result{Task: o.task.ID, Attempt: o.task.Attempt, Peer: p.id, Err: why, Crashed: true}
+			if o.running {
+				o.lost++
+			}
+			s.endAttempt(o, p.id, OutcomeLost, &o.result)
+			if o.lost >= s.cfg.MaxLost {
+				o.result.Err = fmt.Sprintf("lost %d times with the peer that ran it: %s", o.lost, why)
+				s.finish(o, TaskFailed)
+				continue
+			}
+			s.again(o, "")
+		}
+	}
+}
+
+// expireLeases presumes peers lost that have own tasks and are silent.
+func (s *Scheduler) expireLeases() {
+	if s.now < s.owner.leaseAt {
+		return
+	}
+	s.owner.leaseAt = never
+	for _, p := range s.peers.all {
+		if p.away == 0 {
+			continue
+		}
+		if end := p.heard + s.cfg.Lease; s.now < end {
+			s.owner.leaseAt = min(s.owner.leaseAt, end)
+			continue
+		}
+		s.lost(p, "silent for "+s.cfg.Lease.Round(time.Millisecond).String())
+	}
+}
+
+func (s *Scheduler) leaseTimer() instant { return s.owner.leaseAt }
+
+// byPeerSorted lists how many tasks of a job each peer did, most first.
+func (j *job) byPeerSorted() []PeerCount {
+	counts := make([]PeerCount, 0, len(j.byPeer))
+	for p, n := range j.byPeer {
+		counts = append(counts, PeerCount{p, n})
+	}
+	slices.SortFunc(counts, func(a, b PeerCount) int {
+		return cmp.Or(cmp.Compare(b.Tasks, a.Tasks), cmp.Compare(a.Peer, b.Peer))
+	})
+	return counts
+}

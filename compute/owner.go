@@ -1,0 +1,323 @@
+package compute
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// owner is the part of a scheduler that keeps the state of the jobs submitted
+// at this peer.
+type owner struct {
+	jobs    map[ID]*job
+	order   []*job // by time of submission
+	done    []*job // finished, oldest first
+	tasks   map[ID]*owned
+	left    int   // unfinished tasks
+	bytes   int64 // inputs of unfinished tasks
+	history int64 // bytes of results of finished jobs
+	counter uint64
+	leaseAt instant // no lease runs out before
+}
+
+func newOwner() owner {
+	return owner{jobs: make(map[ID]*job), tasks: make(map[ID]*owned), leaseAt: never}
+}
+
+type job struct {
+	id        ID
+	code      Code
+	maxErrors int
+	tasks     []owned
+	left      int
+	count     [taskStates]int
+	byPeer    map[chord.PeerID]int
+	bytes     int64 // of results
+	submitted time.Time
+	finished  time.Time
+	cancelled bool
+	touched   bool // listed in Output.Changed already
+}
+
+// owned is the owner's record of a task. While it is not final, exactly one
+// attempt is current, and at says who has it.
+type owned struct {
+	job      *job
+	task     Task // as the current attempt left this peer
+	state    TaskState
+	at       *peer // nil: this peer
+	running  bool  // at a peer that said so
+	errors   int
+	crashes  int
+	lost     int
+	attempts []Attempt // ended ones
+	result   Result    // of the attempt that settled it
+}
+
+// Spec describes a job: one task for each input.
+type Spec struct {
+	Code   Code
+	Inputs [][]byte
+	Limits Limits
+	// MaxErrors is how often the code may return an error before a task fails;
+	// zero means Config.MaxErrors.
+	MaxErrors int
+}
+
+// Errors of Submit and of calls that name a job. They are wrapped with the reason.
+var (
+	ErrBadSpec   = errors.New("bad job")
+	ErrTooLarge  = errors.New("input too large")
+	ErrQueueFull = errors.New("queue full")
+	ErrNoJob     = errors.New("no such job")
+	ErrDraining  = errors.New("peer is stopping")
+)
+
+// Submit starts a job and returns its ID. Inputs are kept, not copied. Errors
+// wrap ErrBadSpec, ErrTooLarge, ErrQueueFull or ErrDraining.
+func (s *Scheduler) Submit(now time.Time, spec Spec) (ID, Output, error) {
+	s.advance(now)
+	bytes, err := s.admit(&spec)
+	if err != nil {
+		return ID{}, s.settle(), err
+	}
+	s.trimHistory()
+	j := s.newJob(now, &spec)
+	s.owner.left += len(j.tasks)
+	s.owner.bytes += bytes
+	hands := make([]held, len(j.tasks))
+	for i := range j.tasks {
+		o := &j.tasks[i]
+		s.owner.tasks[o.task.ID] = o
+		hands[i].task = o.task
+		s.enqueue(&hands[i], false)
+	}
+	s.changed(j)
+	return j.id, s.settle(), nil
+}
+
+// admit checks a job against the limits and returns the bytes of its inputs.
+func (s *Scheduler) admit(spec *Spec) (int64, error) {
+	if s.draining {
+		return 0, fmt.Errorf("%w: it takes no jobs", ErrDraining)
+	}
+	if len(spec.Inputs) == 0 {
+		return 0, fmt.Errorf("%w: no inputs, so no tasks", ErrBadSpec)
+	}
+	if err := spec.Code.validate(); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrBadSpec, err)
+	}
+	if spec.MaxErrors < 0 || spec.Limits.Time < 0 || spec.Limits.Memory < 0 || spec.Limits.Output < 0 {
+		return 0, fmt.Errorf("%w: negative limit", ErrBadSpec)
+	}
+	var bytes int64
+	for i, in := range spec.Inputs {
+		if len(in) > s.cfg.MaxInput {
+			return 0, fmt.Errorf("%w: input %d has %s, the limit is %s", ErrTooLarge, i, bytesOf(len(in)), bytesOf(s.cfg.MaxInput))
+		}
+		bytes += int64(taskOverhead + len(in))
+	}
+	if n := len(spec.Inputs); s.owner.left+n > s.cfg.MaxTasks {
+		return 0, fmt.Errorf("%w: %d tasks wait or run and %d more would pass the limit of %d", ErrQueueFull, s.owner.left, n, s.cfg.MaxTasks)
+	}
+	if s.owner.bytes+bytes > s.cfg.MaxBytes {
+		return 0, fmt.Errorf("%w: inputs of unfinished tasks take %s and %s more would pass the limit of %s",
+			ErrQueueFull, bytesOf(s.owner.bytes), bytesOf(bytes), bytesOf(s.cfg.MaxBytes))
+	}
+	return bytes, nil
+}
+
+func (s *Scheduler) newJob(now time.Time, spec *Spec) *job {
+	s.owner.counter++
+	j := &job{
+		id:        jobID(s.cfg.Self, s.cfg.Session, s.owner.counter),
+		code:      spec.Code,
+		maxErrors: spec.MaxErrors,
+		tasks:     make([]owned, len(spec.Inputs)),
+		left:      len(spec.Inputs),
+		byPeer:    make(map[chord.PeerID]int),
+		submitted: now,
+	}
+	if j.maxErrors == 0 {
+		j.maxErrors = s.cfg.MaxErrors
+	}
+	for i, in := range spec.Inputs {
+		j.tasks[i] = owned{job: j, state: TaskQueued, task: Task{
+			ID: TaskID(j.id, ID{}, uint32(i)), Job: j.id, Index: uint32(i),
+			Code: spec.Code, Input: in, Limits: spec.Limits, Owner: s.cfg.Self, Attempt: 1,
+		}}
+	}
+	j.count[TaskQueued] = len(j.tasks)
+	s.owner.jobs[j.id] = j
+	s.owner.order = append(s.owner.order, j)
+	return j
+}
+
+func jobID(self chord.PeerID, session, n uint64) ID {
+	b := binary.BigEndian.AppendUint64(nil, session)
+	b = binary.BigEndian.AppendUint64(b, n)
+	h := sha256.Sum256(append(b, self...))
+	return ID(h[:16])
+}
+
+// Cancel ends a job: what has not finished is cancelled, here and elsewhere.
+// A job that is final already stays as it is.
+func (s *Scheduler) Cancel(now time.Time, id ID) (Output, error) {
+	s.advance(now)
+	j := s.owner.jobs[id]
+	if j == nil {
+		return s.settle(), fmt.Errorf("cancel %s: %w", id, ErrNoJob)
+	}
+	if j.left == 0 {
+		return s.settle(), nil
+	}
+	j.cancelled = true
+	var away []*peer
+	for i := range j.tasks {
+		o := &j.tasks[i]
+		if o.state.Final() {
+			continue
+		}
+		if o.at != nil && !slices.Contains(away, o.at) {
+			away = append(away, o.at)
+		}
+		s.endAttempt(o, s.whoHas(o), OutcomeCancelled, nil)
+		s.finish(o, TaskCancelled)
+	}
+	for _, p := range away {
+		s.send(p, Message{Kind: KindCancel, Job: id})
+	}
+	return s.settle(), nil
+}
+
+// changed lists a job in the output, once.
+func (s *Scheduler) changed(j *job) {
+	if !j.touched {
+		j.touched = true
+		s.out.Changed = append(s.out.Changed, j.id)
+	}
+}
+
+// setState moves a task from one state to another and keeps the counts.
+func (s *Scheduler) setState(o *owned, state TaskState, at *peer) {
+	o.job.count[o.state]--
+	o.job.count[state]++
+	o.state = state
+	o.running = false
+	s.setAt(o, at)
+	s.changed(o.job)
+}
+
+func (s *Scheduler) setAt(o *owned, at *peer) {
+	if o.at == at {
+		return
+	}
+	if o.at != nil {
+		o.at.away--
+	}
+	o.at = at
+	if at == nil {
+		return
+	}
+	if at.away == 0 {
+		at.heard = s.now // the lease begins
+	}
+	at.away++
+	s.owner.leaseAt = min(s.owner.leaseAt, s.now+s.cfg.Lease)
+}
+
+// ownStarted notes that a worker of this peer runs an own task.
+func (s *Scheduler) ownStarted(h *held) {
+	if o := s.owner.tasks[h.task.ID]; o != nil {
+		s.setState(o, TaskRunning, nil)
+	}
+}
+
+// ownGiven notes that a thief takes an own task.
+func (s *Scheduler) ownGiven(h *held, p *peer) {
+	o := s.owner.tasks[h.task.ID]
+	o.task.Hop = h.task.Hop
+	s.setState(o, TaskAway, p)
+}
+
+// ownCameHome takes back an own task that this peer has stolen.
+func (s *Scheduler) ownCameHome(t *Task) {
+	o := s.owner.tasks[t.ID]
+	if o == nil || o.state.Final() || o.task.Attempt != t.Attempt || t.Hop <= o.task.Hop || s.holder.held[t.ID] != nil {
+		s.stats.Stale++
+		return
+	}
+	s.stats.StolenIn++
+	o.task.Hop = t.Hop
+	s.setState(o, TaskQueued, nil)
+	s.enqueue(&held{task: o.task}, true)
+}
+
+// onHold handles a holder's report: it has these tasks. What the owner knows
+// better is to be dropped there.
+func (s *Scheduler) onHold(p *peer, m *Message) {
+	var drop []Ref
+	for _, r := range m.Refs {
+		if !s.locate(p, r) {
+			drop = append(drop, Ref{Task: r.Task, Attempt: r.Attempt, Hop: r.Hop})
+		}
+	}
+	s.send(p, Message{Kind: KindHeld, Seq: m.Seq, Refs: drop})
+}
+
+// locate notes where an attempt is and reports whether it is still wanted there.
+func (s *Scheduler) locate(p *peer, r Ref) bool {
+	o := s.owner.tasks[r.Task]
+	if o == nil || o.state.Final() || o.task.Attempt != r.Attempt {
+		return false
+	}
+	switch {
+	case o.at == p && r.Hop >= o.task.Hop:
+	case o.at != p && r.Hop > o.task.Hop:
+		if o.state == TaskRunning {
+			return false // it runs here: two peers got it
+		}
+		if h := s.holder.held[r.Task]; h != nil {
+			s.unhold(h, heldGone)
+		}
+		s.setState(o, TaskAway, p)
+	default:
+		return false
+	}
+	o.task.Hop = r.Hop
+	if o.running != r.Running {
+		o.running = r.Running
+		s.changed(o.job)
+	}
+	return true
+}
+
+// onReturn takes tasks back from a holder that stops.
+func (s *Scheduler) onReturn(p *peer, m *Message) {
+	for _, r := range m.Refs {
+		if s.locate(p, r) {
+			s.ownReturned(r.Task, r.Attempt, p, "returned by a stopping peer")
+		}
+	}
+	s.send(p, Message{Kind: KindHeld, Seq: m.Seq, Refs: m.Refs})
+}
+
+// onResult handles outcomes from a holder. All are acknowledged, whether they
+// still count or not.
+func (s *Scheduler) onResult(p *peer, m *Message) {
+	for i := range m.Results {
+		r := m.Results[i]
+		r.Peer = p.id
+		s.bound(&r)
+		s.outcome(p, &r)
+	}
+	for _, r := range m.Refs {
+		s.locate(p, r)
+	}
+	s.send(p, Message{Kind: KindSettled, Seq: m.Seq})
+}
