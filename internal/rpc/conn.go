@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
@@ -85,6 +85,7 @@ type Conn struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the goroutines have ended
+	heard  atomic.Int64  // when bytes last came, in Unix nanoseconds
 
 	// Owned by the reader.
 	in    *frameReader
@@ -140,7 +141,8 @@ func NewConn(stream Stream, cfg Config) *Conn {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.maxFrame = c.cfg.MaxFrame
 	c.space.L = &c.mu
-	c.in = newFrameReader(stream, c.cfg.MaxFrame, c.flushReplies)
+	c.heard.Store(time.Now().UnixNano())
+	c.in = newFrameReader(reader{c}, c.cfg.MaxFrame, c.flushReplies)
 	c.enqueueHello(nil)
 	go c.flush(nil)
 	go c.run()
@@ -163,6 +165,16 @@ func (c *Conn) Stats() Stats {
 	defer c.mu.Unlock()
 	return c.stats
 }
+
+// Busy reports whether calls are under way in either direction.
+func (c *Conn) Busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pending) > 0 || c.inHand > 0 || c.queued > 0
+}
+
+// Heard returns when the other side was last heard, the start at first.
+func (c *Conn) Heard() time.Time { return time.Unix(0, c.heard.Load()) }
 
 // Close writes out what is queued, waiting a second at most, and ends the
 // connection: calls under way fail with ErrClosed. It returns when the
@@ -201,6 +213,17 @@ func (c *Conn) fail(reason error) {
 	_ = c.stream.Close()
 }
 
+// reader notes when the other side is heard.
+type reader struct{ c *Conn }
+
+func (r reader) Read(b []byte) (int, error) {
+	n, err := r.c.stream.Read(b)
+	if n > 0 {
+		r.c.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
 // run is the connection's reader: it handles frames until the stream ends.
 func (c *Conn) run() {
 	defer close(c.done)
@@ -211,7 +234,7 @@ func (c *Conn) run() {
 	c.mu.Lock()
 	reason := c.broken
 	c.mu.Unlock()
-	if reason == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if reason == nil || !timedOut(err) {
 		reason = lost(err)
 	}
 	c.fail(reason)

@@ -46,7 +46,8 @@ const (
 	CodeWrongVersion  = "wrong-version"  // the other side speaks another protocol
 	CodeConnLost      = "conn-lost"      // the stream broke while the call was under way
 	CodeClosed        = "closed"         // this side closed the connection
-	CodeUnavailable   = "unavailable"    // the handler lost a connection that it needs
+	CodeUnreachable   = "unreachable"    // no connection to the peer can be had
+	CodeUnavailable   = "unavailable"    // the handler could not reach a peer that it needs
 	CodeDeadline      = "deadline"       // the handler ran into the deadline
 	CodeCancelled     = "cancelled"      // the handler's context was cancelled
 )
@@ -58,6 +59,9 @@ var (
 	ErrConnLost = &Error{Code: CodeConnLost, Message: "connection lost"}
 	ErrClosed   = &Error{Code: CodeClosed, Message: "connection closed"}
 	ErrTooLarge = &Error{Code: CodeTooLarge, Message: "frame exceeds the bound"}
+
+	// ErrUnreachable is for those who open connections.
+	ErrUnreachable = &Error{Code: CodeUnreachable, Message: "peer is unreachable"}
 )
 
 // travelling returns a handler's error as its caller shall see it. What the
@@ -66,7 +70,7 @@ var (
 func travelling(err error) *Error {
 	var e *Error
 	switch {
-	case errors.As(err, &e) && (e.Code == CodeConnLost || e.Code == CodeClosed):
+	case errors.As(err, &e) && (e.Code == CodeConnLost || e.Code == CodeClosed || e.Code == CodeUnreachable):
 		return &Error{Code: CodeUnavailable, Message: err.Error()}
 	case e != nil:
 		return e

@@ -2,7 +2,7 @@ package rpc
 
 import (
 	"errors"
-	"os"
+	"net"
 	"runtime"
 	"slices"
 	"time"
@@ -98,7 +98,7 @@ func (c *Conn) flushReplies() {
 // what takes too long or came meanwhile. The caller has set flushing.
 func (c *Conn) flushDirect(chunk *[]byte, now time.Time) {
 	n, err := c.write(*chunk, now, directBudget)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if timedOut(err) {
 		rest := (*chunk)[n:]
 		go c.flush(&rest)
 		return
@@ -158,9 +158,16 @@ func (c *Conn) nextChunk() *[]byte {
 // read, for the answers and the refusal that may be on their way.
 const linger = 250 * time.Millisecond
 
+// timedOut reports whether err is the end of a deadline, which not every stream
+// says with os.ErrDeadlineExceeded.
+func timedOut(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
 // endFlush gives up writing for good.
 func (c *Conn) endFlush(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if timedOut(err) {
 		c.fail(&Error{Code: CodeConnLost, Message: "the other side takes no bytes"})
 	}
 	c.mu.Lock()

@@ -1,0 +1,108 @@
+package p2p
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/internal/rpc"
+)
+
+// Config configures a Host. Key (or Host) and Registry are required.
+type Config struct {
+	// Key is the peer's identity.
+	Key crypto.PrivKey
+	// Listen holds the multiaddrs to listen on. Empty: nowhere.
+	Listen []string
+	// Ring is the ID of the ring. It is part of every protocol name, so peers of
+	// different rings cannot talk to each other.
+	Ring []byte
+	// Registry holds the handlers that other peers may call.
+	Registry *rpc.Registry
+	// Admit decides which role a peer gets. Nil: everybody is a member, as in an
+	// open ring.
+	Admit func(chord.PeerID, rpc.Hello) (rpc.Role, error)
+	// Credential is shown to other peers. Nil: none.
+	Credential []byte
+
+	// Host is a ready host to run on, in place of one made from Key, Listen and
+	// the options below. Close leaves it open; Kill does not.
+	Host host.Host
+	// Options are passed to libp2p behind those that follow from this Config.
+	Options []libp2p.Option
+	// ListenUDP opens the sockets that QUIC uses, as a simulated network does.
+	// Nil: the system's.
+	ListenUDP func(network string, addr *net.UDPAddr) (net.PacketConn, error)
+	// EnableMetrics registers libp2p's Prometheus metrics.
+	EnableMetrics bool
+	// MaxMemory bounds what connections and streams may use, in bytes. Zero: an
+	// eighth of the machine's memory.
+	MaxMemory int64
+	// MaxFiles bounds the file descriptors of connections. Zero: half of what the
+	// process may open.
+	MaxFiles int
+
+	// DisableKad runs no Kademlia.
+	DisableKad bool
+
+	// MaxPeers bounds the streams kept to other peers; the one unused for longest
+	// makes way. Connections in excess of it are closed as well. Zero: 256.
+	MaxPeers int
+	// DialTimeout bounds an attempt to reach a peer. Zero: 5 s.
+	DialTimeout time.Duration
+	// Workers is how many handlers that may block run at a time. Zero: 256.
+	Workers int
+	// Waiting is how many requests may wait for a worker. Zero: 1024.
+	Waiting int
+	// Call configures the connections further: MaxFrame, MaxPending, MaxQueue,
+	// CallTimeout and WriteTimeout are taken from it.
+	Call rpc.Config
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxPeers == 0 {
+		c.MaxPeers = 256
+	}
+	if c.DialTimeout == 0 {
+		c.DialTimeout = 5 * time.Second
+	}
+	if c.Workers == 0 {
+		c.Workers = 256
+	}
+	if c.Waiting == 0 {
+		c.Waiting = 1024
+	}
+	if c.Admit == nil {
+		c.Admit = func(chord.PeerID, rpc.Hello) (rpc.Role, error) { return rpc.RoleMember, nil }
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if c.Key == nil && c.Host == nil {
+		return fmt.Errorf("config: Key is missing")
+	}
+	if c.Registry == nil {
+		return fmt.Errorf("config: Registry is missing")
+	}
+	for _, s := range c.Listen {
+		if _, err := multiaddr.NewMultiaddr(s); err != nil {
+			return fmt.Errorf("config: Listen %q: %w", s, err)
+		}
+	}
+	if len(c.Credential) > maxCredential {
+		return fmt.Errorf("config: Credential has %d bytes, bound is %d", len(c.Credential), maxCredential)
+	}
+	if c.MaxMemory < 0 || c.MaxFiles < 0 || c.MaxPeers < 1 || c.Workers < 1 || c.Waiting < 0 || c.DialTimeout < 0 {
+		return fmt.Errorf("config: negative bound")
+	}
+	return nil
+}
+
+const maxCredential = 8 << 10

@@ -1,0 +1,158 @@
+package p2p_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"go.uber.org/goleak"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/internal/p2p"
+	"github.com/chorus-net/chorus/internal/rpc"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 10 * time.Second
+
+const (
+	methodEcho rpc.Method = iota + 1
+	methodWait
+)
+
+func newKey(t testing.TB) crypto.PrivKey {
+	t.Helper()
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func registry() *rpc.Registry {
+	r := rpc.NewRegistry()
+	r.Handle(methodEcho, rpc.Spec{Name: "echo", MaxBytes: 1 << 20, Role: rpc.RoleMember, Inline: true}, func(_ context.Context, req *rpc.Request) ([]byte, error) {
+		return req.Payload, nil
+	})
+	r.Handle(methodWait, rpc.Spec{Name: "wait"}, func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	return r
+}
+
+// start runs a host on loopback; change may adjust its configuration.
+func start(t testing.TB, change func(*p2p.Config)) *p2p.Host {
+	t.Helper()
+	cfg := p2p.Config{
+		Key:      newKey(t),
+		Listen:   []string{"/ip4/127.0.0.1/tcp/0"},
+		Ring:     []byte("test"),
+		Registry: registry(),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	h, err := p2p.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return h
+}
+
+func addr(h *p2p.Host) string { return h.Addrs()[0] + "/p2p/" + p2p.FormatPeerID(h.ID()) }
+
+func connect(t testing.TB, a, b *p2p.Host) {
+	t.Helper()
+	id, err := a.Connect(t.Context(), addr(b))
+	if err != nil || id != b.ID() {
+		t.Fatalf("connected to %q, %v", id, err)
+	}
+}
+
+func echo(t testing.TB, a *p2p.Host, id chord.PeerID) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	got, err := a.Call(ctx, id, rpc.Header{Method: methodEcho}, []byte("hello"))
+	if err == nil && string(got) != "hello" {
+		t.Errorf("echo answered %q", got)
+	}
+	return err
+}
+
+func TestHostCalls(t *testing.T) {
+	for name, listen := range map[string]string{"tcp": "/ip4/127.0.0.1/tcp/0", "quic": "/ip4/127.0.0.1/udp/0/quic-v1"} {
+		t.Run(name, func(t *testing.T) {
+			on := func(c *p2p.Config) { c.Listen = []string{listen} }
+			a, b := start(t, on), start(t, on)
+			connect(t, a, b)
+			if err := echo(t, a, b.ID()); err != nil {
+				t.Error(err)
+			}
+			// The way back uses the same stream.
+			if err := echo(t, b, a.ID()); err != nil {
+				t.Error(err)
+			}
+			if n := a.RTT(b.ID()); n <= 0 || n > patience {
+				t.Errorf("round trip of %v", n)
+			}
+		})
+	}
+}
+
+func TestHostRestart(t *testing.T) {
+	key := newKey(t)
+	var listen string
+	a := start(t, nil)
+	b := start(t, func(c *p2p.Config) { c.Key = key })
+	listen = b.Addrs()[0]
+	connect(t, a, b)
+	if err := echo(t, a, b.ID()); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan chord.PeerID, 1)
+	a.OnDisconnect(func(id chord.PeerID) { gone <- id })
+	b.Kill()
+	select {
+	case id := <-gone:
+		if id != b.ID() {
+			t.Errorf("%s went, want %s", p2p.FormatPeerID(id), p2p.FormatPeerID(b.ID()))
+		}
+	case <-time.After(patience):
+		t.Fatal("nobody noticed the crash")
+	}
+	if err := echo(t, a, b.ID()); !errors.Is(err, rpc.ErrUnreachable) {
+		t.Errorf("call of a dead peer: %v", err)
+	}
+	start(t, func(c *p2p.Config) { c.Key = key; c.Listen = []string{listen} })
+	begin := time.Now()
+	for {
+		err := echo(t, a, b.ID())
+		if err == nil {
+			break
+		}
+		if time.Since(begin) > patience {
+			t.Fatalf("the restarted peer stays out of reach: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Logf("reached again after %v", time.Since(begin))
+}
+
+func TestHostWrongRing(t *testing.T) {
+	a := start(t, nil)
+	b := start(t, func(c *p2p.Config) { c.Ring = []byte("other") })
+	if _, err := a.Connect(t.Context(), addr(b)); !errors.Is(err, &rpc.Error{Code: rpc.CodeWrongRing}) {
+		t.Errorf("got %v, want wrong-ring", err)
+	}
+}
