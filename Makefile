@@ -57,7 +57,7 @@ tidy-check:
 
 # Regenerates internal/wire from its .proto files; internal/wire/doc.go says how.
 proto:
-	$(GO) generate ./internal/wire/...
+	$(GO) generate ./internal/wire
 
 demo:
 	$(GO) run ./cmd/peer demo

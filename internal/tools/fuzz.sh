@@ -8,9 +8,9 @@ cd "$(dirname "$0")/../.."
 time=${1:-10s}
 go=${GO:-go}
 
-targets=$(git ls-files --cached --others --exclude-standard '*_test.go' | grep -v /testdata/ |
-	xargs grep -H '^func Fuzz[A-Za-z0-9_]*(f \*testing\.F)' |
-	sed -E 's|^([^:]*)/[^/:]*:func (Fuzz[A-Za-z0-9_]*)\(.*|./\1 \2|' | sort -u)
+targets=$(find . -name '*_test.go' -not -path '*/testdata/*' -not -path './internal/tools/*' -print0 |
+	xargs -0 grep -H '^func Fuzz[A-Za-z0-9_]*(f \*testing\.F)' |
+	sed -E 's|^(\./[^:]*)/[^/:]*:func (Fuzz[A-Za-z0-9_]*)\(.*|\1 \2|' | sort -u)
 [ -n "$targets" ] || { echo "fuzz: no targets found" >&2; exit 1; }
 
 failed=0
