@@ -291,13 +291,25 @@ func (p *peer) locate() bool {
 	if p.cache.Epoch > 0 {
 		return true
 	}
-	q := p.w.peers[p.w.rng.IntN(len(p.w.peers))]
-	p.w.call(p, q.self.Peer, func(q *peer, answer func(any)) { q.serveInfo(answer) }, func(reply any, ok bool) {
-		if info, _ := reply.(ShardInfo); ok && info.Config.Epoch > p.cache.Epoch {
-			p.cache = info.Config
+	for _, q := range p.w.peers {
+		if p.w.chaos && p.w.chance(0.5) {
+			continue
 		}
-	})
+		p.w.call(p, q.self.Peer, func(q *peer, answer func(any)) { q.serveInfo(answer) }, func(reply any, ok bool) {
+			if info, _ := reply.(ShardInfo); ok && info.Config.Epoch > p.cache.Epoch {
+				p.cache = info.Config
+			}
+		})
+	}
 	return false
+}
+
+// forget drops a configuration that did not serve: perhaps nobody of it is left
+// to refer to a newer one.
+func (p *peer) forget() {
+	if p.w.chance(0.5) {
+		p.cache = Config{}
+	}
 }
 
 // use remembers the configuration that an operation ended with.
@@ -394,8 +406,9 @@ func (p *peer) put(key string) {
 			return
 		case Failed:
 			over = true
-			p.use(op.Config())
+			p.forget()
 			w.did["writes failed"]++
+			w.logf("%s cannot write %s epoch %d: %b failed", p.self.Peer, key, op.Config().Epoch, op.Missing())
 			return
 		case Done:
 			over = true
@@ -404,7 +417,7 @@ func (p *peer) put(key string) {
 			if level == LevelOne {
 				return
 			}
-			w.logf("%s wrote %s %v epoch %d", p.self.Peer, key, rec.Version, op.Config().Epoch)
+			w.logf("%s wrote %s %v epoch %d by %b", p.self.Peer, key, rec.Version, op.Config().Epoch, op.Acks())
 			if !before.Less(rec.Version) {
 				w.fail("put of %s got %v, %v was acknowledged before it began", key, rec.Version, before)
 			}
@@ -457,8 +470,9 @@ func (p *peer) get(key string) {
 		switch st.Outcome {
 		case Failed:
 			over = true
-			p.use(op.Config())
+			p.forget()
 			w.did["reads failed"]++
+			w.logf("%s cannot read %s epoch %d: %b failed", p.self.Peer, key, op.Config().Epoch, op.Missing())
 			return
 		case Done:
 			over = true

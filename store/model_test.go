@@ -152,28 +152,24 @@ func (w *world) calm() {
 		want = append(want, w.peers[i].self)
 	}
 	if !c.Stable() || !sameSet(c.Voters, want) {
-		w.fail("once quiet the configuration is %v, the ring proposes %v", c, want)
+		w.stuck("once quiet the configuration is %v, the ring proposes %v", c, want)
 	}
 	for _, v := range c.Voters {
 		if p := w.peer(v.Peer); !p.mem.Config.Equal(c) || p.mem.Pending() {
-			w.fail("once quiet %s is at %+v, decided is %v", v.Peer, p.mem, c)
+			w.stuck("once quiet %s is at %+v, decided is %v", v.Peer, p.mem, c)
 		}
 	}
 	reads := w.did["reads"]
 	for _, p := range w.peers {
-		p.locate()
-		w.run(w.now + 200)
-		for p.cache.Epoch == 0 && w.failure == nil {
-			p.locate()
-			w.run(w.now + 200)
+		for p.cache = (Config{}); !p.locate(); w.run(w.now + 50) {
 		}
 		for key := range w.acked {
 			p.get(key)
 		}
 	}
 	w.run(w.now + 1000)
-	if got := w.did["reads"] - reads; w.failure == nil && got != len(w.peers)*len(w.acked) {
-		w.fail("once quiet %d of %d reads are answered", got, len(w.peers)*len(w.acked))
+	if got := w.did["reads"] - reads; got != len(w.peers)*len(w.acked) {
+		w.stuck("once quiet %d of %d reads are answered", got, len(w.peers)*len(w.acked))
 	}
 }
 
@@ -190,16 +186,16 @@ func TestModel(t *testing.T) {
 	if *modelSeed > 0 {
 		w := runModel(*modelSeed, sound)
 		t.Logf("%s", strings.Join(w.trace, "\n"))
-		if w.failure != nil {
-			t.Error(w.failure)
+		if err := w.verdict(); err != nil {
+			t.Error(err)
 		}
 		return
 	}
 	total := map[string]int{}
 	for seed := uint64(1); seed <= uint64(*modelSchedules); seed++ {
 		w := runModel(seed, sound)
-		if w.failure != nil {
-			t.Fatalf("%v\nreplay: go test ./store -run TestModel$ -v -model.seed=%d", w.failure, seed)
+		if err := w.verdict(); err != nil {
+			t.Fatalf("%v\nreplay: go test ./store -run TestModel$ -v -model.seed=%d", err, seed)
 		}
 		for what, n := range w.did {
 			total[what] += n

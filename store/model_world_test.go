@@ -2,6 +2,7 @@ package store
 
 import (
 	"container/heap"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -83,7 +84,8 @@ type world struct {
 
 	written map[Version]string // every version ever stamped, and its key
 	acked   map[string]Version // newest acknowledged strict write of a key
-	failure error
+	failure error // a broken promise, which ends the run
+	hung    error // something that should have come in order once quiet, and did not
 	did     map[string]int // what the schedule did
 	trace   []string
 }
@@ -127,6 +129,16 @@ func (w *world) fail(format string, args ...any) {
 		w.logf("VIOLATION %v", w.failure)
 	}
 }
+
+// stuck records that something did not come in order once quiet.
+func (w *world) stuck(format string, args ...any) {
+	if w.hung == nil {
+		w.hung = fmt.Errorf(format, args...)
+		w.logf("VIOLATION %v", w.hung)
+	}
+}
+
+func (w *world) verdict() error { return errors.Join(w.failure, w.hung) }
 
 func (w *world) after(d int64, fn func()) {
 	w.seq++

@@ -149,30 +149,46 @@ func (r *Read) replace(i int, s Status, newer Config) Step {
 	return r.conclude(st)
 }
 
-// conclude completes a step. A quorum whose newest version was left out as too
-// large for a brief reply is one answer short: its holder is asked again.
+// conclude completes a step. A quorum that left its newest record out, as too
+// large for a brief reply, does not end the read: a holder is asked again.
 func (r *Read) conclude(st Step) Step {
-	if r.tally.Reached(r.acks) {
-		if i := r.lacking(); i >= 0 {
-			r.brief &^= bit(i)
-			st = st.plus(r.send(bit(i)))
-		}
+	if i := r.lacking(); i < 0 || !r.tally.Reached(r.acks) {
+		st = r.settle(st)
+	} else if !r.asked().Has(i) {
+		r.brief &^= bit(i)
+		st = st.plus(r.send(bit(i)))
 	}
-	st = r.settle(st)
+	st.Round = r.round
 	st.Brief = st.Send & r.brief
 	return st
 }
 
-// lacking returns a member that answered with a newer version than that of the
-// record at hand, or -1.
+// asked returns the members that answered, and were asked again for the record.
+func (r *Read) asked() Set { return r.waiting() & r.known &^ r.brief }
+
+// lacking returns a member that answered with the newest version, if that is
+// newer than the record at hand, preferring one that was asked again; or -1.
 func (r *Read) lacking() int {
 	best, newest := -1, r.version
+	for i := range r.asked().All() {
+		if newest.Less(r.held[i]) {
+			best, newest = i, r.held[i]
+		}
+	}
 	for i := range r.acks.All() {
 		if newest.Less(r.held[i]) {
 			best, newest = i, r.held[i]
 		}
 	}
 	return best
+}
+
+// check states the invariants of a read.
+func (r *Read) check() error {
+	if r.asked() != 0 || r.ended {
+		return nil // checked while it asks for versions
+	}
+	return r.Quorum.check()
 }
 
 // idle is the step that changes nothing.
