@@ -36,7 +36,7 @@ type sim struct {
 	result func(p *simPeer, t *Task) Result // nil: succeeds with peer and index
 	check  bool
 	sent   [KindReturn + 1]int
-	log    *strings.Builder // every message, if set
+	log    *strings.Builder      // every message, if set
 	mutate func(m *Message) bool // sees each message before it leaves; false drops it
 }
 
