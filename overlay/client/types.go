@@ -109,14 +109,24 @@ type JobSpec struct {
 
 // TaskResult is the one visible result of a task.
 type TaskResult struct {
-	Task     string  `json:"task"`
-	Index    int     `json:"index"`
-	Peer     string  `json:"peer"`
-	Attempts int     `json:"attempts"`
-	Output   []byte  `json:"output"`
-	Error    string  `json:"error,omitempty"`
-	Log      string  `json:"log,omitempty"`
-	MS       float64 `json:"ms"`
+	Task     string    `json:"task"`
+	Index    int       `json:"index"`
+	State    string    `json:"state"` // "queued", "running", "away", "done", "failed" or "cancelled"
+	Peer     string    `json:"peer"`  // who has it, or settled it
+	Attempts int       `json:"attempts"`
+	Output   []byte    `json:"output"`
+	Error    string    `json:"error,omitempty"`
+	Log      string    `json:"log,omitempty"`
+	MS       float64   `json:"ms"`
+	History  []Attempt `json:"history,omitempty"` // attempts that ended, the first and the latest
+}
+
+// Attempt is one try at a task that has ended.
+type Attempt struct {
+	Peer    string  `json:"peer"`
+	Outcome string  `json:"outcome"` // "ok", "error", "crashed", "lost", "returned" or "cancelled"
+	Error   string  `json:"error,omitempty"`
+	MS      float64 `json:"ms"`
 }
 
 // Job is the state of a job.
