@@ -11,6 +11,7 @@ TESTFLAGS ?=
 FUZZTIME  ?= 10s
 BENCH     ?= .
 BENCHTIME ?= 1s
+SCHEDULES ?= 10000
 # What `make race` runs: the packages that own goroutines, and the cores they drive.
 RACEPKG   ?= ./chord/... ./store/... ./compute/... ./internal/... ./bootstrap/... ./overlay/... ./netsim/...
 
@@ -35,9 +36,10 @@ bench:
 fuzz:
 	@GO='$(GO)' internal/tools/fuzz.sh $(FUZZTIME)
 
-# Long runs: tests whose name begins with TestSoak, which skip themselves without CHORUS_SOAK.
+# The seeded schedules of `make test`, SCHEDULES of them instead of a few.
 soak:
-	CHORUS_SOAK=1 $(GO) test -run '^TestSoak' -count=1 -timeout 0 -v $(TESTFLAGS) $(PKG)
+	$(GO) test ./netsim/model -count=1 -timeout 0 -schedules $(SCHEDULES)
+	$(GO) test ./store -count=1 -timeout 0 -model.schedules $(SCHEDULES)
 
 fmt:
 	$(GOLANGCI) fmt
