@@ -9,7 +9,6 @@ const (
 	StatusSuperseded        // write: a newer version is held, see Version
 	StatusReferral          // the request's epoch is old; Config is the newest known
 	StatusBehind            // the request's epoch is newer: ask again with Push set
-	StatusMoving            // fenced while a successor is being decided: ask again shortly
 	StatusNotMember         // not a member of that configuration, or another incarnation
 	StatusSkewed            // write: the version is too far ahead of the replica's clock
 	StatusOutbid            // vote: a higher ballot was promised
@@ -18,7 +17,7 @@ const (
 
 // String names the status.
 func (s Status) String() string {
-	names := [statusEnd]string{"ok", "superseded", "referral", "behind", "moving", "not-member", "skewed", "outbid"}
+	names := [statusEnd]string{"ok", "superseded", "referral", "behind", "not-member", "skewed", "outbid"}
 	if s < statusEnd {
 		return names[s]
 	}

@@ -95,8 +95,8 @@ func (p *peer) collect(c Config) {
 
 func (p *peer) act(s Situation) {
 	plan := s.Next()
-	if plan.Action == Tell {
-		p.tell(s.State.Config, plan.Peers)
+	if plan.Action == Await {
+		p.tell(s.State.Config, plan.Await)
 	}
 	if plan.Action != Propose {
 		return
@@ -440,10 +440,6 @@ func (p *peer) put(key string) {
 				handle(op.Reply(st.Round, i, r))
 			})
 		}
-		if st.Pause {
-			w.did["pauses"]++
-			p.later(5+w.rng.Int64N(20), func() { handle(op.Resume()) })
-		}
 	}
 	p.later(400, func() { over = true })
 	handle(op.Start(p.narrow(p.cache, false), level, rec.Version))
@@ -504,10 +500,6 @@ func (p *peer) get(key string) {
 				r.Config = p.narrow(r.Config, true)
 				handle(op.Reply(st.Round, i, r))
 			})
-		}
-		if st.Pause {
-			w.did["pauses"]++
-			p.later(5+w.rng.Int64N(20), func() { handle(op.Resume()) })
 		}
 	}
 	p.later(8, func() {

@@ -182,7 +182,7 @@ func (p *peer) learn(c Config) {
 }
 
 // admit is State.Admit, with the mutants that loosen it.
-func (p *peer) admit(t Target, epoch uint64, use Use) Status {
+func (p *peer) admit(t Target, epoch uint64, sync bool) Status {
 	if t.Push.Epoch > 0 {
 		p.learn(t.Push)
 		p.w.did["pushed configurations"]++
@@ -191,11 +191,10 @@ func (p *peer) admit(t Target, epoch uint64, use Use) Status {
 	if p.w.mutant == anyIncarnation {
 		inc = p.self.Incarnation
 	}
-	status := p.mem.Admit(p.self, inc, epoch, use)
+	status := p.mem.Admit(p.self, inc, epoch)
 	switch {
-	case status == StatusMoving && p.w.mutant == noFence,
-		status == StatusReferral && use == UseData && p.w.mutant == serveOldEpochs,
-		status != StatusOK && use == UseSync && p.w.mutant == syncAnyEpoch:
+	case status == StatusReferral && !sync && p.w.mutant == serveOldEpochs,
+		status != StatusOK && sync && p.w.mutant == syncAnyEpoch:
 		status = StatusOK
 	case status == StatusNotMember && p.w.mutant == anyIncarnation:
 		status = StatusOK
@@ -217,7 +216,7 @@ func (p *peer) held(key string) Version {
 }
 
 func (p *peer) serveWrite(epoch uint64, req WriteRequest, answer func(any)) {
-	status := p.admit(req.Target, epoch, UseData)
+	status := p.admit(req.Target, epoch, false)
 	if status != StatusOK {
 		reply := WriteReply{Status: status}
 		if status == StatusReferral {
@@ -261,7 +260,7 @@ func (p *peer) store(record []byte, repair bool, done func(Status, Version)) {
 }
 
 func (p *peer) serveRead(epoch uint64, req ReadRequest, answer func(any)) {
-	status := p.admit(req.Target, epoch, UseData)
+	status := p.admit(req.Target, epoch, false)
 	reply := ReadReply{Status: status}
 	if status == StatusReferral {
 		reply.Config = p.mem.Config
@@ -280,7 +279,7 @@ func (p *peer) serveRead(epoch uint64, req ReadRequest, answer func(any)) {
 }
 
 func (p *peer) serveSync(epoch uint64, req SyncRequest, answer func(any)) {
-	status := p.admit(req.Target, epoch, UseSync)
+	status := p.admit(req.Target, epoch, true)
 	p.barrier(func() {
 		reply := SyncReply{Status: status}
 		if status == StatusOK {
@@ -309,7 +308,7 @@ func (p *peer) fingerprint(full string) Fingerprint {
 }
 
 func (p *peer) serveFetch(epoch uint64, req FetchRequest, answer func(any)) {
-	status := p.admit(req.Target, epoch, UseSync)
+	status := p.admit(req.Target, epoch, true)
 	p.barrier(func() {
 		reply := FetchReply{Status: status}
 		if status == StatusOK {

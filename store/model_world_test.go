@@ -39,7 +39,6 @@ type mutant string
 
 const (
 	sound             mutant = ""
-	noFence           mutant = "a fenced replica serves"
 	syncTooFew        mutant = "a new voter synchronises from one source too few"
 	syncAnyEpoch      mutant = "a source hands over without holding the joint configuration"
 	noSync            mutant = "a move settles without synchronising"
@@ -84,9 +83,9 @@ type world struct {
 
 	written map[Version]string // every version ever stamped, and its key
 	acked   map[string]Version // newest acknowledged strict write of a key
-	failure error // a broken promise, which ends the run
-	hung    error // something that should have come in order once quiet, and did not
-	did     map[string]int // what the schedule did
+	failure error              // a broken promise, which ends the run
+	hung    error              // something that should have come in order once quiet, and did not
+	did     map[string]int     // what the schedule did
 	trace   []string
 }
 

@@ -27,9 +27,6 @@ type Step struct {
 	Push Set
 	// Brief is the part of Send that is asked for a brief reply (reads only).
 	Brief Set
-	// Pause asks for a call of Resume after a short pause (some milliseconds, more
-	// each time), unless the operation ends before.
-	Pause bool
 	// Round numbers the step's requests.
 	Round uint32
 }
@@ -47,8 +44,8 @@ const maxReferrals = 32
 // Quorum is what all operations on a shard share: whom to ask under which
 // configuration, and who answered how.
 //
-// Invariants: acks, failed and moving are disjoint parts of sent; pushed is a
-// part of sent. A member of sent in none of the three has not answered.
+// Invariants: acks and failed are disjoint parts of sent, as is pushed of sent. A
+// member of sent in neither of the first two has not answered.
 type Quorum struct {
 	config    Config
 	members   []Voter
@@ -56,10 +53,9 @@ type Quorum struct {
 	tally     Tally
 	round     uint32
 	referrals int
-	paused    bool
 	ended     bool
 
-	sent, acks, failed, moving, pushed, skewed Set
+	sent, acks, failed, pushed, skewed Set
 }
 
 // begin starts a round under c, forgetting all answers.
@@ -70,12 +66,12 @@ func (q *Quorum) begin(c Config) {
 // send marks members as asked.
 func (q *Quorum) send(s Set) Step {
 	q.sent |= s
-	q.acks, q.failed, q.moving = q.acks&^s, q.failed&^s, q.moving&^s
+	q.acks, q.failed = q.acks&^s, q.failed&^s
 	return Step{Send: s, Push: s & q.pushed, Round: q.round}
 }
 
 // waiting returns the members that have not answered.
-func (q *Quorum) waiting() Set { return q.sent &^ (q.acks | q.failed | q.moving) }
+func (q *Quorum) waiting() Set { return q.sent &^ (q.acks | q.failed) }
 
 // late reports whether an answer of member i in a round is not waited for.
 func (q *Quorum) late(round uint32, i int) bool {
@@ -98,9 +94,6 @@ func (q *Quorum) refused(i int, s Status, newer Config) (again Set, adopted bool
 			q.pushed |= bit(i)
 			return bit(i), false
 		}
-	case StatusMoving:
-		q.moving |= bit(i)
-		return 0, false
 	case StatusSkewed:
 		q.skewed |= bit(i)
 	}
@@ -117,10 +110,6 @@ func (q *Quorum) settle(st Step) Step {
 	case q.tally.Impossible(q.failed):
 		q.ended = true
 		return Step{Outcome: Failed, Round: q.round}
-	}
-	if q.moving != 0 && !q.paused {
-		q.paused = true
-		st.Pause = true
 	}
 	st.Round = q.round
 	return st
@@ -153,15 +142,15 @@ func (q *Quorum) Need() (need, of int) {
 // check states the invariants of an operation.
 func (q *Quorum) check() error {
 	switch {
-	case q.acks&q.failed != 0 || q.acks&q.moving != 0 || q.failed&q.moving != 0:
+	case q.acks&q.failed != 0:
 		return errors.New("a member counts twice")
-	case (q.acks|q.failed|q.moving)&^q.sent != 0:
+	case (q.acks|q.failed|q.pushed)&^q.sent != 0:
 		return errors.New("a member counts that was not asked")
 	case q.sent&^q.tally.Members() != 0:
 		return errors.New("a stranger was asked")
 	case !q.ended && q.tally.Reached(q.acks):
 		return errors.New("a quorum answered, and the operation goes on")
-	case !q.ended && q.waiting() == 0 && (q.moving == 0 || !q.paused):
+	case !q.ended && q.waiting() == 0:
 		return errors.New("an operation waits for nothing")
 	}
 	return nil

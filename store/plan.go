@@ -28,7 +28,7 @@ type Situation struct {
 	Forgotten VoterSet // retired by the operator
 
 	// Told are the members of State.Config that confirmed to hold it, or a newer
-	// one, on stable storage (MethodLearn, MethodConfig). Self need not be.
+	// one, on stable storage; self need not be. Nil stands for all.
 	Told VoterSet
 	// Synced returns the sources that a voter reported to have synchronised from
 	// under State.Config (ShardInfo.Synced).
@@ -43,9 +43,8 @@ const (
 	Rest Action = iota
 	// Propose: run a Proposer from State.Config with Plan.Value.
 	Propose
-	// Tell: send State.Config to those of Plan.Peers (MethodLearn).
-	Tell
-	// Await: ask those of Plan.Peers how far they have synchronised.
+	// Await: send State.Config to those of Plan.Await (MethodLearn). Their answers
+	// tell whether they hold it, and what they synchronised from.
 	Await
 )
 
@@ -53,7 +52,7 @@ const (
 type Plan struct {
 	Action Action
 	Value  Config
-	Peers  []Voter
+	Await  []Voter
 	Why    string // for logs and transcripts
 }
 
@@ -85,7 +84,7 @@ func (s *Situation) Next() Plan {
 		return Plan{Why: "no majority of voters is live"}
 	}
 	if tell := s.untold(c.Members()); len(tell) > 0 {
-		return Plan{Action: Tell, Peers: tell, Why: "not all members hold the configuration"}
+		return Plan{Action: Await, Await: tell, Why: "not all members hold the configuration"}
 	}
 	switch {
 	case c.Stable():
@@ -109,24 +108,26 @@ func (s *Situation) leads() bool {
 func (s *Situation) retire(c Config) Plan {
 	told := 0
 	for _, v := range c.Voters {
-		if s.Told.Has(v) {
+		if s.told(v) {
 			told++
 		}
 	}
 	if told < Majority(len(c.Voters)) {
 		if tell := s.untold(c.Voters); len(tell) > 0 {
-			return Plan{Action: Tell, Peers: tell, Why: "not a voter, which the voters may not know"}
+			return Plan{Action: Await, Await: tell, Why: "not a voter, which the voters may not know"}
 		}
 	}
 	return Plan{Why: "not a voter"}
 }
+
+func (s *Situation) told(v Voter) bool { return s.Told == nil || s.Told(v) }
 
 // untold returns the live voters of set, but for self, that may not hold the
 // configuration.
 func (s *Situation) untold(set []Voter) []Voter {
 	var tell []Voter
 	for _, v := range set {
-		if v != s.Self && s.live(v) && !s.Told.Has(v) {
+		if v != s.Self && s.live(v) && !s.told(v) {
 			tell = append(tell, v)
 		}
 	}
@@ -163,7 +164,7 @@ func (s *Situation) complete(c Config) Plan {
 		await = append(await, v)
 	}
 	if len(await) > 0 {
-		return Plan{Action: Await, Peers: await, Why: "new voters synchronise"}
+		return Plan{Action: Await, Await: await, Why: "new voters synchronise"}
 	}
 	return Plan{Action: Propose, Value: c.Settle(), Why: "new voters are synchronised"}
 }

@@ -5,7 +5,7 @@ package store
 type Rank func(Voter) int
 
 // Asker is the part of a read that picks whom to ask: as few as the quorum
-// takes, best rank first, and a spare for each that fails, moves or is slow.
+// takes, best rank first, and a spare for each that fails or is slow.
 type Asker struct {
 	Quorum
 	rank  Rank
@@ -129,15 +129,6 @@ func (r *Read) Hedge() Step {
 		return r.idle()
 	}
 	return r.conclude(r.fill(r.waiting()))
-}
-
-// Resume asks the members again that were moving.
-func (r *Read) Resume() Step {
-	if r.ended {
-		return r.idle()
-	}
-	r.paused = false
-	return r.conclude(r.send(r.moving))
 }
 
 // replace does without member i. Spares are asked for whole records.

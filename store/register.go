@@ -64,7 +64,7 @@ type Vote struct {
 }
 
 // Pending reports whether a successor of Config was accepted here and its fate
-// is unknown. Until it is, the replica is fenced: it serves no reads or writes.
+// is unknown. The replica serves on: doc.go says why it may.
 func (s *State) Pending() bool { return !s.Accepted.IsZero() }
 
 // Learn takes in a decided configuration. An old one changes nothing.
@@ -102,8 +102,7 @@ func (s *State) Prepare(self Voter, p Proposal) (v Vote, changed bool, err error
 	return Vote{Status: StatusOK, Promised: s.Promised, Accepted: s.Accepted, Value: s.Value}, true, nil
 }
 
-// Accept answers phase 2, under the same rules as Prepare. Having accepted,
-// the replica is fenced.
+// Accept answers phase 2, under the same rules as Prepare.
 func (s *State) Accept(self Voter, p Proposal) (v Vote, changed bool, err error) {
 	if err := p.Base.CheckNext(p.Value); err != nil {
 		return Vote{}, false, fmt.Errorf("accept configuration: %w", err)

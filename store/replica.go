@@ -2,25 +2,14 @@ package store
 
 import "time"
 
-// Use says what a request wants of a replica.
-type Use uint8
-
-const (
-	// UseData is a read, scan or write: a part of a quorum operation.
-	UseData Use = iota
-	// UseSync hands over what is held. The fence does not concern it: all that
-	// was acknowledged under former epochs is there.
-	UseSync
-)
-
 // Admit decides whether the replica self, in state s, serves a request that
 // names an epoch and is meant for an incarnation: StatusOK, StatusReferral
-// (answer with s.Config), StatusBehind, StatusNotMember or StatusMoving.
+// (answer with s.Config), StatusBehind or StatusNotMember.
 //
 // Learners, the members of Next alone, serve like voters. Writes must be
 // admitted and queued for commit in one step with respect to changes of s;
 // doc.go says why.
-func (s *State) Admit(self Voter, incarnation, epoch uint64, use Use) Status {
+func (s *State) Admit(self Voter, incarnation, epoch uint64) Status {
 	switch {
 	case epoch > s.Config.Epoch || s.Config.Epoch == 0:
 		return StatusBehind
@@ -28,8 +17,6 @@ func (s *State) Admit(self Voter, incarnation, epoch uint64, use Use) Status {
 		return StatusReferral
 	case incarnation != self.Incarnation || !s.Config.IsMember(self):
 		return StatusNotMember
-	case use == UseData && s.Pending():
-		return StatusMoving
 	}
 	return StatusOK
 }

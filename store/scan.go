@@ -61,15 +61,6 @@ func (s *Scan) Fail(round uint32, i int) Step {
 	return s.replace(i, statusEnd, Config{})
 }
 
-// Resume asks the members again that were moving.
-func (s *Scan) Resume() Step {
-	if s.ended {
-		return s.idle()
-	}
-	s.paused = false
-	return s.settle(s.send(s.moving))
-}
-
 func (s *Scan) replace(i int, status Status, newer Config) Step {
 	st, adopted := s.dismiss(i, status, newer)
 	if adopted {

@@ -87,15 +87,6 @@ func (w *Write) Fail(round uint32, i int) Step {
 	return w.conclude(Step{})
 }
 
-// Resume asks the members again that were moving.
-func (w *Write) Resume() Step {
-	if w.ended {
-		return w.idle()
-	}
-	w.paused = false
-	return w.conclude(w.send(w.moving))
-}
-
 func (w *Write) ack(i int, synced bool) {
 	w.acks |= bit(i)
 	if synced {
