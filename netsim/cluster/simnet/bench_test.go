@@ -63,11 +63,11 @@ func BenchmarkStream(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Reset()
-	block := make([]byte, 1<<20)
+	block, echo := make([]byte, 1<<20), make([]byte, 1<<20)
 	b.SetBytes(int64(len(block)))
 	for b.Loop() {
 		go s.Write(block)
-		if _, err := io.ReadFull(s, block); err != nil {
+		if _, err := io.ReadFull(s, echo); err != nil {
 			b.Fatal(err)
 		}
 	}
