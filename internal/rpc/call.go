@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/chorus-net/chorus/internal/wire/pb"
@@ -16,8 +15,6 @@ type call struct {
 	dst      []byte // the reply is appended to it
 	err      error
 }
-
-var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
 
 func (k *call) finish(reply []byte, err error) {
 	k.dst, k.err = reply, err
@@ -43,15 +40,13 @@ func (c *Conn) CallAppend(ctx context.Context, dst []byte, h Header, payload []b
 	if !now.Before(deadline) {
 		return dst, context.DeadlineExceeded
 	}
-	k := calls.Get().(*call)
-	k.dst, k.deadline = dst, deadline
-	id, err := c.request(k, h, payload, now)
-	if err == nil {
-		err = c.await(ctx, id, k)
+	id, k, err := c.request(dst, h, payload, now, deadline)
+	if err != nil {
+		return dst, err
 	}
+	err = c.await(ctx, id, k)
 	reply := k.dst
-	k.dst, k.err = nil, nil
-	calls.Put(k)
+	c.recycle(k)
 	if err != nil {
 		return dst, err
 	}
@@ -71,25 +66,51 @@ func (c *Conn) deadline(ctx context.Context, h Header, now time.Time) time.Time 
 }
 
 // request queues the frame of a call and sees to it that it gets written.
-func (c *Conn) request(k *call, h Header, payload []byte, now time.Time) (uint64, error) {
+func (c *Conn) request(dst []byte, h Header, payload []byte, now, deadline time.Time) (uint64, *call, error) {
 	c.mu.Lock()
-	if err := c.refuseSend(len(payload)); err != nil {
-		c.mu.Unlock()
-		return 0, err
+	err := c.refuseSend(len(payload))
+	if err == nil && len(c.pending) >= c.cfg.MaxPending {
+		err = ErrBusy
 	}
-	if len(c.pending) >= c.cfg.MaxPending {
+	if err != nil {
 		c.mu.Unlock()
-		return 0, ErrBusy
+		return 0, nil, err
 	}
+	k := c.newCall()
+	k.dst, k.deadline = dst, deadline
 	c.lastCall++
 	id := c.lastCall
 	c.pending[id] = k
-	c.expireBy(k.deadline, now)
+	c.expireBy(deadline, now)
 	c.stats.Calls++
 	lone := len(c.pending) == 1
-	c.address(pb.Kind_KIND_REQUEST, id, h, now, k.deadline)
+	c.address(pb.Kind_KIND_REQUEST, id, h, now, deadline)
 	c.send(payload, lone, now)
-	return id, nil
+	return id, k, nil
+}
+
+// newCall returns a call out of those that are done, under the lock. They are
+// kept with the connection rather than in a sync.Pool, since a channel must not
+// wander between the bubbles of package synctest.
+func (c *Conn) newCall() *call {
+	if last := len(c.free) - 1; last >= 0 {
+		k := c.free[last]
+		c.free = c.free[:last]
+		return k
+	}
+	return &call{done: make(chan struct{}, 1)}
+}
+
+// maxFree bounds the calls that a connection keeps for reuse.
+const maxFree = 64
+
+func (c *Conn) recycle(k *call) {
+	k.dst, k.err = nil, nil
+	c.mu.Lock()
+	if len(c.free) < maxFree {
+		c.free = append(c.free, k)
+	}
+	c.mu.Unlock()
 }
 
 // await waits until the call is finished or the context ends.

@@ -103,6 +103,7 @@ type Conn struct {
 	pending  map[uint64]*call   // calls of this side under way
 	serving  map[uint64]*served // calls of the other side that workers have, or will run
 	inHand   int                // calls and casts that workers have, or will run
+	free     []*call            // for reuse
 	sweep    *time.Timer        // ends calls at their deadline
 	sweepAt  time.Time
 	stats    Stats
@@ -286,9 +287,8 @@ func (c *Conn) greet() error {
 		}
 		return refusal
 	}
-	if err := c.stream.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("await frames: %w", err)
-	}
+	// A stream that refuses this is closed, as the next read finds by itself.
+	_ = c.stream.SetReadDeadline(time.Time{})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.maxFrame = min(c.maxFrame, int(m.MaxFrame))

@@ -176,7 +176,7 @@ func (c *Conn) endFlush(err error) {
 	c.flushing = false
 	c.space.Broadcast()
 	c.mu.Unlock()
-	// A stream that refuses this is closed, as the reader finds by itself.
+	// A stream that refuses this is closed, as the next read finds by itself.
 	_ = c.stream.SetReadDeadline(time.Now().Add(linger))
 }
 
