@@ -5,8 +5,9 @@ import "github.com/chorus-net/chorus/internal/rpc"
 // Methods of the calls between peers (below 100) and of the control socket
 // (100 and above). Numbers are part of the protocol: never reuse one.
 const (
-	MethodPing rpc.Method = 1 // echoes its payload; round trips and benchmarks
-	MethodRing rpc.Method = 2 // cast: one ring message
+	MethodPing  rpc.Method = 1 // echoes its payload; round trips and benchmarks
+	MethodRing  rpc.Method = 2 // cast: one ring message
+	MethodPeers rpc.Method = 3 // the peer records of the ring's view
 
 	MethodWrite       rpc.Method = 10 // store one record at a replica
 	MethodRead        rpc.Method = 11 // read one record from a replica
