@@ -22,6 +22,8 @@
 //   - passes addresses in Output.Learned to its address book;
 //   - takes View when Output.Changed is set, and publishes it to the other layers,
 //     which may read it from any goroutine;
+//   - raises the Seq of its record each time it starts, so that news of its former
+//     life are told from news of this one;
 //   - keeps the peers of the view somewhere, hands them to Rejoin after a restart,
 //     and to Hint now and then if they have dropped out of the view.
 //

@@ -7,7 +7,7 @@ type failure struct {
 	suspect  bool
 	reported bool // others said that it departed: two failures are enough
 	fails    int
-	failedAt time.Time // the last failure that counted
+	failedAt time.Time // requests sent before it do not count
 	probeAt  time.Time // when a watched peer is to be probed next
 	waiting  int       // requests to it that may still be answered in time
 }
@@ -51,7 +51,7 @@ func (r *Ring) alive(m *member) {
 // Requests that were under way together fail as one.
 func (r *Ring) failed(id PeerID, sent time.Time, pause time.Duration) {
 	m := r.table.members[id]
-	if m == nil || m.fails > 0 && !sent.After(m.failedAt) {
+	if m == nil || sent.Before(m.failedAt) {
 		return
 	}
 	m.fails++
@@ -94,6 +94,9 @@ func (r *Ring) unlist(gone func(Place) bool) {
 				i--
 				r.touch()
 			}
+		}
+		if len(s.list) == 0 && r.phase == phaseMember {
+			s.list = r.normal(s, nil)
 		}
 		if s.pred != nil && gone(*s.pred) {
 			s.pred = nil

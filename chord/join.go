@@ -18,6 +18,8 @@ const (
 	maxContacts = 64
 	joinPause   = 200 * time.Millisecond
 	joinMax     = 2 * time.Second
+	joinFresh   = 100 * time.Millisecond // wait for a successor that is new itself
+	maxFresh    = 5                      // attempts that wait for it
 )
 
 // Join makes the peer a member of the ring that one of the contacts belongs
@@ -91,8 +93,14 @@ func (r *Ring) forgetAttempt() {
 	for _, q := range r.requests {
 		q.wants, q.finds = nil, nil
 	}
-	for _, m := range r.table.members {
-		r.table.remove(m)
+	known := make([]PeerID, 0, len(r.table.members))
+	for id := range r.table.members {
+		known = append(known, id)
+	}
+	sortPeerIDs(known)
+	for _, id := range known {
+		r.addContact(id) // the contact may be gone the next time
+		r.table.remove(r.table.members[id])
 	}
 }
 
@@ -107,24 +115,37 @@ func (r *Ring) foundSuccessor(s *slot, res *LookupResult, nodes []Place) {
 		return
 	}
 	s.joining = slices.DeleteFunc(slices.Clone(nodes), func(p Place) bool { return p.Peer == r.self.ID })
-	r.joinNext(s)
-}
-
-// joinNext asks the slot's nearest possible successor for its list.
-func (r *Ring) joinNext(s *slot) {
 	if len(s.joining) == 0 {
-		r.retryJoin()
+		r.retryJoin() // our former self is all that is left of the ring
 		return
 	}
-	r.want(s, s.joining[0])
+	r.joinSuccessors()
+}
+
+// joinSuccessors asks the successors of all positions for their lists, once
+// they are known: all at one time, lest some be out of date when the last comes.
+func (r *Ring) joinSuccessors() {
+	for _, s := range r.slots {
+		if len(s.joining) == 0 {
+			return
+		}
+	}
+	for _, s := range r.slots {
+		s.list, s.asking = nil, nil
+		r.want(s, s.joining[0])
+	}
 }
 
 // joinMissed passes over a possible successor that did not answer as a member.
 func (r *Ring) joinMissed(s *slot, p Place) {
-	if len(s.joining) > 0 && s.joining[0].ID == p.ID {
-		s.joining = s.joining[1:]
-		r.joinNext(s)
+	if len(s.joining) == 0 || s.joining[0].ID != p.ID {
+		return
 	}
+	if s.joining = s.joining[1:]; len(s.joining) == 0 {
+		r.retryJoin()
+		return
+	}
+	r.joinSuccessors()
 }
 
 // retryJoin shortens the wait for the next attempt: this one has failed.
@@ -139,6 +160,17 @@ func (r *Ring) retryJoin() {
 // peer is a member.
 func (r *Ring) joinedAt(s *slot, p Place, a answer) {
 	if len(s.joining) == 0 || s.joining[0].ID != p.ID {
+		return
+	}
+	if a.pred.Peer != "" && a.pred.Peer != r.self.ID && between(s.ID, a.pred.ID, p.ID) && len(s.joining) < maxFound {
+		// What was found is out of date: somebody else has come to stand there.
+		s.joining = append([]Place{a.pred}, s.joining...)
+		r.joinSuccessors()
+		return
+	}
+	if a.pred.Peer == "" && len(a.list) > 0 && r.join.attempts < maxFresh {
+		// It has just come itself, and who stands before it does not know it yet.
+		r.join.retryAt = r.now.Add(joinFresh)
 		return
 	}
 	s.list = append([]Place{p}, a.list...)

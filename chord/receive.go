@@ -120,6 +120,11 @@ func (r *Ring) admit(p *member) {
 
 // renew takes a newer version of a peer's record.
 func (r *Ring) renew(p *member, rec *Peer, places []Place) {
+	if rec.Seq != p.peer.Seq {
+		// Perhaps a new start: what it left unanswered before says nothing.
+		p.failure = failure{waiting: p.waiting, failedAt: r.now, probeAt: r.now}
+		r.table.changed = true
+	}
 	moved := p.peer.Incarnation != rec.Incarnation || !slices.Equal(p.peer.Indexes, rec.Indexes)
 	r.table.replace(p, *rec, places)
 	r.result.Learned = append(r.result.Learned, *rec)

@@ -328,7 +328,8 @@ func (r *Ring) Agreement() (agree, of int, differ []PeerID) {
 	return agree, of, differ
 }
 
-// Neighbours is the ring state of one own position.
+// Neighbours is the ring state of one own position. While the peer joins,
+// Successors are those that it may come to stand before.
 type Neighbours struct {
 	At         Place
 	Pred       Place // Peer is empty while unknown
@@ -340,6 +341,9 @@ func (r *Ring) Neighbours() []Neighbours {
 	ns := make([]Neighbours, len(r.slots))
 	for i, s := range r.slots {
 		ns[i] = Neighbours{At: s.Place, Successors: slices.Clone(s.list)}
+		if r.phase == phaseJoining {
+			ns[i].Successors = slices.Clone(s.joining)
+		}
 		if s.pred != nil {
 			ns[i].Pred = *s.pred
 		}

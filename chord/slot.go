@@ -32,14 +32,17 @@ func (s *slot) head() Place {
 }
 
 // normal turns seq, places clockwise from s as somebody told them, into a
-// successor list: unknown and departed peers dropped, own positions in, cut
-// where it names enough peers or wraps.
+// successor list: unknown and departed peers dropped, own positions put in as far
+// as seq reaches, cut where it names enough peers or wraps. A list of nobody is
+// that of a ring of one.
 func (r *Ring) normal(s *slot, seq []Place) []Place {
 	list := make([]Place, 0, len(seq)+len(r.slots))
 	last := s.ID
+	whole := len(seq) == 0
 	for _, p := range seq {
 		if !between(last, p.ID, s.ID) {
-			break // wrapped
+			whole = true
+			break
 		}
 		last = p.ID
 		if p.Peer != r.self.ID && r.table.holds(p) {
@@ -47,7 +50,7 @@ func (r *Ring) normal(s *slot, seq []Place) []Place {
 		}
 	}
 	for _, own := range r.slots {
-		if own != s {
+		if own != s && (whole || own.ID == last || between(s.ID, own.ID, last)) {
 			list = append(list, own.Place)
 		}
 	}

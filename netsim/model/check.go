@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/chorus-net/chorus/chord"
 )
@@ -62,16 +63,19 @@ func (w *World) successorPeers() int {
 // there the shape of the ring is what counts.
 func (t *truth) liveEntries() error {
 	for i := range t.nodes {
-		n := &t.nodes[i]
-		live := slices.ContainsFunc(n.Successors, func(p chord.Place) bool {
-			_, ok := t.at[p.ID]
-			return ok && p.Peer != n.At.Peer
-		})
-		if !live {
+		if n := &t.nodes[i]; !t.anyLive(n.Neighbours) {
 			return fmt.Errorf("%s has no live successor", name(n.At))
 		}
 	}
 	return nil
+}
+
+// anyLive reports whether a position's list names another live peer.
+func (t *truth) anyLive(n chord.Neighbours) bool {
+	return slices.ContainsFunc(n.Successors, func(p chord.Place) bool {
+		_, ok := t.at[p.ID]
+		return ok && p.Peer != n.At.Peer
+	})
 }
 
 // shape reports why the first live successors do not form one ordered ring
@@ -113,8 +117,8 @@ func (t *truth) shape() error {
 	return nil
 }
 
-// principals counts the peers that have a position which no list skips.
-func (t *truth) principals() int {
+// principals returns the positions that no list skips.
+func (t *truth) principals() []chord.Place {
 	skipped := make([]bool, len(t.nodes))
 	for i := range t.nodes {
 		n := &t.nodes[i]
@@ -124,13 +128,31 @@ func (t *truth) principals() int {
 			from = s.ID
 		}
 	}
-	peers := make(map[chord.PeerID]bool)
+	var ps []chord.Place
 	for i := range t.nodes {
 		if !skipped[i] {
-			peers[t.nodes[i].At.Peer] = true
+			ps = append(ps, t.nodes[i].At)
 		}
 	}
-	return len(peers)
+	return ps
+}
+
+// skipper names the lists that skip a position.
+func (t *truth) skipper(p chord.Place) string {
+	var who []string
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		from := n.At
+		for _, s := range n.Successors {
+			t.between(from.ID, s.ID, func(k int) {
+				if t.nodes[k].At == p {
+					who = append(who, fmt.Sprintf("%s (%s to %s)", name(n.At), name(from), name(s)))
+				}
+			})
+			from = s
+		}
+	}
+	return strings.Join(who, ", ")
 }
 
 // between calls do for the nodes strictly between two positions.

@@ -61,6 +61,7 @@ type Peer struct {
 	tickAt time.Duration
 	life   int // counts starts, so that events of an earlier life go nowhere
 	seen   uint64
+	joined time.Duration  // when it last became a member
 	met    map[*Peer]bool // peers that a connection is open to
 }
 
@@ -212,7 +213,6 @@ func (w *World) connected(a, b *Peer) bool {
 func (w *World) Wipe(p *Peer, indexes []uint32) {
 	w.tracef("%s loses its disk", p)
 	p.Record.Incarnation = w.rng.Uint64()
-	p.Record.Seq++
 	p.Record.Indexes = indexes
 }
 
@@ -263,6 +263,7 @@ func (w *World) RunUntil(limit, step time.Duration, done func() bool) (bool, err
 }
 
 func (w *World) start(p *Peer) {
+	p.Record.Seq++
 	ring, err := chord.New(w.cfg, p.Record, rand.New(rand.NewPCG(w.rng.Uint64(), w.rng.Uint64())))
 	if err != nil {
 		panic(fmt.Sprintf("model: a peer that cannot be: %v", err)) // our own records and config
@@ -288,6 +289,7 @@ func (w *World) done(p *Peer, out chord.Output) {
 		w.post(p, out.Messages[i])
 	}
 	if out.Joined {
+		p.joined = w.now
 		w.tracef("%s is a member", p)
 	}
 	if out.Refused != nil {

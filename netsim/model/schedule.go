@@ -1,0 +1,356 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// Schedule is one random history of a small ring, drawn from a seed: it
+// grows, peers join, leave, crash and come back while it changes, and in the end
+// it is left in peace and must be perfect.
+//
+// A clean schedule keeps to the assumptions of corrected Chord: no false
+// suspicion, and never a crash that takes all live entries of a list or leaves
+// fewer than r+1 principals (in a ring that is not larger than that: one that tears
+// it apart). Messages are late, overtaken and doubled. On it the invariant is
+// checked after every step. A rough one also loses messages, delays them beyond
+// all time-outs, splits the ring and crashes whom it likes; there only the end
+// counts.
+type Schedule struct {
+	Seed  uint64
+	Rough bool
+	// Trace, if set, gets the transcript.
+	Trace io.Writer
+	// Each, if set, sees every ring core before it is used.
+	Each func(*chord.Ring)
+}
+
+// Done counts what a schedule did.
+type Done struct {
+	Peers, Positions, SuccessorPeers int
+	Steps                            int // steps after which the invariant was checked
+	Joins, Rejoins, Wipes            int
+	Crashes, CrashedAtOnce, Leaves   int
+	Splits                           int
+	Refused                          int // crashes and leaves that the assumptions forbade
+	MinPeers, MaxPeers               int
+	Virtual                          time.Duration
+	Converged                        time.Duration // after the last change
+}
+
+// ErrViolation marks an invariant that did not hold.
+var ErrViolation = errors.New("invariant violated")
+
+// run is a schedule under way.
+type run struct {
+	*World
+	rng         *rand.Rand
+	rough       bool
+	r           int
+	positions   int
+	established bool                          // there was a base of more than r peers
+	principal   map[chord.Place]time.Duration // positions that no list skips, since when
+	done        Done
+}
+
+const (
+	quietLimit = 90 * time.Second // for a ring left in peace to be perfect
+	roughLimit = 4 * time.Minute
+)
+
+// Run plays the schedule. The error says what was violated and when.
+func (s Schedule) Run() (Done, error) {
+	rng := rand.New(rand.NewPCG(s.Seed, 0x7363686564))
+	x := &run{rng: rng, rough: s.Rough, r: []int{2, 3, 4, 8}[rng.IntN(4)], positions: 1 + rng.IntN(4)}
+	x.World = NewWorld(chord.Config{SuccessorPeers: x.r, VerifyPeers: []int{0, 2, 1000}[rng.IntN(3)]}, rng.Uint64())
+	x.Trace, x.Each = s.Trace, s.Each
+	x.Net.MaxDelay = time.Duration(10+rng.IntN(140)) * time.Millisecond
+	x.Net.Evidence = rng.IntN(2) == 0
+	x.Net.Duplicate = []float64{0, 0.05}[rng.IntN(2)]
+	n := 4 + rng.IntN(29)
+	x.done = Done{Peers: n, Positions: x.positions, SuccessorPeers: x.r, MinPeers: n}
+	if !s.Rough {
+		x.AfterStep = x.invariant
+	}
+	err := x.play(n)
+	x.done.Virtual = x.Now()
+	if err != nil {
+		return x.done, fmt.Errorf("seed %d at %.3fs: %w", s.Seed, x.Now().Seconds(), err)
+	}
+	return x.done, nil
+}
+
+func (x *run) play(n int) error {
+	if err := x.grow(n); err != nil {
+		return err
+	}
+	if x.rough {
+		x.Net.Loss = 0.2 * x.rng.Float64()
+		if x.rng.IntN(3) == 0 {
+			x.Net.MaxDelay = 700 * time.Millisecond
+		}
+	}
+	for range 10 + x.rng.IntN(30) {
+		if err := x.World.Run(time.Duration(x.rng.ExpFloat64() * float64(900*time.Millisecond))); err != nil {
+			return err
+		}
+		if err := x.act(); err != nil {
+			return err
+		}
+		up := len(x.Members())
+		x.done.MinPeers, x.done.MaxPeers = min(x.done.MinPeers, up), max(x.done.MaxPeers, up)
+	}
+	return x.settle()
+}
+
+// settle leaves the ring in peace and waits for it to be perfect.
+func (x *run) settle() error {
+	limit := quietLimit
+	if x.rough {
+		x.Net.Loss, x.Net.Side = 0, nil
+		x.Net.MaxDelay = min(x.Net.MaxDelay, 150*time.Millisecond)
+		limit = roughLimit
+	}
+	at := x.Now()
+	for _, p := range x.peers {
+		if p.Up() && !p.Ring.Member() {
+			x.Hint(p, x.contacts()[0]) // those that it knew may be gone
+		}
+	}
+	ok, err := x.RunUntil(limit, 100*time.Millisecond, func() bool { return x.allMembers() && x.Converged() == nil })
+	x.done.Converged = x.Now() - at
+	switch {
+	case err != nil:
+		return err
+	case !ok && !x.allMembers():
+		return fmt.Errorf("%w: after %v in peace some peers are still joining", ErrViolation, limit)
+	case !ok:
+		return fmt.Errorf("%w: after %v in peace %w", ErrViolation, limit, x.Converged())
+	}
+	return nil
+}
+
+func (x *run) allMembers() bool {
+	for _, p := range x.peers {
+		if p.Up() && !p.Ring.Member() {
+			return false
+		}
+	}
+	return true
+}
+
+// grow starts n peers, some of them at once.
+func (x *run) grow(n int) error {
+	x.Create(x.Add(x.indexes()))
+	for range n - 1 {
+		x.joinNew()
+		if x.rng.IntN(3) > 0 {
+			if err := x.World.Run(time.Duration(x.rng.IntN(400)) * time.Millisecond); err != nil {
+				return err
+			}
+		}
+	}
+	if x.rng.IntN(2) == 0 {
+		return nil // the rest happens while it still grows
+	}
+	_, err := x.RunUntil(quietLimit, 100*time.Millisecond, func() bool { return x.allMembers() && x.Converged() == nil })
+	return err
+}
+
+func (x *run) indexes() []uint32 {
+	first := uint32(x.rng.IntN(100))
+	is := make([]uint32, x.positions)
+	for i := range is {
+		is[i] = first + uint32(i)
+	}
+	return is
+}
+
+// act does one thing to the ring.
+func (x *run) act() error {
+	switch k := x.rng.IntN(10); {
+	case k < 2 && len(x.peers) < 40:
+		x.joinNew()
+	case k < 5:
+		x.comeBack()
+	case k < 6:
+		x.leave()
+	case k < 7 && x.rough:
+		x.split()
+	default:
+		x.crash()
+	}
+	if x.AfterStep != nil {
+		return x.AfterStep()
+	}
+	return nil
+}
+
+func (x *run) joinNew() {
+	contacts := x.contacts()
+	if len(contacts) > 0 {
+		x.done.Joins++
+		x.Join(x.Add(x.indexes()), contacts...)
+	}
+}
+
+// contacts returns up to three members.
+func (x *run) contacts() []*Peer {
+	return draw(x.rng, x.Members(), 1+x.rng.IntN(3))
+}
+
+// comeBack restarts a peer that is down, at times with an empty disk.
+func (x *run) comeBack() {
+	var down []*Peer
+	for _, p := range x.peers {
+		if !p.Up() {
+			down = append(down, p)
+		}
+	}
+	contacts := x.contacts()
+	if len(down) == 0 || len(contacts) == 0 {
+		return
+	}
+	p := down[x.rng.IntN(len(down))]
+	if x.rng.IntN(3) == 0 {
+		x.done.Wipes++
+		x.Wipe(p, x.indexes())
+	}
+	x.done.Rejoins++
+	x.Join(p, contacts...)
+}
+
+func (x *run) leave() {
+	ms := x.Members()
+	if p := ms[x.rng.IntN(len(ms))]; x.survives(p) {
+		x.done.Leaves++
+		x.Leave(p)
+	} else {
+		x.done.Refused++
+	}
+}
+
+// crash stops up to r-1 peers at once.
+func (x *run) crash() {
+	ms := x.Members()
+	victims := draw(x.rng, ms, min(1+x.rng.IntN(max(1, x.r-1)), len(ms)-1))
+	if len(victims) == 0 {
+		return
+	}
+	if !x.survives(victims...) {
+		x.done.Refused++
+		return
+	}
+	x.done.Crashes += len(victims)
+	x.done.CrashedAtOnce = max(x.done.CrashedAtOnce, len(victims))
+	for _, p := range victims {
+		x.Crash(p)
+	}
+}
+
+// survives reports whether the assumptions allow these peers to go at once.
+func (x *run) survives(victims ...*Peer) bool {
+	t := observe(x.World, victims...)
+	switch {
+	case t.peers == 0 || x.rough:
+		return t.peers > 0
+	case !x.joinersSurvive(t):
+		return false
+	case x.established:
+		return t.liveEntries() == nil && x.base(t) > x.r
+	default:
+		return t.shape() == nil
+	}
+}
+
+// joinersSurvive reports whether whoever has found its place could still join
+// there: joining is atomic in the assumptions.
+func (x *run) joinersSurvive(t *truth) bool {
+	for _, p := range x.peers {
+		if !p.Up() || p.Member() {
+			continue
+		}
+		for _, n := range p.Ring.Neighbours() {
+			if len(n.Successors) > 0 && !t.anyLive(n) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// base counts the peers with a lasting principal: a position that no list has
+// skipped for longer than messages take, so that none under way skips it.
+func (x *run) base(t *truth) int {
+	peers := make(map[chord.PeerID]bool)
+	for _, p := range t.principals() {
+		if since, ok := x.principal[p]; ok && x.lasting(since) {
+			peers[p.Peer] = true
+		}
+	}
+	return len(peers)
+}
+
+func (x *run) lasting(since time.Duration) bool { return since+3*x.Net.MaxDelay < x.Now() }
+
+// split cuts the network in two for a while.
+func (x *run) split() {
+	if x.Net.Side != nil {
+		x.Net.Side = nil
+		return
+	}
+	x.done.Splits++
+	salt := x.rng.Uint64()
+	x.Net.Side = func(p *Peer) int { return int((salt >> (p.Number % 64)) & 1) }
+}
+
+// invariant is checked after every step of a clean schedule.
+func (x *run) invariant() error {
+	x.done.Steps++
+	t := observe(x.World)
+	if err := t.shape(); err != nil {
+		return fmt.Errorf("%w: %w", ErrViolation, err)
+	}
+	if err := x.principals(t); err != nil {
+		return err
+	}
+	if !x.established {
+		x.established = x.base(t) > x.r
+		return nil
+	}
+	if n := x.base(t); n <= x.r {
+		return fmt.Errorf("%w: %d peers are principals, want more than %d", ErrViolation, n, x.r)
+	}
+	if err := t.liveEntries(); err != nil {
+		return fmt.Errorf("%w: %w", ErrViolation, err)
+	}
+	return nil
+}
+
+// principals keeps the time since when positions are principals. One that has
+// been for long must remain it while its peer lives.
+func (x *run) principals(t *truth) error {
+	now := make(map[chord.Place]time.Duration)
+	for _, p := range t.principals() {
+		since, ok := x.principal[p]
+		if !ok {
+			since = x.Now()
+		}
+		now[p] = since
+	}
+	if x.established {
+		for _, n := range t.nodes {
+			_, still := now[n.At]
+			if since, was := x.principal[n.At]; was && !still && x.lasting(since) {
+				return fmt.Errorf("%w: %s is skipped by %s after %v as a principal", ErrViolation, name(n.At), t.skipper(n.At), x.Now()-since)
+			}
+		}
+	}
+	x.principal = now
+	return nil
+}
