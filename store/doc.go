@@ -1,0 +1,140 @@
+// Package store is the core of the replicated key-value store: what a record
+// is, who holds it, when a write is safe, and how all of it survives crashes
+// and moves. It does no I/O. It owns
+//
+//   - formats: [Record], [Config], [State], each with an encoding that says its
+//     version;
+//   - quorum operations: [Write], [Read], [Scan], one machine for each request;
+//   - configurations: the acceptor in [State], the [Proposer], and
+//     [Situation.Next], which tells a shard's leader what to do;
+//   - reconciliation: [Fingerprint] and [Pull].
+//
+// It does not own the ring's opinion of who should hold a shard (chord), the
+// disk (store/disk), sending, retrying and waiting (the driver, package
+// overlay).
+//
+// Nothing here locks or starts goroutines. A machine belongs to the goroutine
+// of its request; a State and a Clock are guarded by whoever keeps them. Values
+// of type Config are immutable and may be shared.
+//
+// # Shards and configurations
+//
+// A key "ns/key" has a position on the ring, [Route], whose top bits name its
+// shard. Each shard has a chain of configurations, C(1), C(2), and so on. C(1)
+// is [Genesis]. C(e+1) is decided by single-decree Paxos among the voters of
+// C(e):
+//
+//	                move to N                 N synchronised
+//	stable {V} ------------------> joint {V, N} -----------------> stable {N}
+//	     ^                              |
+//	     +------------------------------+
+//	                give up
+//
+// An operation at epoch e takes its quorum of the members of C(e): a majority of
+// the voters at [LevelQuorum], and in a joint configuration a majority of both
+// sets. A replica serves the newest epoch that it holds and no other: to an
+// older request it answers with its configuration (StatusReferral), to a newer
+// one with StatusBehind, and the caller sends the configuration along.
+//
+// # Messages
+//
+// Each request is a call with one reply. Shard and epoch travel in the call's
+// envelope, the rest in these:
+//
+//	write        WriteRequest -> WriteReply     a record to all members
+//	read         ReadRequest  -> ReadReply      a key from R of them
+//	scan         ScanRequest  -> ScanReply      a page of keys from R of them
+//	prepare      Proposal     -> Vote           phase 1, to the voters of the base
+//	accept       Proposal     -> Vote           phase 2
+//	config       []ShardID    -> []ShardInfo    the newest configurations known
+//	learn        []ShardInfo  -> []ShardInfo    decided ones, answered as by config
+//	fingerprint  []ShardID    -> []ShardInfo    and the fingerprints of what is held
+//	sync         SyncRequest  -> SyncReply      a page of versions
+//	fetch        FetchRequest -> FetchReply     the records of some keys
+//
+// # What the caller has to do
+//
+// The promise below holds if the driver keeps to these rules; the model in this
+// package's tests breaks them one by one and shows what is lost.
+//
+//  1. A State is on stable storage before anything that follows from it leaves
+//     the peer: a vote, an answer to learn, a page of sync, an answer under a
+//     new epoch. Refusing because of it may begin at once.
+//  2. A write is admitted ([State.Admit]) and queued for commit in one step with
+//     respect to changes of the State, and the disk commits in the order of the
+//     queue; or else pages of sync wait until the writes admitted under former
+//     epochs are committed. Otherwise a page handed over at epoch e+1 could miss
+//     a write admitted at e.
+//  3. [Judge] is asked in the order of commits, and a write is acknowledged, or
+//     found superseded, when the version held is on stable storage.
+//  4. A peer's incarnation lives on the disk with its records and changes when
+//     they are lost. It draws versions from one [Clock] whose ceiling is saved.
+//  5. A new voter reports a source as synchronised ([ShardInfo].Synced) under
+//     the epoch that it pulled by, from start to end, once the records and that
+//     epoch's configuration are on its disk. What it reports may be forgotten in
+//     a crash, and is then pulled again.
+//  6. A peer keeps the State of a shard when it is no voter any more. Its records
+//     it may drop once it holds a stable configuration without it. It goes on
+//     asking [Situation.Next], and leaves for good only when that rests: until a
+//     majority of the new voters holds the configuration that dismissed it, the
+//     move is not complete.
+//  7. A coordinator without a configuration, or whose operation failed, asks the
+//     peers that the ring proposes for theirs and goes by the newest: it may hold
+//     one so old that none of its members is left to refer it.
+//
+// # Invariants
+//
+// Epochs do not fork: two peers that hold a configuration of one epoch hold the
+// same. Paxos gives that, as acceptors are fixed by C(e), ballots are unique,
+// and their state survives crashes. A ballot names its proposer's incarnation; a
+// proposer that restarts and forgets its counter is refused an equal ballot by
+// at least one acceptor of any majority that promised it before.
+//
+// Neighbours share a set: the voters of C(e+1) are the voters of C(e) or its
+// Next, so a quorum at epoch e meets every majority of the voters of C(e+1).
+//
+// # Why no acknowledged write is lost
+//
+// The promise: a write acknowledged at level quorum or all is returned, or a
+// newer version is, by every read of level quorum or all that begins later,
+// while fewer than a majority of a shard's voters lose their disks between
+// completed moves and repairs.
+//
+// (1) Once an operation was acknowledged at an epoch above e, none can be at e
+// any more. If at e+1: its quorum includes a majority of the voters of C(e+1),
+// all of whom hold C(e+1) and refuse epoch e; every quorum at e meets them, as
+// neighbours share a set. If at e+2 or above: C(e+2) was decided, so a majority of
+// the voters of C(e+1) accepted it with C(e+1) as its base, and holds C(e+1) or
+// a newer one on disk; the same follows. So a reader with an old configuration
+// gets a referral, not an old value. (This is also why a replica that has
+// accepted a successor and does not know its fate serves on: nothing is gained
+// by a fence, and a proposer that dies half-way stalls nobody.)
+//
+// (2) At all times a write acknowledged at epochs up to e is held by a majority
+// of each set of C(e), by the time that a quorum operation at e can succeed.
+//
+//   - stable to joint: the voters stay. Of Next nothing is claimed: reads still
+//     take a majority of Voters.
+//   - giving up: the voters stay, and writes under the joint configuration took
+//     a majority of them.
+//   - joint {V, N} at e+1 to stable {N} at e+2: a write acknowledged at e+1 is
+//     held by a majority of N. One acknowledged at e or before is held by W =
+//     majority(V) members of V. A new voter synchronised from |V|-W+1 members of V
+//     that held e+1, so from one, s, of those. s took the write before it held
+//     e+1, since after that it refused it, so the page that s handed over at
+//     e+1 had it (rule 2). So all of N\V hold it, and of the members of both
+//     sets at least W-|V\N|. Where the sum is below majority(N), the members
+//     of both sets must synchronise too ([Config.SyncSources]), and all of N
+//     hold it.
+//
+// Holding means this version or a newer one: replicas replace records only by
+// newer ones, and reconciliation merges by the same rule. A voter that lost its
+// disk is not that voter any more: requests name an incarnation, so it neither
+// answers nor votes for its former life until a move makes it a voter again.
+//
+// (3) A later put wins: a write whose first round meets a newer version takes
+// the newest that a quorum reports, which is at least that of every put
+// acknowledged before, stamps the record above it, and goes again.
+//
+// Level one promises none of this; all that it adds is speed.
+package store
