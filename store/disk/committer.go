@@ -1,0 +1,269 @@
+package disk
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/chorus-net/chorus/store"
+)
+
+// committer writes. It owns the engine's write side, and runs in one goroutine:
+// whatever waits in the queue when it comes back from the disk becomes the next
+// group, so that a lone write waits for nobody and many share one sync.
+type committer struct {
+	s      *Store
+	engine engine
+
+	// Of the group at hand, kept to reuse their memory.
+	group   []*request
+	ops     []op
+	changes []change       // changes[i] is what ops[i] does to the totals
+	index   map[string]int // key to ops
+	growth  int64          // bytes that the group adds
+
+	dirty  bool                   // the stored totals are gone
+	failed bool                   // a commit failed: the engine's files may not be what it thinks
+	doubt  map[store.ShardID]bool // shards whose totals may be wrong
+}
+
+// change is what an op does to its shard's totals.
+type change struct {
+	record   bool
+	shard    store.ShardID
+	view     store.View // for the names of the key
+	old, now held
+	lost     bool // old could not be read
+}
+
+func (c *committer) run() {
+	defer close(c.s.stopped)
+	for {
+		var ok bool
+		if c.group, ok = c.s.queue.take(c.group[:0]); !ok {
+			return
+		}
+		err := c.commit()
+		if c.s.crashed.Load() {
+			err = ErrClosed // nobody hears from the dead
+		}
+		for i, r := range c.group {
+			if r.err == nil {
+				r.err = err
+			}
+			c.group[i] = nil
+			r.done <- struct{}{}
+		}
+		if len(c.group) > 1 {
+			runtime.Gosched() // those who were just answered may have more
+		}
+	}
+}
+
+// commit brings the group to the disk. Its error is for every request that has
+// none of its own.
+func (c *committer) commit() error {
+	if c.failed {
+		if err := c.reopen(true); err != nil {
+			return classify(err)
+		}
+	}
+	c.plan()
+	if len(c.ops) == 0 {
+		return nil
+	}
+	if !c.dirty {
+		c.ops = append(c.ops, op{key: totalsKey})
+		c.changes = append(c.changes, change{})
+	}
+	size := 0
+	for _, o := range c.ops {
+		size += o.size()
+	}
+	if err := c.engine.commit(c.ops); err != nil {
+		c.failed = true
+		for _, ch := range c.changes {
+			c.mark(ch)
+		}
+		c.count()
+		return fmt.Errorf("commit: %w", classify(err))
+	}
+	c.dirty = true
+	c.account()
+	if c.engine.settle(size) {
+		if err := c.reopen(false); err != nil {
+			c.failed = true
+			c.s.opts.Logger.Warn("reopen storage engine", "err", err)
+		}
+	}
+	return nil
+}
+
+// plan decides what the group changes: ops, with one for each key.
+func (c *committer) plan() {
+	clear(c.ops)
+	clear(c.changes)
+	clear(c.index)
+	c.ops, c.changes, c.growth = c.ops[:0], c.changes[:0], 0
+	full := c.s.space(c.s.opts.Reserve)
+	fullest := full
+	if full != nil { // what keeps a peer in its ring may use half of the reserve
+		fullest = c.s.space(c.s.opts.Reserve / 2)
+	}
+	for _, r := range c.group {
+		switch r.kind {
+		case putRecord:
+			if r.err = full; r.err == nil {
+				r.outcome, r.err = c.put(r)
+			}
+		case putValue:
+			if r.err = fullest; r.err == nil {
+				c.set(r.key, r.value, change{})
+			}
+		case remove:
+			if r.err = fullest; r.err == nil {
+				r.outcome, r.err = c.remove(r)
+			}
+		case barrier:
+		}
+	}
+}
+
+// put plans to store a record that is newer than what is held.
+func (c *committer) put(r *request) (Outcome, error) {
+	ch, err := c.current(r)
+	if err != nil {
+		return Outcome{}, err
+	}
+	next := heldOf(r.record)
+	if !ch.lost && next.version.Compare(ch.now.version) <= 0 {
+		return Outcome{Held: ch.now.version}, nil
+	}
+	grows := next.bytes - ch.now.bytes
+	if quota := c.s.opts.Quota; quota > 0 && grows > 0 && c.s.Totals().Bytes+c.growth+grows > quota {
+		return Outcome{}, fmt.Errorf("%w: %d bytes", ErrQuota, quota)
+	}
+	c.growth += grows
+	ch.view, ch.now = r.record, next
+	c.set(r.key, r.value, ch)
+	return Outcome{Stored: true, Held: next.version}, nil
+}
+
+// remove plans to forget a record of a certain version.
+func (c *committer) remove(r *request) (Outcome, error) {
+	ch, err := c.current(r)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if ch.lost || ch.now.version.IsZero() || ch.now.version != r.version {
+		return Outcome{Held: ch.now.version}, nil
+	}
+	c.growth -= ch.now.bytes
+	ch.now = held{}
+	c.set(r.key, nil, ch)
+	return Outcome{Stored: true}, nil
+}
+
+// current returns what is held of r's key, this group's own changes included, as
+// a change from what the disk holds.
+func (c *committer) current(r *request) (change, error) {
+	if at, ok := c.index[r.key]; ok {
+		return c.changes[at], nil
+	}
+	ch := change{record: true, shard: r.shard}
+	_, err := c.engine.view(r.key, func(b []byte) error {
+		v, err := store.OpenRecord(b)
+		if err == nil {
+			err = v.Verify()
+		}
+		if err != nil {
+			ch.lost = true // and a good copy of it, or a newer one, may take its place
+			return nil
+		}
+		ch.old = heldOf(v)
+		if r.kind == remove {
+			if v, err = store.OpenRecord(append([]byte(nil), b...)); err != nil {
+				return err
+			}
+			ch.view = v
+		}
+		return nil
+	})
+	if err != nil {
+		return change{}, corruptKey(r.key, err)
+	}
+	ch.now = ch.old
+	return ch, nil
+}
+
+func (c *committer) set(key string, value []byte, ch change) {
+	if at, ok := c.index[key]; ok {
+		c.ops[at].value, c.changes[at] = value, ch
+		return
+	}
+	c.index[key] = len(c.ops)
+	c.ops = append(c.ops, op{key, value})
+	c.changes = append(c.changes, ch)
+}
+
+// account brings the totals up to what was committed.
+func (c *committer) account() {
+	c.s.totals.apply(c.changes)
+	for _, ch := range c.changes {
+		if ch.lost {
+			c.mark(ch)
+		}
+	}
+	c.count()
+}
+
+func (c *committer) mark(ch change) {
+	if ch.record {
+		c.doubt[ch.shard] = true
+	}
+}
+
+// count sums up anew the shards whose totals are in doubt. After a failed
+// commit they remain so until the engine has been opened again.
+func (c *committer) count() {
+	for shard := range c.doubt {
+		t, err := countShard(c.engine, shard)
+		if err != nil {
+			c.s.opts.Logger.Warn("recount shard", "shard", shard, "err", err)
+			continue
+		}
+		c.s.totals.set(shard, t)
+		if !c.failed {
+			delete(c.doubt, shard)
+		}
+	}
+}
+
+// reopen closes the engine and opens it again: because it wants to, or because a
+// commit failed and what it has in memory may differ from its files. Reads wait
+// meanwhile; if it does not open they fail until it does.
+func (c *committer) reopen(probe bool) error {
+	s := c.s
+	if probe {
+		if err := s.probe(); err != nil {
+			return err // reads go on with what there is
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.crashed.Load() {
+		return ErrClosed
+	}
+	if c.engine != nil {
+		if err := closeEngine(c.engine); err != nil {
+			s.opts.Logger.Debug("close storage engine", "err", err)
+		}
+	}
+	e, err := openEngine(s.engineDir(), s.opts)
+	if err != nil {
+		c.engine, s.engine, s.engineErr = nil, nil, classify(err)
+		return err
+	}
+	c.engine, s.engine, c.failed = e, e, false
+	c.count()
+	return nil
+}

@@ -1,0 +1,5 @@
+package disk
+
+const childEnv = "CHORUS_DISK_TEST_CHILD"
+
+func child(string) {}

@@ -1,0 +1,59 @@
+// Package disk keeps one peer's records, registers and few values of its own on
+// disk, behind go-datastore.
+//
+// It owns the folder, the layout of its keys, and when things are written. It
+// does not own what a record or a register means (package store does), nor which
+// shards a peer should hold: it stores what it is handed if that is newer than
+// what it has, and tells which it was.
+//
+//	s, err := disk.Open(ctx, dir, disk.Options{})
+//	shard := store.Shard(record.Position, s.Shards())
+//	outcome, err := s.Apply(ctx, shard, record.AppendTo(nil)) // synced
+//	record, found, err := s.Get(shard, "photos", "7")
+//	err = s.Close()
+//
+// # Writing
+//
+// One goroutine, the committer, writes. Whatever has been queued when it comes
+// back from the disk becomes one transaction with one sync, so a lone write waits
+// for nobody and many share the cost. Versions are compared there, with what is
+// on disk and with each other. Nothing is answered before it is synced. The
+// queue keeps its order: what was queued first is on disk first, or in the same
+// instant, whatever its kind; Queue and QueueRegister take a place in it without
+// blocking.
+//
+// When a commit fails nobody in its group is told otherwise, reads go on, and
+// the next write opens the engine anew before it tries: an engine that failed
+// half-way does not know its own files any more. Writes are refused with ErrFull
+// while less than Options.Reserve is free, since engines that run out of space
+// in the middle of their own work stop the process.
+//
+// # Engines
+//
+// Badger4 is the default. It runs without compactors, which poll, until there are
+// tables to compact; it is opened anew, once, to get them. Its log is a file with
+// holes that is mapped into memory: a file system that fills up by another's hand
+// faster than Reserve foresees ends the process with SIGBUS. Nothing acknowledged
+// is lost by that.
+//
+// Badger is Badger 1.6, by choice only: its asserts call log.Fatal, and those
+// remain that concern its own tables (an impossible order of keys in a table or a
+// level, a table file that cannot be removed). What is known to trip others is
+// taken care of: a torn tail opens (Truncate), a failed write, after which it
+// would write at the wrong place, leads to a new opening, and the copy of
+// everything that its value log keeps is collected by the amount written.
+//
+// Memory is the twin of both for tests and simulations.
+//
+// # Corruption
+//
+// A record carries its checksum, and so do the values beside the records; the
+// engines check their blocks. A record that fails is a CorruptError with its key
+// from View, is listed by Scan, is not counted, and gives way to any good copy
+// that is applied. A table that fails keeps the store from opening.
+//
+// # Goroutines
+//
+// All methods may be called from any goroutine, and from many. A function handed
+// to View runs while the engine is held open, and must not call the Store.
+package disk

@@ -1,0 +1,115 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	ds "github.com/ipfs/go-datastore"
+	badgerds "github.com/ipfs/go-ds-badger4"
+)
+
+// badger4Engine is go-ds-badger4.
+type badger4Engine struct {
+	*badgerds.Datastore
+	snaps      snapshots[*badger.Txn]
+	compacting bool
+	written    int // bytes since the tables were last counted
+}
+
+var _ engine = (*badger4Engine)(nil)
+
+// compactFrom is the number of tables from which on Badger 4 is given its
+// compactors. They poll 40 times a second, which is all that an idle engine
+// does, so a store does without them until there is work for them.
+const compactFrom = 4
+
+func openBadger4(dir string, o Options) (engine, error) {
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return nil, err
+	}
+	e := &badger4Engine{compacting: len(tables) >= compactFrom}
+	opts := badgerds.DefaultOptions
+	opts.GcInterval = 0 // the value log stays empty, see ValueThreshold
+	opts.Options = opts.Options.
+		WithSyncWrites(!o.NoSync).
+		WithDetectConflicts(false). // there is one writer
+		WithMetricsEnabled(false).
+		WithMemTableSize(memtable).
+		WithNumMemtables(2).
+		WithNumCompactors(0).
+		WithValueThreshold(1 << 20). // every record lies in the tables
+		WithValueLogFileSize(4 << 20).
+		WithBlockCacheSize(int64(o.CacheMB) << 20).
+		WithCompression(options.None).
+		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithVerifyValueChecksum(true)
+	if e.compacting {
+		opts.NumCompactors = 2
+	}
+	if e.Datastore, err = badgerds.NewDatastore(dir, &opts); err != nil {
+		return nil, err
+	}
+	e.snaps.publish(e.DB.NewTransaction(false))
+	return e, nil
+}
+
+func (e *badger4Engine) commit(ops []op) error {
+	err := commitTxn(e.Datastore, ops)
+	e.snaps.publish(e.DB.NewTransaction(false))
+	return err
+}
+
+func (e *badger4Engine) view(key string, fn func([]byte) error) (bool, error) {
+	sn := e.snaps.acquire()
+	defer sn.release()
+	item, err := sn.txn.Get([]byte(key))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, item.Value(fn)
+}
+
+func (e *badger4Engine) walk(prefix, from string, fn func([]byte, func() ([]byte, error)) bool) error {
+	sn := e.snaps.acquire()
+	defer sn.release()
+	opts := badger.DefaultIteratorOptions
+	opts.PrefetchValues = false // they lie beside the keys
+	opts.Prefix = []byte(prefix)
+	it := sn.txn.NewIterator(opts)
+	defer it.Close()
+	for it.Seek([]byte(max(prefix, from))); it.Valid(); it.Next() {
+		item := it.Item()
+		value := func() (b []byte, err error) {
+			err = item.Value(func(v []byte) error { b = v; return nil })
+			return b, err
+		}
+		if !fn(item.Key(), value) {
+			break
+		}
+	}
+	return nil
+}
+
+func (e *badger4Engine) settle(n int) bool {
+	if e.written += n; e.compacting || e.written < memtable {
+		return false
+	}
+	e.written = 0
+	return e.DB.Levels()[0].NumTables >= compactFrom
+}
+
+// Batch implements go-datastore.
+func (e *badger4Engine) Batch(context.Context) (ds.Batch, error) { return &batch{e: e}, nil }
+
+// Close implements go-datastore.
+func (e *badger4Engine) Close() error {
+	e.snaps.clear()
+	return e.Datastore.Close()
+}

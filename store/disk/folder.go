@@ -1,0 +1,162 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A store's folder:
+//
+//	FORMAT     what this is: four lines of "name value", written once
+//	lock       flock'ed while open; names the process
+//	<engine>/  the engine's own files
+const (
+	formatFile = "FORMAT"
+	lockFile   = "lock"
+	format     = 1
+)
+
+// folder is a store's folder, locked.
+type folder struct {
+	dir  string
+	lock *os.File
+}
+
+// openFolder creates dir if need be and locks it.
+func openFolder(ctx context.Context, dir string) (*folder, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	d := &folder{dir: dir, lock: f}
+	if err := d.acquire(ctx); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return d, d.note("")
+}
+
+// acquire takes the lock. It waits only for a Store of this process that has
+// crashed and whose engine is being closed.
+func (d *folder) acquire(ctx context.Context) error {
+	for {
+		err := flock(d.lock)
+		if err == nil || !errors.Is(err, errHeld) {
+			return err
+		}
+		pid, leaving := d.holder()
+		if pid != os.Getpid() || !leaving {
+			if pid == 0 {
+				return ErrLocked
+			}
+			return fmt.Errorf("%w by process %d", ErrLocked, pid)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w by a crashed store of this process: %w", ErrLocked, ctx.Err())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// note writes this process's number into the lock file, and a word.
+func (d *folder) note(word string) error {
+	text := strings.TrimSpace(fmt.Sprint(os.Getpid(), " ", word)) + "\n"
+	if err := d.lock.Truncate(0); err != nil {
+		return err
+	}
+	_, err := d.lock.WriteAt([]byte(text), 0)
+	return err
+}
+
+const leavingWord = "leaving"
+
+// holder reads what note wrote: 0 if it cannot be made out.
+func (d *folder) holder() (pid int, leaving bool) {
+	b, err := os.ReadFile(d.lock.Name())
+	if err != nil {
+		return 0, false
+	}
+	number, word, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+	if pid, err = strconv.Atoi(number); err != nil {
+		return 0, false
+	}
+	return pid, word == leavingWord
+}
+
+// close unlocks the folder. The file stays as it is: changing it would race with
+// the next holder.
+func (d *folder) close() error { return d.lock.Close() }
+
+// describe settles what the folder holds: it fills in the engine and the
+// number of shards from FORMAT, or writes FORMAT if the folder is new.
+func (d *folder) describe(o Options) (Options, error) {
+	b, err := os.ReadFile(filepath.Join(d.dir, formatFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		o.Engine, o.Shards = Engine(orDefault(string(o.Engine), string(Badger4))), orDefault(o.Shards, defaultShards)
+		return o, d.writeFormat(o)
+	}
+	if err != nil {
+		return o, err
+	}
+	var version, shards int
+	var engine Engine
+	if _, err := fmt.Sscanf(string(b), "format %d\nengine %s\nshards %d\n", &version, &engine, &shards); version > format {
+		return o, fmt.Errorf("%w: format %d, this one knows %d: run the newer program, or start with an empty folder",
+			ErrNewerFormat, version, format)
+	} else if err != nil || version < 1 {
+		return o, &CorruptError{Key: formatFile, Err: fmt.Errorf("%q", b)}
+	}
+	switch {
+	case o.Engine != "" && o.Engine != engine:
+		return o, fmt.Errorf("%w: the folder was made with %s, not %s: ask for %[2]s, or start with an empty folder",
+			ErrEngine, engine, o.Engine)
+	case o.Shards != 0 && o.Shards != shards:
+		return o, fmt.Errorf("the folder was made for a ring of %d shards, not %d: start with an empty folder", shards, o.Shards)
+	}
+	o.Engine, o.Shards = engine, shards
+	return o, o.validate()
+}
+
+// writeFormat leaves FORMAT whole or not there at all.
+func (d *folder) writeFormat(o Options) (err error) {
+	text := fmt.Sprintf("format %d\nengine %s\nshards %d\n", format, o.Engine, o.Shards)
+	path := filepath.Join(d.dir, formatFile)
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncFolder(d.dir)
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func orDefault[T comparable](v, other T) T {
+	var zero T
+	if v == zero {
+		return other
+	}
+	return v
+}

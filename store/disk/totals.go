@@ -1,0 +1,167 @@
+package disk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/chorus-net/chorus/store"
+)
+
+// Counts tells how much a shard, or a store, holds.
+type Counts struct {
+	Live       int64 // records with a value, expired ones included
+	Tombstones int64 // records of deleted keys
+	Bytes      int64 // of both, encoded
+}
+
+// Plus returns the sum of c and d.
+func (c Counts) Plus(d Counts) Counts {
+	return Counts{c.Live + d.Live, c.Tombstones + d.Tombstones, c.Bytes + d.Bytes}
+}
+
+func (c Counts) minus(d Counts) Counts {
+	return Counts{c.Live - d.Live, c.Tombstones - d.Tombstones, c.Bytes - d.Bytes}
+}
+
+// held is what the totals need to know of a record that is, or was, held. The
+// zero held is no record.
+type held struct {
+	version   store.Version
+	tombstone bool
+	bytes     int64
+}
+
+func heldOf(v store.View) held {
+	return held{version: v.Version(), tombstone: v.Tombstone(), bytes: int64(len(v.Raw()))}
+}
+
+func (h held) counts() Counts {
+	switch {
+	case h.version.IsZero():
+		return Counts{}
+	case h.tombstone:
+		return Counts{Tombstones: 1, Bytes: h.bytes}
+	default:
+		return Counts{Live: 1, Bytes: h.bytes}
+	}
+}
+
+// total sums up a shard: what its records are and how many.
+type total struct {
+	print  store.Fingerprint
+	counts Counts
+}
+
+// replace accounts for the change of a record's key from old to now; of the
+// record itself only the names are used.
+func (t *total) replace(record store.View, old, now held) {
+	t.print = t.print.Replace(record.Namespace(), record.Key(), old.version, now.version)
+	t.counts = t.counts.minus(old.counts()).Plus(now.counts())
+}
+
+// totals is the table of all shards' totals. The committer changes it; anybody
+// reads it.
+type totals struct {
+	mu     sync.Mutex
+	shards []total
+	all    Counts
+}
+
+func (t *totals) of(shard store.ShardID) total {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shards[shard]
+}
+
+func (t *totals) sum() Counts {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all
+}
+
+// apply accounts for changes that were committed.
+func (t *totals) apply(changes []change) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, ch := range changes {
+		if !ch.record {
+			continue
+		}
+		sum := &t.shards[ch.shard]
+		t.all = t.all.minus(sum.counts)
+		sum.replace(ch.view, ch.old, ch.now)
+		t.all = t.all.Plus(sum.counts)
+	}
+}
+
+// set replaces the total of a shard.
+func (t *totals) set(shard store.ShardID, to total) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = t.all.minus(t.shards[shard].counts).Plus(to.counts)
+	t.shards[shard] = to
+}
+
+// fill replaces the whole table.
+func (t *totals) fill(shards []total) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shards, t.all = shards, Counts{}
+	for _, s := range shards {
+		t.all = t.all.Plus(s.counts)
+	}
+}
+
+// encode returns the table for the disk, or nil if it has no room in a group.
+func (t *totals) encode() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := appendTotals(nil, t.shards); len(b) <= MaxMeta {
+		return b
+	}
+	return nil
+}
+
+// An encoded table of totals: format byte 1, and for each shard with records its
+// number (2 bytes), the fingerprint's halves, live records, tombstones and bytes
+// (8 bytes each); big-endian.
+const (
+	totalsFormat = 1
+	totalSize    = 2 + 5*8
+)
+
+func appendTotals(b []byte, totals []total) []byte {
+	b = append(b, totalsFormat)
+	for shard, t := range totals {
+		if t.print.Count == 0 {
+			continue
+		}
+		b = binary.BigEndian.AppendUint16(b, uint16(shard))
+		for _, x := range [...]uint64{
+			t.print.Hi, t.print.Lo, uint64(t.counts.Live), uint64(t.counts.Tombstones), uint64(t.counts.Bytes),
+		} {
+			b = binary.BigEndian.AppendUint64(b, x)
+		}
+	}
+	return b
+}
+
+// decodeTotals reads the totals of a store with n shards.
+func decodeTotals(b []byte, n int) ([]total, error) {
+	if len(b) < 1 || b[0] != totalsFormat || len(b[1:])%totalSize != 0 {
+		return nil, fmt.Errorf("totals: %w", ErrCorrupt)
+	}
+	totals := make([]total, n)
+	for b = b[1:]; len(b) > 0; b = b[totalSize:] {
+		shard := int(binary.BigEndian.Uint16(b))
+		if shard >= n {
+			return nil, fmt.Errorf("totals of shard %d of %d: %w", shard, n, ErrCorrupt)
+		}
+		u := func(i int) uint64 { return binary.BigEndian.Uint64(b[2+8*i:]) }
+		t := &totals[shard]
+		t.counts = Counts{Live: int64(u(2)), Tombstones: int64(u(3)), Bytes: int64(u(4))}
+		t.print = store.Fingerprint{Hi: u(0), Lo: u(1), Count: u(2) + u(3)}
+	}
+	return totals, nil
+}
