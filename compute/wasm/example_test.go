@@ -10,8 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"sync"
+	"strings"
 	"testing"
 
 	"github.com/chorus-net/chorus/compute/wasm"
@@ -48,26 +47,9 @@ func ExamplePool() {
 	_ = main
 }
 
-// buildUpper builds the example once and keeps it between runs of the tests,
-// with its compiled code beside it.
-var buildUpper = sync.OnceValues(func() (dir string, err error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir = filepath.Join(cache, "chorus-test-wasm")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	build := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), "build", "-o", filepath.Join(dir, "upper.wasm"), "./example/upper")
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return dir, nil
-})
-
-func upper(t testing.TB) (*wasm.Pool, []byte) {
+// build builds a command for WASI and keeps it between runs of the tests, with
+// its compiled code beside it.
+func build(t testing.TB, source string) (pool *wasm.Pool, module []byte) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("compiling a module that Go built takes seconds")
@@ -75,15 +57,21 @@ func upper(t testing.TB) (*wasm.Pool, []byte) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("no go tool")
 	}
-	dir, err := buildUpper()
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := os.ReadFile(filepath.Join(dir, "upper.wasm"))
-	if err != nil {
+	dir := filepath.Join(cache, "chorus-test-wasm")
+	path := filepath.Join(dir, filepath.Base(source)+".wasm")
+	cmd := exec.Command("go", "build", "-o", path, source)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if module, err = os.ReadFile(path); err != nil {
 		t.Fatal(err)
 	}
-	pool, err := wasm.New(wasm.Config{CacheDir: filepath.Join(dir, "compiled"), Lent: true})
+	pool, err = wasm.New(wasm.Config{CacheDir: filepath.Join(dir, "compiled"), Lent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +84,7 @@ func upper(t testing.TB) (*wasm.Pool, []byte) {
 }
 
 func TestGoModule(t *testing.T) {
-	pool, module := upper(t)
+	pool, module := build(t, "./example/upper")
 	for range 2 {
 		result, err := pool.Run(t.Context(), wasm.Request{Module: module, Input: []byte("shout this")})
 		if err != nil {
@@ -109,8 +97,42 @@ func TestGoModule(t *testing.T) {
 	}
 }
 
+// What a module sees is the same each time and everywhere, but for what the
+// seed decides, and nothing of it is the host's.
+func TestSeesNothing(t *testing.T) {
+	t.Setenv("CHORUS_TEST_SECRET", "swordfish")
+	pool, module := build(t, "./testdata/probe")
+	run := func(seed [32]byte) string {
+		t.Helper()
+		result, err := pool.Run(t.Context(), wasm.Request{Module: module, Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(result.Output)
+	}
+	first := run([32]byte{})
+	t.Log(first)
+	if run([32]byte{}) != first {
+		t.Error("a second run differs")
+	}
+	if run([32]byte{1}) == first {
+		t.Error("the seed makes no difference")
+	}
+	const want = `args ["task"]
+env []
+open /: true
+open .: true
+open /etc/passwd: true
+open /proc/self/environ: true
+create: true
+clock `
+	if !strings.HasPrefix(first, want) {
+		t.Errorf("it sees\n%swant\n%s", first, want)
+	}
+}
+
 func BenchmarkGoModule(b *testing.B) {
-	pool, module := upper(b)
+	pool, module := build(b, "./example/upper")
 	request := wasm.Request{Module: module, Input: []byte("shout this")}
 	if _, err := pool.Run(b.Context(), request); err != nil {
 		b.Fatal(err)
