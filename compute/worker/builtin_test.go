@@ -11,7 +11,9 @@ import (
 func TestBuiltins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRegistry()
-		r.AddBuiltins()
+		if err := r.AddBuiltins(); err != nil {
+			t.Fatal(err)
+		}
 		for _, c := range []struct{ fn, in, out, err string }{
 			{fn: "echo", in: "x", out: "x"},
 			{fn: "sha256", in: "abc", out: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},

@@ -6,8 +6,8 @@
 // to a sandbox (package wasm).
 //
 //	registry := worker.NewRegistry()
-//	registry.AddBuiltins()
-//	err := registry.Register("resize/v1", resize)
+//	err := registry.AddBuiltins()
+//	err = registry.Register("resize/v1", resize)
 //	pool := worker.New(worker.Config{Registry: registry, Slots: runtime.NumCPU()})
 //	defer pool.Close()
 //	pool.Start(task, func(r compute.Result) { ... }) // for each of Output.Run

@@ -29,7 +29,9 @@ func begin(p *Pool, t compute.Task) <-chan compute.Result {
 
 func registry(t *testing.T) *Registry {
 	r := NewRegistry()
-	r.AddBuiltins()
+	if err := r.AddBuiltins(); err != nil {
+		t.Fatal(err)
+	}
 	for name, fn := range map[string]Func{
 		"fail":   func(context.Context, []byte) ([]byte, error) { return nil, errors.New("no luck") },
 		"mute":   func(context.Context, []byte) ([]byte, error) { return nil, errors.New("") },
@@ -175,7 +177,9 @@ func TestRegister(t *testing.T) {
 
 func BenchmarkNoop(b *testing.B) {
 	r := NewRegistry()
-	r.AddBuiltins()
+	if err := r.AddBuiltins(); err != nil {
+		b.Fatal(err)
+	}
 	p := New(Config{Registry: r, Slots: 2})
 	defer p.Close()
 	done := make(chan compute.Result, 2)
