@@ -116,6 +116,9 @@ func (x *run) settle() error {
 		x.Net.MaxDelay = min(x.Net.MaxDelay, 150*time.Millisecond)
 		limit = roughLimit
 	}
+	if x.rough {
+		x.rendezvous()
+	}
 	at := x.Now()
 	for _, p := range x.peers {
 		if p.Up() && !p.Ring.Member() {
@@ -133,6 +136,18 @@ func (x *run) settle() error {
 		return fmt.Errorf("%w: after %v in peace %w", ErrViolation, limit, x.Converged())
 	}
 	return nil
+}
+
+// rendezvous lets a random peer hear of another one now and then, as a
+// Kademlia lookup would: parts of a ring that have lost all memory of each other
+// need it.
+func (x *run) rendezvous() {
+	x.After(10*time.Second, func() {
+		if ms := draw(x.rng, x.Members(), 2); len(ms) == 2 {
+			x.Hint(ms[0], ms[1])
+		}
+		x.rendezvous()
+	})
 }
 
 func (x *run) allMembers() bool {
@@ -262,7 +277,7 @@ func (x *run) survives(victims ...*Peer) bool {
 	case !x.joinersSurvive(t):
 		return false
 	case x.established:
-		return t.liveEntries() == nil && x.base(t) > x.r
+		return t.liveEntries() == nil && x.base(t.principals()) > x.r
 	default:
 		return t.shape() == nil
 	}
@@ -286,9 +301,9 @@ func (x *run) joinersSurvive(t *truth) bool {
 
 // base counts the peers with a lasting principal: a position that no list has
 // skipped for longer than messages take, so that none under way skips it.
-func (x *run) base(t *truth) int {
+func (x *run) base(principals []chord.Place) int {
 	peers := make(map[chord.PeerID]bool)
-	for _, p := range t.principals() {
+	for _, p := range principals {
 		if since, ok := x.principal[p]; ok && x.lasting(since) {
 			peers[p.Peer] = true
 		}
@@ -316,14 +331,16 @@ func (x *run) invariant() error {
 	if err := t.shape(); err != nil {
 		return fmt.Errorf("%w: %w", ErrViolation, err)
 	}
-	if err := x.principals(t); err != nil {
+	principals := t.principals()
+	if err := x.lastingPrincipals(t, principals); err != nil {
 		return err
 	}
+	n := x.base(principals)
 	if !x.established {
-		x.established = x.base(t) > x.r
+		x.established = n > x.r
 		return nil
 	}
-	if n := x.base(t); n <= x.r {
+	if n <= x.r {
 		return fmt.Errorf("%w: %d peers are principals, want more than %d", ErrViolation, n, x.r)
 	}
 	if err := t.liveEntries(); err != nil {
@@ -332,11 +349,11 @@ func (x *run) invariant() error {
 	return nil
 }
 
-// principals keeps the time since when positions are principals. One that has
+// lastingPrincipals keeps the time since when positions are principals. One that has
 // been for long must remain it while its peer lives.
-func (x *run) principals(t *truth) error {
+func (x *run) lastingPrincipals(t *truth, principals []chord.Place) error {
 	now := make(map[chord.Place]time.Duration)
-	for _, p := range t.principals() {
+	for _, p := range principals {
 		since, ok := x.principal[p]
 		if !ok {
 			since = x.Now()
