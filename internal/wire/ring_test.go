@@ -1,0 +1,144 @@
+package wire
+
+import (
+	"encoding/hex"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+var rewriteRing = flag.Bool("rewrite-ring", false, "rewrite the golden bytes of ring messages; read the diff")
+
+// fakeSign stands for a peer's key: the signature is the domain.
+func fakeSign(domain string, _ []byte) ([]byte, error) { return []byte(domain), nil }
+
+func fakeVerify(_ chord.PeerID, domain string, _, sig []byte) error {
+	if string(sig) != domain {
+		return errors.New("not this peer's signature")
+	}
+	return nil
+}
+
+func signedPeer(t testing.TB, id string, indexes ...uint32) chord.Peer {
+	t.Helper()
+	p := chord.Peer{
+		ID: chord.PeerID(id), Incarnation: 0x0102030405060708, Seq: 1700000000000,
+		Indexes: indexes, Weight: 100, Addrs: []string{"/ip4/192.0.2.1/udp/4747/quic-v1"},
+	}
+	rec, err := SignPeer(p, []byte("slot"), fakeSign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Record = rec
+	return p
+}
+
+// ringMessages are messages with every field in use.
+func ringMessages(t testing.TB) map[string]chord.Message {
+	a, b := signedPeer(t, "peer-a", 0, 7), signedPeer(t, "peer-b", 1023)
+	return map[string]chord.Message{
+		"ask": {
+			Kind: chord.KindAsk, Ring: 9, Req: 77, Member: true, Know: 5, Digest: 0xd1,
+			Peers:  []chord.Peer{a},
+			Wants:  []chord.Want{{Index: 3}, {Index: 7, Have: 0xabc}},
+			Notes:  []chord.Note{{Yours: 3, Mine: 7}},
+			Finds:  []chord.ID{chord.HashID([]byte("x"))},
+			Sync:   make([]uint64, 64),
+			Events: []chord.Event{{Kind: chord.EventDead, Peer: "peer-c", Incarnation: 4, Seq: 2}},
+		},
+		"reply": {
+			Kind: chord.KindReply, Ring: 9, Req: 77, Member: true, Who: true, Digest: 0xd2,
+			Peers: []chord.Peer{a, b},
+			States: []chord.State{
+				{Index: 3, Digest: 0xabc, Same: true},
+				{Index: 7, Digest: 0xdef, HasPred: true, Pred: chord.Ref{Peer: 1, Index: 1023}, List: []chord.Ref{{Peer: 0, Index: 7}, {Peer: 1, Index: 1023}}},
+			},
+			Found:  []chord.Found{{Done: true, Nodes: []chord.Ref{{Peer: 1, Index: 1023}}}, {}},
+			Synced: []uint32{0, 63},
+		},
+		"leave": {Kind: chord.KindLeave, Ring: 9, Left: true},
+	}
+}
+
+func TestRingGolden(t *testing.T) {
+	for name, m := range ringMessages(t) {
+		got := hex.EncodeToString(AppendRing(nil, &m))
+		path := filepath.Join("testdata", "ring-"+name+".hex")
+		if *rewriteRing {
+			if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != strings.TrimSpace(string(want)) {
+			t.Errorf("%s is written as\n%s, want\n%s", name, got, want)
+		}
+		b, err := hex.DecodeString(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := ParseRing(b)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(m, back); diff != "" {
+			t.Errorf("%s (-sent +received):\n%s", name, diff)
+		}
+	}
+}
+
+func TestPeerRecordGolden(t *testing.T) {
+	p := signedPeer(t, "peer-a", 0, 7)
+	const want = "0a47" + // the signed part: format, ID, incarnation, seq, indexes, weight, address, credential
+		"0801" + "1206706565722d61" + "190807060504030201" + "2080d095ffbc31" + "2a020007" + "3064" +
+		"3a1f2f6970342f3139322e302e322e312f7564702f343734372f717569632d7631" + "4204736c6f74" +
+		"121463686f7275732f706565722d7265636f72642f31" // the signature
+	if got := hex.EncodeToString(p.Record); got != want {
+		t.Errorf("record is written as\n%s, want\n%s", got, want)
+	}
+	back, err := ParsePeer(p.Record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p, back); diff != "" {
+		t.Errorf("record (-signed +read):\n%s", diff)
+	}
+	if err := VerifyPeer(p.Record, fakeVerify); err != nil {
+		t.Error(err)
+	}
+	forged := append([]byte(nil), p.Record...)
+	forged[len(forged)-1] ^= 1
+	if err := VerifyPeer(forged, fakeVerify); err == nil {
+		t.Error("a forged signature passed")
+	}
+}
+
+func FuzzParseRing(f *testing.F) {
+	for _, m := range ringMessages(f) {
+		f.Add(AppendRing(nil, &m))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := ParseRing(b)
+		if err != nil {
+			return
+		}
+		again, err := ParseRing(AppendRing(nil, &m))
+		if err != nil {
+			t.Fatalf("what was read is not read again: %v", err)
+		}
+		if diff := cmp.Diff(m, again); diff != "" {
+			t.Fatalf("(-first +second):\n%s", diff)
+		}
+	})
+}
