@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ const patience = 10 * time.Second
 
 const (
 	methodEcho rpc.Method = iota + 1
-	methodWait
+	methodWait            // of TestEnds
 )
 
 func newKey(t testing.TB) crypto.PrivKey {
@@ -37,10 +38,6 @@ func registry() *rpc.Registry {
 	r := rpc.NewRegistry()
 	r.Handle(methodEcho, rpc.Spec{Name: "echo", MaxBytes: 1 << 20, Role: rpc.RoleMember, Inline: true}, func(_ context.Context, req *rpc.Request) ([]byte, error) {
 		return req.Payload, nil
-	})
-	r.Handle(methodWait, rpc.Spec{Name: "wait"}, func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
 	})
 	return r
 }
@@ -154,5 +151,80 @@ func TestHostWrongRing(t *testing.T) {
 	b := start(t, func(c *p2p.Config) { c.Ring = []byte("other") })
 	if _, err := a.Connect(t.Context(), addr(b)); !errors.Is(err, &rpc.Error{Code: rpc.CodeWrongRing}) {
 		t.Errorf("got %v, want wrong-ring", err)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	taken := start(t, func(c *p2p.Config) {
+		c.Listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
+	})
+	for _, used := range taken.Addrs() {
+		_, err := p2p.New(t.Context(), p2p.Config{
+			Key:      newKey(t),
+			Registry: registry(),
+			Listen:   []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1", used},
+		})
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("%s in use: %v", used, err)
+		}
+	}
+	for name, cfg := range map[string]p2p.Config{
+		"no key":      {Registry: registry()},
+		"no registry": {Key: newKey(t)},
+		"bad address": {Key: newKey(t), Registry: registry(), Listen: []string{"localhost:4747"}},
+		"bad bound":   {Key: newKey(t), Registry: registry(), MaxPeers: -1},
+		"credential":  {Key: newKey(t), Registry: registry(), Credential: make([]byte, 1<<20)},
+	} {
+		if _, err := p2p.New(t.Context(), cfg); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// Close and Kill end calls under way, can be repeated, and leave nothing behind
+// (TestMain checks goroutines).
+func TestEnds(t *testing.T) {
+	for name, end := range map[string]func(*p2p.Host) error{
+		"close": (*p2p.Host).Close,
+		"kill":  func(h *p2p.Host) error { h.Kill(); return nil },
+	} {
+		for transport, listen := range map[string]string{"tcp": "/ip4/127.0.0.1/tcp/0", "quic": "/ip4/127.0.0.1/udp/0/quic-v1"} {
+			t.Run(name+"/"+transport, func(t *testing.T) {
+				started := make(chan struct{})
+				on := func(c *p2p.Config) {
+					c.Listen = []string{listen}
+					c.Registry = rpc.NewRegistry()
+					c.Registry.Handle(methodWait, rpc.Spec{Name: "wait"}, func(ctx context.Context, _ *rpc.Request) ([]byte, error) {
+						close(started)
+						<-ctx.Done()
+						return nil, ctx.Err()
+					})
+				}
+				a, b := start(t, on), start(t, on)
+				connect(t, a, b)
+				results := make(chan error, 1)
+				go func() {
+					_, err := a.Call(t.Context(), b.ID(), rpc.Header{Method: methodWait}, nil)
+					results <- err
+				}()
+				<-started
+				begin := time.Now()
+				if err := end(a); err != nil {
+					t.Error(err)
+				}
+				if d := time.Since(begin); d > 5*time.Second {
+					t.Errorf("it took %v", d)
+				}
+				if err := <-results; !errors.Is(err, rpc.ErrClosed) && !errors.Is(err, rpc.ErrConnLost) {
+					t.Errorf("the call under way: %v", err)
+				}
+				if err := echo(t, a, b.ID()); !errors.Is(err, rpc.ErrClosed) {
+					t.Errorf("a call afterwards: %v", err)
+				}
+				if err := end(a); err != nil {
+					t.Errorf("again: %v", err)
+				}
+			})
+		}
 	}
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ltls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	lquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/quic-go/quic-go"
 )
 
@@ -38,9 +40,11 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 	udp := &sockets{listen: cfg.ListenUDP}
 	opts := []libp2p.Option{
 		libp2p.Identity(cfg.Key),
-		libp2p.ListenAddrStrings(cfg.Listen...),
+		libp2p.NoListenAddrs, // see listen
 		libp2p.NoTransports,
-		libp2p.Transport(tcp.NewTCPTransport),
+		// With a shared port, two peers that dial each other at once would meet on
+		// one connection, both as clients; and two processes could listen on one.
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
 		libp2p.Transport(lquic.NewTransport),
 		libp2p.Security(ltls.ID, ltls.New),
 		libp2p.QUICReuse(udp.connManager(limits)),
@@ -53,9 +57,6 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 		libp2p.Ping(false),
 		libp2p.UserAgent("chorus"),
 	}
-	if len(cfg.Listen) == 0 {
-		opts = append(opts, libp2p.NoListenAddrs)
-	}
 	if !cfg.EnableMetrics {
 		opts = append(opts, libp2p.DisableMetrics())
 	}
@@ -63,7 +64,29 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("start host: %w", err), limits.Close(), conns.Close(), udp.close())
 	}
+	if err := listen(h, cfg.Listen); err != nil {
+		return nil, nil, errors.Join(err, h.Close(), udp.close())
+	}
 	return h, udp, nil
+}
+
+// listen listens on all addresses, or fails: libp2p by itself is content with
+// one of them, so that a port in use would go unnoticed.
+func listen(h host.Host, addrs []string) error {
+	s, ok := h.Network().(*swarm.Swarm)
+	if !ok {
+		return fmt.Errorf("listen: network is a %T", h.Network())
+	}
+	for _, addr := range addrs {
+		a, err := multiaddr.NewMultiaddr(addr)
+		if err != nil {
+			return fmt.Errorf("listen on %q: %w", addr, err)
+		}
+		if err := s.AddListenAddr(a); err != nil {
+			return fmt.Errorf("listen on %s: %w", addr, err)
+		}
+	}
+	return nil
 }
 
 // newLimits returns libp2p's resource manager under the two knobs of cfg. A

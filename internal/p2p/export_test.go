@@ -1,0 +1,4 @@
+package p2p
+
+// RankDials lets tests look at the ranking.
+var RankDials = rankDials
