@@ -161,6 +161,9 @@ func (m *Message) validate() error {
 		if len(r.Output) > MaxBlob || len(r.Err) > MaxBlob || len(r.Log) > MaxBlob {
 			return fmt.Errorf("result %d: more than %d bytes", i, MaxBlob)
 		}
+		if r.Elapsed < 0 {
+			return fmt.Errorf("result %d: took %s", i, r.Elapsed)
+		}
 	}
 	return nil
 }

@@ -239,12 +239,15 @@ func (s *Scheduler) accept(p *peer, t *Task, a *arrival) bool {
 		s.unhold(h, heldGone)
 		s.release(h)
 	}
-	_, can := slices.BinarySearch(s.can, t.Code.Cap())
+	i, can := slices.BinarySearch(s.can, t.Code.Cap())
 	_, busy := s.holder.running[run{t.ID, t.Attempt}]
 	owner, err := s.meet(t.Owner)
 	switch {
 	case !can, busy, err != nil, s.holder.foreign >= s.cfg.MaxQueue, s.holder.bytes > s.cfg.MaxBytes:
 		return false
+	}
+	if t.Code.Func != "" {
+		t.Code.Func = s.can[i] // the same word, but not a part of the message
 	}
 	s.stats.StolenIn++
 	if t.Owner == p.id {

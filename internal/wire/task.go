@@ -2,7 +2,10 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/compute"
@@ -35,6 +38,9 @@ func AppendTask(b []byte, m *compute.Message) []byte {
 // ParseTask reads a scheduler message, whose inputs, outputs and logs alias b.
 // It checks the form of its parts; the core checks their meaning.
 func ParseTask(b []byte) (compute.Message, error) {
+	if err := checkCounts(b, taskBounds); err != nil {
+		return compute.Message{}, malformed("task message", err)
+	}
 	var p pb.TaskMessage
 	if err := parseMessage(b, &p, "task message"); err != nil {
 		return compute.Message{}, err
@@ -49,17 +55,42 @@ func ParseTask(b []byte) (compute.Message, error) {
 	return m, nil
 }
 
+// taskBounds limits the fields of a TaskMessage that repeat, by their numbers.
+var taskBounds = map[protowire.Number]int{
+	6:  compute.MaxLoads,
+	7:  compute.MaxFuncs,
+	14: compute.MaxMessageTasks,
+	15: compute.MaxMessageRefs,
+	16: compute.MaxMessageTasks,
+}
+
+// checkCounts bounds how often the fields of a message occur before they are
+// read: an empty one takes two bytes here and a hundred times that in memory.
+func checkCounts(b []byte, bounds map[protowire.Number]int) error {
+	counts := make(map[protowire.Number]int, len(bounds))
+	for len(b) > 0 {
+		num, _, n := protowire.ConsumeField(b)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		b = b[n:]
+		limit, ok := bounds[num]
+		if !ok {
+			continue
+		}
+		if counts[num]++; counts[num] > limit {
+			return fmt.Errorf("field %d occurs more than %d times", num, limit)
+		}
+	}
+	return nil
+}
+
 func decodeTaskMessage(p *pb.TaskMessage) (m compute.Message, err error) {
-	switch {
-	case p.Kind > 255:
+	if p.Kind > 255 {
 		return m, fmt.Errorf("kind %d", p.Kind)
-	case len(p.Tasks) > compute.MaxMessageTasks || len(p.Results) > compute.MaxMessageTasks || len(p.Refs) > compute.MaxMessageRefs:
-		return m, fmt.Errorf("%d tasks, %d results, %d references", len(p.Tasks), len(p.Results), len(p.Refs))
-	case len(p.Loads) > compute.MaxLoads:
-		return m, fmt.Errorf("%d loads", len(p.Loads))
 	}
 	m = compute.Message{
-		Kind: compute.Kind(p.Kind), Session: p.Session, Seq: p.Seq, Re: p.Re, Funcs: p.Funcs,
+		Kind: compute.Kind(p.Kind), Session: p.Session, Seq: p.Seq, Re: p.Re, Funcs: cloneAll(p.Funcs),
 		Register: p.Register, Busy: p.Busy, Pending: p.Pending, Unknown: p.Unknown, Room: p.Room, RoomBytes: p.RoomBytes,
 	}
 	if m.Job, err = decodeTaskID(p.Job); err != nil {
@@ -79,6 +110,15 @@ func decodeTaskMessage(p *pb.TaskMessage) (m compute.Message, err error) {
 	}
 	m.Results, err = decodeAll(p.Results, decodeResult)
 	return m, err
+}
+
+// cloneAll copies names that are kept long after the message is gone, whose
+// bytes they would pin.
+func cloneAll(names []string) []string {
+	for i, s := range names {
+		names[i] = strings.Clone(s)
+	}
+	return names
 }
 
 func decodeAll[P, T any](list []*P, decode func(*P) (T, error)) ([]T, error) {
@@ -112,7 +152,7 @@ func decodeLoad(p *pb.Load) (compute.Load, error) {
 	}
 	l := compute.Load{Peer: chord.PeerID(p.Peer), Seq: p.Seq, Slots: p.Slots, Running: p.Running, Hops: uint8(p.Hops)}
 	for _, a := range p.Lanes {
-		l.Lanes = append(l.Lanes, compute.Lane{Cap: a.Cap, Queued: a.Queued, Starved: a.Starved})
+		l.Lanes = append(l.Lanes, compute.Lane{Cap: strings.Clone(a.Cap), Queued: a.Queued, Starved: a.Starved})
 	}
 	return l, nil
 }
