@@ -19,6 +19,7 @@ const (
 	maxAddrLen = 512
 	maxRecord  = 16 << 10
 	maxWeight  = 1 << 20
+	maxName    = 64
 )
 
 // PeerID names a peer: the raw bytes of its libp2p peer ID, opaque to the
@@ -42,6 +43,8 @@ type Peer struct {
 	// Weight is the share of keys that the peer wants, relative to others; 100
 	// is the default.
 	Weight uint32
+	// Name is what people call the peer; opaque to the core, need not be unique.
+	Name string
 	// Addrs are the peer's addresses as multiaddr strings, opaque to the core.
 	Addrs []string
 	// Record holds the signed bytes that this Peer was read from, so that it
@@ -97,6 +100,8 @@ func (p *Peer) validate() error {
 		return fmt.Errorf("%w: weight %d", ErrPeer, p.Weight)
 	case len(p.Addrs) > maxAddrs:
 		return fmt.Errorf("%w: %d addresses", ErrPeer, len(p.Addrs))
+	case len(p.Name) > maxName:
+		return fmt.Errorf("%w: a name of %d bytes", ErrPeer, len(p.Name))
 	case len(p.Record) > maxRecord:
 		return fmt.Errorf("%w: %d signed bytes", ErrPeer, len(p.Record))
 	}

@@ -36,15 +36,12 @@ func newMemoryPeer() *memoryPeer {
 func (m *memoryPeer) Put(_ context.Context, key string, value []byte, opts ...PutOption) (Receipt, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var o putOptions
-	for _, opt := range opts {
-		opt(&o)
-	}
-	if o.level == All {
+	o := client.NewPutOptions(opts...)
+	if o.W == All {
 		return Receipt{}, fmt.Errorf("put %s: %w", key, client.ErrQuorum)
 	}
 	m.keys[key] = string(value)
-	return Receipt{Key: key, Version: o.ttl.String(), W: 1, N: 1, Acks: []client.Ack{{Peer: "me", Synced: true}}}, nil
+	return Receipt{Key: key, Version: o.TTL.String(), W: 1, N: 1, Acks: []client.Ack{{Peer: "me", Synced: true}}}, nil
 }
 
 func (m *memoryPeer) Get(_ context.Context, key string, _ ...GetOption) (Record, error) {

@@ -17,6 +17,7 @@ const (
 	maxPeerID     = 128
 	maxPeerAddrs  = 16
 	maxPeerAddr   = 512
+	maxPeerName   = 64
 	maxCredential = 8 << 10
 	maxPeerRecord = 32 << 10
 )
@@ -26,7 +27,7 @@ const (
 func SignPeer(p chord.Peer, credential []byte, sign func(domain string, data []byte) ([]byte, error)) ([]byte, error) {
 	body := appendMessage(nil, &pb.PeerRecord{
 		Format: peerFormat, Id: []byte(p.ID), Incarnation: p.Incarnation, Seq: p.Seq,
-		Indexes: p.Indexes, Weight: p.Weight, Addrs: p.Addrs, Credential: credential,
+		Indexes: p.Indexes, Weight: p.Weight, Addrs: p.Addrs, Credential: credential, Name: p.Name,
 	})
 	sig, err := sign(PeerDomain, body)
 	if err != nil {
@@ -68,7 +69,7 @@ func openPeer(b []byte) (chord.Peer, *pb.SignedPeer, error) {
 	}
 	p := chord.Peer{
 		ID: chord.PeerID(m.Id), Incarnation: m.Incarnation, Seq: m.Seq, Indexes: m.Indexes,
-		Weight: m.Weight, Addrs: m.Addrs, Record: append([]byte(nil), b...),
+		Weight: m.Weight, Addrs: m.Addrs, Name: m.Name, Record: append([]byte(nil), b...),
 	}
 	return p, &signed, nil
 }
@@ -83,6 +84,8 @@ func checkPeer(m *pb.PeerRecord) error {
 		return fmt.Errorf("%d positions", len(m.Indexes))
 	case len(m.Addrs) > maxPeerAddrs:
 		return fmt.Errorf("%d addresses", len(m.Addrs))
+	case len(m.Name) > maxPeerName:
+		return fmt.Errorf("name of %d bytes", len(m.Name))
 	case len(m.Credential) > maxCredential:
 		return errors.New("credential too long")
 	}

@@ -93,7 +93,9 @@ type PeerRecord struct {
 	Addrs []string `protobuf:"bytes,7,rep,name=addrs,proto3" json:"addrs,omitempty"`
 	// Credential is the chain of signatures that admits the peer; empty in an
 	// open ring.
-	Credential    []byte `protobuf:"bytes,8,opt,name=credential,proto3" json:"credential,omitempty"`
+	Credential []byte `protobuf:"bytes,8,opt,name=credential,proto3" json:"credential,omitempty"`
+	// Name is what people call the peer.
+	Name          string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -182,6 +184,13 @@ func (x *PeerRecord) GetCredential() []byte {
 		return x.Credential
 	}
 	return nil
+}
+
+func (x *PeerRecord) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
 }
 
 // SignedPeer is a peer record with its signature.
@@ -817,7 +826,7 @@ var File_chorus_v1_ring_proto protoreflect.FileDescriptor
 
 const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\n" +
-	"\x14chorus/v1/ring.proto\x12\tchorus.v1\"\xd0\x01\n" +
+	"\x14chorus/v1/ring.proto\x12\tchorus.v1\"\xe4\x01\n" +
 	"\n" +
 	"PeerRecord\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
@@ -829,7 +838,8 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x05addrs\x18\a \x03(\tR\x05addrs\x12\x1e\n" +
 	"\n" +
 	"credential\x18\b \x01(\fR\n" +
-	"credential\"B\n" +
+	"credential\x12\x12\n" +
+	"\x04name\x18\t \x01(\tR\x04name\"B\n" +
 	"\n" +
 	"SignedPeer\x12\x16\n" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x1c\n" +

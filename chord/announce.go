@@ -1,0 +1,43 @@
+package chord
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Announce replaces this peer's own record by a newer one of the same
+// incarnation and positions: its addresses or its weight have changed. A record
+// that is none of that is Output.Refused, and changes nothing.
+func (r *Ring) Announce(now time.Time, self Peer) Output {
+	r.begin(now)
+	if err := r.announce(self); err != nil {
+		r.result.Refused = fmt.Errorf("announce: %w", err)
+	}
+	return r.finish()
+}
+
+func (r *Ring) announce(self Peer) error {
+	if err := self.validate(); err != nil {
+		return err
+	}
+	old := &r.self
+	if self.ID != old.ID || self.Incarnation != old.Incarnation || !slices.Equal(self.Indexes, old.Indexes) || self.Seq <= old.Seq {
+		return fmt.Errorf("%w: not a newer record of this peer and its positions", ErrMessage)
+	}
+	member := r.phase == phaseMember
+	if member {
+		r.table.toggle(old, bucketOf(old.ID))
+	}
+	r.self = self
+	if !member {
+		return nil
+	}
+	r.table.toggle(&r.self, bucketOf(self.ID))
+	for _, m := range r.table.members {
+		m.told = false // they know the old record
+	}
+	r.spread(rumour{kind: rumourAlive, peer: self.ID, incarnation: self.Incarnation, seq: self.Seq})
+	r.touch()
+	return nil
+}

@@ -1,0 +1,138 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+
+	"github.com/chorus-net/chorus/store"
+	"github.com/chorus-net/chorus/store/disk"
+)
+
+// Config describes a peer. The zero value of each field means its default;
+// only Home is usually set.
+type Config struct {
+	// Home is the folder of the peer's identity, keys and control socket. Empty
+	// means that the peer keeps everything in memory, serves no socket and is
+	// forgotten when it stops.
+	Home string
+	// Name is what people call the peer, up to 64 bytes; default: the end of its
+	// peer ID.
+	Name string
+
+	// Peers says how to reach a ring: multiaddrs that end in /p2p/PEER-ID. A home
+	// that belongs to a ring already needs none, it remembers its peers.
+	Peers []string
+	// Create starts a new, open ring if the home belongs to none and Peers is
+	// empty.
+	Create bool
+	// Ring is the name of the ring that Create starts; default "chorus". When
+	// joining, a name that is not the ring's is an error.
+	Ring string
+	// Shards is the number of shards of a ring that Create starts: a power of
+	// two up to 65,536; default 256. It never changes afterwards.
+	Shards int
+	// Replicas is the number of peers that keep each key in a ring that Create
+	// starts; default 3.
+	Replicas int
+
+	// Listen holds the multiaddrs to listen on; default: port 4747 of all
+	// interfaces, TCP and QUIC.
+	Listen []string
+	// Host is a ready libp2p host to run on instead of one of the peer's own.
+	// Its key is the peer's identity, and closing it stays with the caller.
+	Host host.Host
+
+	// Positions is the number of ring positions of a new peer; default 8.
+	Positions int
+	// Engine is the disk engine: "badger4" (default), "badger", or "memory".
+	Engine string
+	// Workers is the number of tasks that run at once; default: one a core.
+	// Negative means none: the peer submits tasks and runs none.
+	Workers int
+	// Funcs are the Go functions that tasks may run here, besides the built-in
+	// sha256, wordcount, primes, sleep and echo.
+	Funcs []AnyFunc
+	// ReplaceAfter is how long a voter must be unreachable before another peer
+	// takes its place in the shards; default 30 s. Its data is kept meanwhile,
+	// so a restart is cheap.
+	ReplaceAfter time.Duration
+	// RepairEvery is the pause between two comparisons of a shard's replicas;
+	// default 30 s.
+	RepairEvery time.Duration
+	// Logger receives what happens; default: nothing.
+	Logger *slog.Logger
+
+	memory *disk.MemoryDisk // of the engine "memory", so that it outlives a peer
+}
+
+func (c Config) withDefaults() Config {
+	if c.Ring == "" && c.Create {
+		c.Ring = "chorus"
+	}
+	if c.Shards == 0 {
+		c.Shards = 256
+	}
+	if c.Replicas == 0 {
+		c.Replicas = 3
+	}
+	if len(c.Listen) == 0 {
+		c.Listen = []string{"/ip4/0.0.0.0/tcp/4747", "/ip4/0.0.0.0/udp/4747/quic-v1"}
+	}
+	if c.Positions == 0 {
+		c.Positions = 8
+	}
+	if c.Engine == "" {
+		c.Engine = "badger4"
+		if c.Home == "" {
+			c.Engine = "memory"
+		}
+	}
+	switch {
+	case c.Workers == 0:
+		c.Workers = runtime.GOMAXPROCS(0)
+	case c.Workers < 0:
+		c.Workers = 0
+	}
+	if c.ReplaceAfter == 0 {
+		c.ReplaceAfter = 30 * time.Second
+	}
+	if c.RepairEvery == 0 {
+		c.RepairEvery = 30 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Shards < 1 || c.Shards > store.MaxShards || c.Shards&(c.Shards-1) != 0:
+		return fmt.Errorf("config Shards: %d is not a power of two from 1 to %d", c.Shards, store.MaxShards)
+	case c.Replicas < 1 || c.Replicas > store.MaxVoters:
+		return fmt.Errorf("config Replicas: %d is not within 1 to %d", c.Replicas, store.MaxVoters)
+	case c.Positions < 1 || c.Positions > 64:
+		return fmt.Errorf("config Positions: %d is not within 1 to 64", c.Positions)
+	case c.Home == "" && c.Engine != "memory":
+		return errors.New("config Home: an engine that keeps data on disk needs a home")
+	case len(c.Name) > 64:
+		return fmt.Errorf("config Name: %d bytes, at most 64", len(c.Name))
+	case c.ReplaceAfter < 0:
+		return fmt.Errorf("config ReplaceAfter: %v is negative", c.ReplaceAfter)
+	case c.RepairEvery < 0:
+		return fmt.Errorf("config RepairEvery: %v is negative", c.RepairEvery)
+	}
+	names := make(map[string]bool)
+	for _, f := range c.Funcs {
+		if names[f.Name()] {
+			return fmt.Errorf("config Funcs: %q is registered twice", f.Name())
+		}
+		names[f.Name()] = true
+	}
+	return nil
+}

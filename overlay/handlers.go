@@ -1,0 +1,170 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+
+	"github.com/chorus-net/chorus/internal/rpc"
+	"github.com/chorus-net/chorus/internal/wire"
+	"github.com/chorus-net/chorus/store"
+)
+
+const (
+	maxRecordCall = store.MaxRecord + 8<<10 // a record with what goes around it
+	maxRingCall   = 1 << 20
+	maxTaskCall   = 1<<20 - 4<<10
+	maxPing       = 64 << 10
+)
+
+// registry holds what other peers may call, each with the role that it needs.
+func (n *Node) registry() *rpc.Registry {
+	r := rpc.NewRegistry()
+	add := func(m rpc.Method, s rpc.Spec, h rpc.Handler) {
+		if s.Role == rpc.RoleNone {
+			s.Role = rpc.RoleMember
+		}
+		r.Handle(m, s, n.whenUp(h))
+	}
+	add(wire.MethodPing, rpc.Spec{Name: "ping", MaxBytes: maxPing, Inline: true}, ping)
+	add(wire.MethodRing, rpc.Spec{Name: "ring", MaxBytes: maxRingCall, Inline: true}, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		return n.members.receive(ctx, req)
+	})
+	add(wire.MethodPeers, rpc.Spec{Name: "ring.peers"}, n.servePeers)
+	add(wire.MethodTask, rpc.Spec{Name: "task", MaxBytes: maxTaskCall, Inline: true}, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		return n.tasks.receive(ctx, req)
+	})
+
+	add(wire.MethodWrite, rpc.Spec{Name: "store.write", MaxBytes: maxRecordCall}, onShard(n, wire.ParseWriteRequest, n.replicaWrite, wire.AppendWriteReply))
+	add(wire.MethodRead, rpc.Spec{Name: "store.read", Inline: true}, onShard(n, wire.ParseReadRequest, n.replicaRead, wire.AppendReadReply))
+	add(wire.MethodScan, rpc.Spec{Name: "store.scan"}, onShard(n, wire.ParseScanRequest, n.replicaScan, wire.AppendScanReply))
+	add(wire.MethodSync, rpc.Spec{Name: "store.sync"}, onShard(n, wire.ParseSyncRequest, n.replicaSync, wire.AppendSyncReply))
+	add(wire.MethodFetch, rpc.Spec{Name: "store.fetch", MaxBytes: 1 << 20}, onShard(n, wire.ParseFetchRequest, n.replicaFetch, wire.AppendFetchReply))
+	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
+	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
+	add(wire.MethodConfig, rpc.Spec{Name: "store.config", MaxBytes: 1 << 20}, onShards(n, n.config))
+	add(wire.MethodLearn, rpc.Spec{Name: "store.learn", MaxBytes: 1 << 20}, onShards(n, n.learn))
+	add(wire.MethodFingerprint, rpc.Spec{Name: "store.fingerprint", MaxBytes: 1 << 20}, onShards(n, n.fingerprint))
+	return r
+}
+
+// errStarting answers calls that come before the peer is ready for them.
+var errStarting = &rpc.Error{Code: rpc.CodeBusy, Message: "the peer is starting or stopping"}
+
+// whenUp keeps calls away from parts that are not there yet, or not any more.
+func (n *Node) whenUp(h rpc.Handler) rpc.Handler {
+	return func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		if !n.up.Load() {
+			return nil, errStarting
+		}
+		return h(ctx, req)
+	}
+}
+
+func ping(_ context.Context, req *rpc.Request) ([]byte, error) { return req.Payload, nil }
+
+func (n *Node) servePeers(context.Context, *rpc.Request) ([]byte, error) {
+	return wire.AppendPeers(nil, n.view().Peers()), nil
+}
+
+// onShard makes a handler of a request about one shard.
+func onShard[In, Out any](n *Node, parse func([]byte) (In, error), serve func(context.Context, store.ShardID, uint64, In) (Out, error), write func([]byte, *Out) []byte) rpc.Handler {
+	return func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		if int64(req.Shard) >= int64(n.ring.Shards) {
+			return nil, errNoShard
+		}
+		in, err := parse(req.Payload)
+		if err != nil {
+			return nil, err
+		}
+		out, err := serve(ctx, store.ShardID(req.Shard), req.Epoch, in)
+		if err != nil {
+			return nil, err
+		}
+		return write(nil, &out), nil
+	}
+}
+
+var errNoShard = errors.New("no such shard in this ring")
+
+// onShards makes a handler of a request about many shards: serve is asked about
+// each, and shards of which it has nothing to say are left out.
+func onShards(n *Node, serve func(context.Context, store.ShardInfo) (store.ShardInfo, error)) rpc.Handler {
+	return func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		infos, err := wire.ParseShardInfos(req.Payload)
+		if err != nil {
+			return nil, err
+		}
+		out := infos[:0]
+		for _, info := range infos {
+			if int(info.Shard) >= n.ring.Shards {
+				return nil, errNoShard
+			}
+			switch info, err := serve(ctx, info); {
+			case errors.Is(err, errNothing):
+			case err != nil:
+				return nil, err
+			default:
+				out = append(out, info)
+			}
+		}
+		return wire.AppendShardInfos(nil, out), nil
+	}
+}
+
+var errNothing = errors.New("nothing to say")
+
+// config tells the newest configuration known of a shard.
+func (n *Node) config(_ context.Context, info store.ShardInfo) (store.ShardInfo, error) {
+	c := n.shards.config(info.Shard)
+	if c.Epoch == 0 {
+		return info, errNothing
+	}
+	return store.ShardInfo{Shard: info.Shard, Config: c}, nil
+}
+
+// learn takes in a decided configuration and tells how far this peer has
+// synchronised under the newest one.
+func (n *Node) learn(ctx context.Context, info store.ShardInfo) (store.ShardInfo, error) {
+	if err := n.replica.learn(ctx, info.Shard, info.Config); err != nil {
+		return store.ShardInfo{}, err
+	}
+	c := n.shards.config(info.Shard)
+	n.puller.catchUp(info.Shard, c)
+	return store.ShardInfo{Shard: info.Shard, Config: c, Synced: n.puller.synced(info.Shard, c)}, nil
+}
+
+// fingerprint tells this peer's fingerprint of a shard, if it is another one
+// than the caller's and the peer is a voter.
+func (n *Node) fingerprint(_ context.Context, info store.ShardInfo) (store.ShardInfo, error) {
+	c := n.shards.config(info.Shard)
+	mine := n.disk.Fingerprint(info.Shard)
+	if mine == info.Fingerprint || !c.IsVoter(n.self) {
+		return info, errNothing
+	}
+	return store.ShardInfo{Shard: info.Shard, Config: c, Fingerprint: mine}, nil
+}
+
+// The replica is made after the registry that leads to it.
+func (n *Node) replicaWrite(ctx context.Context, id store.ShardID, epoch uint64, r store.WriteRequest) (store.WriteReply, error) {
+	return n.replica.write(ctx, id, epoch, r)
+}
+
+func (n *Node) replicaRead(ctx context.Context, id store.ShardID, epoch uint64, r store.ReadRequest) (store.ReadReply, error) {
+	return n.replica.read(ctx, id, epoch, r)
+}
+
+func (n *Node) replicaScan(ctx context.Context, id store.ShardID, epoch uint64, r store.ScanRequest) (store.ScanReply, error) {
+	return n.replica.scan(ctx, id, epoch, r)
+}
+
+func (n *Node) replicaSync(ctx context.Context, id store.ShardID, epoch uint64, r store.SyncRequest) (store.SyncReply, error) {
+	return n.replica.sync(ctx, id, epoch, r)
+}
+
+func (n *Node) replicaFetch(ctx context.Context, id store.ShardID, epoch uint64, r store.FetchRequest) (store.FetchReply, error) {
+	return n.replica.fetch(ctx, id, epoch, r)
+}
+
+func (n *Node) replicaVote(ctx context.Context, id store.ShardID, _ uint64, p store.Proposal) (store.Vote, error) {
+	return n.replica.vote(ctx, id, p)
+}

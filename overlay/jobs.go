@@ -1,0 +1,194 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/chorus-net/chorus/compute"
+	"github.com/chorus-net/chorus/compute/wasm"
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+// Submit starts a job of one task for each input and returns its ID at once.
+// The tasks run wherever a peer is idle; this peer keeps their state, and runs
+// anew what a peer that died had taken. A job whose function no peer has waits
+// until one does, and its state says so.
+func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
+	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory}}
+	switch {
+	case len(spec.Code.Module) > 0 && spec.Code.Func != "":
+		return "", usage("submit: both a function and a module are named")
+	case len(spec.Code.Module) > 0:
+		code, err := n.storeModule(ctx, spec.Code.Module)
+		if err != nil {
+			return "", err
+		}
+		s.Code = code
+	default:
+		name, err := compute.FuncName(spec.Code.Func)
+		if err != nil {
+			return "", usage("submit: %w", err)
+		}
+		s.Code.Func = name
+	}
+	id, err := n.tasks.submit(ctx, s)
+	if err != nil {
+		return "", submitError(err)
+	}
+	return id.String(), nil
+}
+
+func submitError(err error) error {
+	switch {
+	case errors.Is(err, compute.ErrQueueFull):
+		return &client.Error{Code: client.CodeOverloaded, Message: "submit: " + err.Error(), Fix: "peer job ls (wait for one to end), or submit fewer tasks at a time"}
+	case errors.Is(err, compute.ErrTooLarge):
+		return &client.Error{Code: client.CodeValueTooLarge, Message: "submit: " + err.Error(), Fix: "store the input under a key and let the task read it"}
+	case errors.Is(err, compute.ErrBadSpec):
+		return usage("submit: %w", err)
+	case errors.Is(err, compute.ErrDraining):
+		return ErrClosed
+	}
+	return err
+}
+
+// Wait returns a job, with its results, once it has ended, well or not.
+func (n *Node) Wait(ctx context.Context, id string) (Job, error) {
+	job, err := parseJob(id)
+	if err != nil {
+		return Job{}, err
+	}
+	if err := n.tasks.wait(ctx, job); err != nil {
+		return Job{}, err
+	}
+	return n.Job(id)
+}
+
+// Job returns the state of a job that was submitted here, with the results so
+// far.
+func (n *Node) Job(id string) (Job, error) {
+	want, err := parseJob(id)
+	if err != nil {
+		return Job{}, err
+	}
+	var (
+		st    compute.JobStatus
+		known bool
+		list  []compute.TaskStatus
+	)
+	err = n.tasks.loop.Do(n.ctx, func(core scheduler) {
+		if st, known = core.Job(want); known {
+			list = core.Tasks(want, 0, st.Tasks)
+		}
+	})
+	if err != nil {
+		return Job{}, err
+	}
+	if !known {
+		return Job{}, errNoJob(want)
+	}
+	j := n.jobOf(st)
+	for i := range list {
+		j.Results = append(j.Results, n.resultOf(&list[i]))
+	}
+	return j, nil
+}
+
+// Jobs returns the jobs that were submitted here, newest first, without their
+// results.
+func (n *Node) Jobs() []Job {
+	var all []compute.JobStatus
+	if err := n.tasks.loop.Do(n.ctx, func(core scheduler) { all = core.Jobs() }); err != nil {
+		return nil
+	}
+	jobs := make([]Job, 0, len(all))
+	for _, st := range slices.Backward(all) {
+		jobs = append(jobs, n.jobOf(st))
+	}
+	return jobs
+}
+
+// CancelJob ends a job: tasks that wait are dropped, running ones stopped. A job
+// that has ended stays as it is.
+func (n *Node) CancelJob(id string) error {
+	want, err := parseJob(id)
+	if err != nil {
+		return err
+	}
+	var refused error
+	err = n.tasks.loop.Act(n.ctx, func(core scheduler, now time.Time) (out compute.Output) {
+		out, refused = core.Cancel(now, want)
+		return out
+	})
+	if err == nil && errors.Is(refused, compute.ErrNoJob) {
+		return errNoJob(want)
+	}
+	return errors.Join(err, refused)
+}
+
+func parseJob(id string) (compute.ID, error) {
+	job, err := compute.ParseID(id)
+	if err != nil {
+		return compute.ID{}, usage("job %q: %w", id, err)
+	}
+	return job, nil
+}
+
+func errNoJob(id compute.ID) error {
+	return &client.Error{
+		Code: client.CodeNotFound, Message: "job " + id.String() + ": no such job at this peer",
+		Fix: "peer job ls",
+	}
+}
+
+// jobOf returns a job as people see it.
+func (n *Node) jobOf(st compute.JobStatus) Job {
+	j := Job{
+		ID: st.ID.String(), Code: st.Code.String(), State: string(st.State), Why: st.Why,
+		Tasks: st.Tasks, Done: st.Done, Failed: st.Failed, ByPeer: make(map[string]int, len(st.ByPeer)),
+	}
+	for _, c := range st.ByPeer {
+		j.ByPeer[n.label(c.Peer)] = c.Tasks
+	}
+	return j
+}
+
+// resultOf returns a task as people see it.
+func (n *Node) resultOf(t *compute.TaskStatus) client.TaskResult {
+	r := client.TaskResult{Task: t.ID.String(), Index: int(t.Index), State: t.State.String(), Attempts: t.Tries}
+	if t.Peer != "" {
+		r.Peer = n.label(t.Peer)
+	}
+	for _, a := range t.Attempts {
+		r.History = append(r.History, client.Attempt{
+			Peer: n.label(a.Peer), Outcome: string(a.Outcome), Error: a.Err, MS: float64(a.Elapsed.Microseconds()) / 1e3,
+		})
+	}
+	if t.Result != nil {
+		r.Output, r.Error, r.Log = t.Result.Output, t.Result.Err, string(t.Result.Log)
+		r.MS = float64(t.Result.Elapsed.Microseconds()) / 1e3
+	}
+	return r
+}
+
+// storeModule checks a WebAssembly module and keeps it in the ring, so that any
+// peer can fetch it by its hash.
+func (n *Node) storeModule(ctx context.Context, module []byte) (compute.Code, error) {
+	if !lent.Load() {
+		return compute.Code{}, &client.Error{
+			Code:    client.CodeNotAvailable,
+			Message: "submit: this program does not lend itself as the sandbox of WebAssembly tasks",
+			Fix:     "call overlay.Init() first in the program's main function",
+		}
+	}
+	if err := wasm.Check(module); err != nil {
+		return compute.Code{}, &client.Error{
+			Code: client.CodeNotWasm, Message: fmt.Sprintf("submit: %v", err),
+			Fix: "GOOS=wasip1 GOARCH=wasm go build -o task.wasm . (or another compiler for WASI preview 1)",
+		}
+	}
+	return n.modules.put(ctx, module)
+}

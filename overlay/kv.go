@@ -1,0 +1,227 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store"
+)
+
+// Put stores value under key, of the form "namespace/name" or "name". When it
+// returns without an error, as many voters of the key's shard as the level asks
+// for have the record on stable storage; the receipt names them.
+//
+// An error with ErrQuorum leaves open whether the write happened: some
+// replicas may have it.
+func (n *Node) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Receipt, error) {
+	if len(value) > store.MaxValue {
+		return Receipt{}, tooLarge(key, len(value))
+	}
+	return n.put(ctx, key, store.Record{Value: value}, opts)
+}
+
+// Delete removes key: it writes a tombstone, which wins over all older
+// versions. Deleting what is not there is no error.
+func (n *Node) Delete(ctx context.Context, key string, opts ...PutOption) (Receipt, error) {
+	return n.put(ctx, key, store.Record{Tombstone: true}, opts)
+}
+
+func (n *Node) put(ctx context.Context, key string, rec store.Record, opts []PutOption) (Receipt, error) {
+	o := client.NewPutOptions(opts...)
+	level, err := store.ParseLevel(string(o.W))
+	if err != nil {
+		return Receipt{}, usage("put %q: %w", key, err)
+	}
+	ns, name := store.SplitKey(key)
+	if err := checkKey(ns, name); err != nil {
+		return Receipt{}, err
+	}
+	rec.Namespace, rec.Key, rec.Position = ns, name, store.Route(ns, name)
+	if o.TTL < 0 {
+		return Receipt{}, usage("put %q: a time to live of %v is negative", key, o.TTL)
+	}
+	if o.TTL > 0 {
+		rec.Expires = time.Now().Add(o.TTL).UnixMilli()
+	}
+	return n.write(ctx, rec, level)
+}
+
+// write runs the quorum write of a record that lacks only its version.
+func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	key := store.JoinKey(rec.Namespace, rec.Key)
+	shard := store.Shard(rec.Position, n.ring.Shards)
+	c, err := n.configOf(ctx, shard)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("put %q: %w", key, err)
+	}
+	for {
+		w, why, err := n.runWrite(ctx, shard, c, &rec, level)
+		if err == nil {
+			return n.receipt(key, w), nil
+		}
+		if !errors.Is(err, ErrQuorum) || ctx.Err() != nil {
+			return Receipt{}, err
+		}
+		newer, found := n.newerConfig(ctx, shard, w.Config())
+		if !found {
+			return Receipt{}, quorumLost("put", key, n.shortOf(&w.Quorum, why))
+		}
+		c = newer
+	}
+}
+
+// runWrite writes under a configuration and those that replicas refer to.
+func (n *Node) runWrite(ctx context.Context, shard store.ShardID, c store.Config, rec *store.Record, level store.Level) (*store.Write, error, error) {
+	if err := n.stamp(ctx, rec); err != nil {
+		return nil, nil, err
+	}
+	encoded := rec.AppendTo(make([]byte, 0, rec.Size()))
+	w := new(store.Write)
+	// The record of a round is fixed: a goroutine of an earlier round may still
+	// be sending when the record is stamped anew.
+	ask := func(encoded []byte) send[store.WriteReply] {
+		return func(ctx context.Context, to store.Voter, by goesBy) (store.WriteReply, error) {
+			return n.askWrite(ctx, to, shard, by, encoded, false)
+		}
+	}
+	st := w.Start(c, level, rec.Version)
+	for {
+		end, why := runOp(ctx, n, w, st, ask(encoded), 0, nil)
+		n.remember(shard, c, w.Config())
+		switch end {
+		case store.Done:
+			return w, nil, nil
+		case store.Stamp:
+			if err := n.clock.observe(w.Newest()); err != nil {
+				return w, nil, fmt.Errorf("put %q: %w", rec.Key, err)
+			}
+			if err := n.stamp(ctx, rec); err != nil {
+				return w, nil, err
+			}
+			encoded = rec.AppendTo(make([]byte, 0, rec.Size()))
+			st = w.Again(rec.Version)
+		default:
+			return w, why, ErrQuorum
+		}
+	}
+}
+
+// stamp gives a record the next version and dot of this peer.
+func (n *Node) stamp(ctx context.Context, rec *store.Record) error {
+	t, err := n.clock.next(ctx)
+	if err != nil {
+		return fmt.Errorf("issue a version: %w", err)
+	}
+	rec.Version = store.Version{Clock: t, Writer: n.self.Incarnation}
+	rec.Dot = store.Dot{Actor: n.self.Incarnation, Counter: t}
+	return nil
+}
+
+func (n *Node) receipt(key string, w *store.Write) Receipt {
+	need, of := w.Need()
+	r := Receipt{Key: key, Version: w.Version().String(), Hints: []string{}, W: need, N: of, Epoch: w.Config().Epoch}
+	for i := range w.Acks().All() {
+		r.Acks = append(r.Acks, client.Ack{Peer: n.label(w.Member(i).Peer), Synced: w.Synced().Has(i)})
+	}
+	return r
+}
+
+// Get reads the newest version of key that as many voters as the level asks
+// for hold. The error is ErrNotFound if there is none, or if it was deleted or
+// has expired.
+func (n *Node) Get(ctx context.Context, key string, opts ...GetOption) (Record, error) {
+	level, err := store.ParseLevel(string(client.NewGetOptions(opts...).R))
+	if err != nil {
+		return Record{}, usage("get %q: %w", key, err)
+	}
+	ns, name := store.SplitKey(key)
+	if err := checkKey(ns, name); err != nil {
+		return Record{}, err
+	}
+	return n.read(ctx, ns, name, level)
+}
+
+func (n *Node) read(ctx context.Context, ns, name string, level store.Level) (Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	key := store.JoinKey(ns, name)
+	shard := store.Shard(store.Route(ns, name), n.ring.Shards)
+	c, err := n.configOf(ctx, shard)
+	if err != nil {
+		return Record{}, fmt.Errorf("get %q: %w", key, err)
+	}
+	r := new(store.Read)
+	ask := func(ctx context.Context, to store.Voter, by goesBy) (store.ReadReply, error) {
+		return n.askRead(ctx, to, shard, by, ns, name)
+	}
+	for {
+		st := r.Start(c, level, ns, name, n.near)
+		end, why := runOp(ctx, n, r, st, ask, n.hedgeAfter(c), r.Hedge)
+		n.remember(shard, c, r.Config())
+		if end == store.Done {
+			rec, found, err := n.foundRecord(key, r)
+			n.repairStale(shard, r)
+			if err == nil && !found {
+				err = notFound(key)
+			}
+			return rec, err
+		}
+		newer, found := n.newerConfig(ctx, shard, r.Config())
+		if !found || ctx.Err() != nil {
+			return Record{}, quorumLost("get", key, n.shortOf(&r.Quorum, why))
+		}
+		c = newer
+	}
+}
+
+// foundRecord returns what a finished read found; found is false for a key that is
+// not there any more.
+func (n *Node) foundRecord(key string, r *store.Read) (rec Record, found bool, err error) {
+	encoded, version := r.Result()
+	if version.IsZero() {
+		return Record{}, false, nil
+	}
+	v, err := store.OpenRecord(encoded)
+	if err != nil {
+		return Record{}, false, fmt.Errorf("get %q: %w", key, err)
+	}
+	if !v.Live(time.Now()) {
+		return Record{}, false, nil
+	}
+	rec = Record{Key: key, Value: v.Value(), Version: version.String(), Replies: r.Acks().Len()}
+	if at := v.Expires(); at != 0 {
+		rec.Expires = time.UnixMilli(at)
+	}
+	for _, voter := range r.Config().Voters {
+		rec.Holders = append(rec.Holders, n.label(voter.Peer))
+	}
+	return rec, true, nil
+}
+
+// repairStale passes the record that a read found on to the replicas that
+// answered with an older one, in the background.
+func (n *Node) repairStale(shard store.ShardID, r *store.Read) {
+	stale := r.Stale()
+	encoded, _ := r.Result()
+	if stale == 0 || len(encoded) == 0 {
+		return
+	}
+	by := goesBy{config: r.Config()}
+	for i := range stale.All() {
+		to := r.Member(i)
+		n.group.start(func() {
+			ctx, cancel := context.WithTimeout(n.ctx, opTimeout)
+			defer cancel()
+			// A replica that cannot be repaired now is found by the next
+			// comparison of the shard's replicas.
+			if _, err := n.askWrite(ctx, to, shard, by, encoded, true); err != nil {
+				n.log.Debug("read repair", "peer", n.label(to.Peer), "err", err)
+			}
+		})
+	}
+}

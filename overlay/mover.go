@@ -1,0 +1,366 @@
+package overlay
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/store"
+)
+
+// Bounds of moving shards.
+const (
+	moving       = 32               // shards that one peer moves at once
+	moveTimeout  = 15 * time.Second // of one push at a shard; the next sweep goes on
+	voteTimeout  = 2 * time.Second
+	stuckAfter   = 3 * time.Second // a fence this old is finished by any voter
+	sweepRestful = 10 * time.Second
+	sweepBusy    = time.Second
+	awaitFirst   = 5 * time.Millisecond
+	awaitMost    = 500 * time.Millisecond
+)
+
+// mover moves this peer's shards to where the ring wants them. Its goroutine
+// sweeps over all shards when the ring or a configuration changed, and now and
+// then besides; each shard that is not in place gets a goroutine, of a bounded
+// number, that takes one planned step after the other.
+type mover struct {
+	n    *Node
+	wake chan struct{} // holds a token while a sweep is wanted
+
+	mu      sync.Mutex
+	busy    map[store.ShardID]bool      // a goroutine is at it
+	pending map[store.ShardID]time.Time // since when fenced
+	absent  map[chord.PeerID]time.Time  // voters not in the ring's view, since when
+	extra   map[store.ShardID]time.Time // shards with data and without a seat, since when
+}
+
+func newMover(n *Node) *mover {
+	return &mover{
+		n: n, wake: make(chan struct{}, 1),
+		busy:    make(map[store.ShardID]bool),
+		pending: make(map[store.ShardID]time.Time),
+		absent:  make(map[chord.PeerID]time.Time),
+		extra:   make(map[store.ShardID]time.Time),
+	}
+}
+
+// kick asks for a sweep soon.
+func (m *mover) kick() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sweeps until the context ends.
+func (m *mover) run(ctx context.Context) {
+	slots := make(chan struct{}, moving)
+	for {
+		pause := sweepRestful
+		if !m.sweep(ctx, slots) {
+			pause = sweepBusy
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.wake:
+		case <-time.After(pause):
+		}
+	}
+}
+
+// sweep starts work on every shard that has some, and reports whether all
+// shards are in place.
+func (m *mover) sweep(ctx context.Context, slots chan struct{}) (restful bool) {
+	view := m.n.view()
+	if view.Len() == 0 {
+		return false
+	}
+	m.noteAbsent(view)
+	restful = true
+	for i := range m.n.shards.list {
+		id := store.ShardID(i)
+		state := m.n.shards.snapshot(id)
+		if !state.Config.IsMember(m.n.self) {
+			restful = m.tidy(id, state.Config) && restful
+			continue
+		}
+		m.n.puller.catchUp(id, state.Config)
+		s := m.situation(view, id, state)
+		if plan := s.Next(); plan.Action == store.Rest {
+			restful = restful && state.Config.Stable() && !state.Pending()
+			continue
+		}
+		restful = false
+		if !m.claim(id) {
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			m.release(id)
+			return false
+		}
+		if !m.n.group.start(func() {
+			defer func() { <-slots }()
+			defer m.release(id)
+			m.push(ctx, id)
+		}) {
+			return false
+		}
+	}
+	return restful
+}
+
+// claim gives a shard to one goroutine.
+func (m *mover) claim(id store.ShardID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.busy[id] {
+		return false
+	}
+	m.busy[id] = true
+	return true
+}
+
+func (m *mover) release(id store.ShardID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.busy, id)
+}
+
+// push takes the planned steps of one shard until it is in place, somebody
+// else's, or time is up.
+func (m *mover) push(ctx context.Context, id store.ShardID) {
+	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
+	defer cancel()
+	synced := make(map[store.Voter][]store.Voter)
+	epoch, pause := uint64(0), awaitFirst
+	for ctx.Err() == nil {
+		s := m.situation(m.n.view(), id, m.n.shards.snapshot(id))
+		if s.State.Config.Epoch != epoch {
+			clear(synced)
+			epoch, pause = s.State.Config.Epoch, awaitFirst
+		}
+		s.Synced = func(v store.Voter) []store.Voter { return synced[v] }
+		plan := s.Next()
+		switch plan.Action {
+		case store.Rest:
+			return
+		case store.Propose:
+			m.n.log.Debug("move shard", "shard", id, "epoch", plan.Value.Epoch, "why", plan.Why)
+			if !m.decide(ctx, id, s.State.Config, plan.Value) {
+				return // outbid: the next sweep looks again
+			}
+		case store.Await:
+			for _, v := range plan.Await {
+				info, err := m.n.askLearn(ctx, v, store.ShardInfo{Shard: id, Config: s.State.Config})
+				if err == nil && info.Config.Epoch == epoch {
+					synced[v] = info.Synced
+				}
+			}
+			if !sleep(ctx, pause) {
+				return
+			}
+			pause = min(2*pause, awaitMost)
+		}
+	}
+}
+
+// decide runs the vote on the successor of a configuration and tells those
+// whom its outcome concerns. It reports whether there was one.
+func (m *mover) decide(ctx context.Context, id store.ShardID, base, want store.Config) bool {
+	p := store.NewProposer(m.n.self.Incarnation, base, want)
+	for try := range 4 {
+		if try > 0 && !sleep(ctx, time.Duration(1+rand.IntN(20<<try))*time.Millisecond) {
+			return false
+		}
+		if m.attempt(ctx, id, p) {
+			m.announce(ctx, id, base, p.Outcome())
+			return true
+		}
+	}
+	return false
+}
+
+// vote is an acceptor's answer on its way to the proposer.
+type vote struct {
+	round uint32
+	i     int
+	vote  store.Vote
+	err   error
+}
+
+// attempt runs both phases of one ballot.
+func (m *mover) attempt(ctx context.Context, id store.ShardID, p *store.Proposer) bool {
+	ctx, cancel := context.WithTimeout(ctx, voteTimeout)
+	defer cancel()
+	votes := make(chan vote, 2*store.MaxVoters)
+	for st := p.Start(); ; {
+		for i := range st.Send.All() {
+			to, proposal, round := p.Base().Voters[i], st.Proposal, st.Round
+			m.n.group.start(func() {
+				v, err := m.n.askVote(ctx, to, id, proposal)
+				votes <- vote{round, i, v, err}
+			})
+		}
+		switch st.Attempt {
+		case store.Decided:
+			return true
+		case store.Backoff:
+			return false
+		}
+		select {
+		case v := <-votes:
+			if v.err != nil {
+				m.n.log.Debug("vote", "shard", id, "peer", m.n.label(p.Base().Voters[v.i].Peer), "err", v.err)
+				st = p.Fail(v.round, v.i)
+			} else {
+				st = p.Vote(v.round, v.i, v.vote)
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// announce teaches a decided configuration to its members and to those of the
+// one before. Whoever misses it learns it by a referral.
+func (m *mover) announce(ctx context.Context, id store.ShardID, base, c store.Config) {
+	if err := m.n.replica.learn(ctx, id, c); err != nil {
+		m.n.log.Error("learn configuration", "shard", id, "err", err)
+	}
+	told := map[store.Voter]bool{m.n.self: true}
+	for _, v := range append(base.Members(), c.Members()...) {
+		if told[v] {
+			continue
+		}
+		told[v] = true
+		m.n.group.start(func() {
+			ctx, cancel := context.WithTimeout(m.n.ctx, voteTimeout)
+			defer cancel()
+			if _, err := m.n.askLearn(ctx, v, store.ShardInfo{Shard: id, Config: c}); err != nil {
+				m.n.log.Debug("announce configuration", "shard", id, "peer", m.n.label(v.Peer), "err", err)
+			}
+		})
+	}
+}
+
+// situation is what this peer knows of a shard when it plans.
+func (m *mover) situation(view *chord.View, id store.ShardID, state store.State) *store.Situation {
+	n := m.n.ring.Replicas
+	s := &store.Situation{
+		Self: m.n.self, State: state, N: n, Stuck: m.stuck(id, state),
+		Live: func(v store.Voter) bool {
+			p, ok := view.Peer(v.Peer)
+			return ok && p.Incarnation == v.Incarnation && !view.Suspect(v.Peer)
+		},
+		Gone:    func(v store.Voter) bool { return m.gone(v.Peer) },
+		Leaving: func(v store.Voter) bool { p, ok := view.Peer(v.Peer); return ok && p.Weight == 0 },
+	}
+	for _, p := range view.Successors(store.ShardStart(id, m.n.ring.Shards), 2*n+len(state.Config.Voters)) {
+		s.Proposal = append(s.Proposal, store.Voter{Peer: p.ID, Incarnation: p.Incarnation})
+	}
+	return s
+}
+
+// stuck reports whether a shard has been fenced for longer than a proposer
+// takes.
+func (m *mover) stuck(id store.ShardID, state store.State) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !state.Pending() {
+		delete(m.pending, id)
+		return false
+	}
+	since, ok := m.pending[id]
+	if !ok {
+		m.pending[id] = time.Now()
+		return false
+	}
+	return time.Since(since) > stuckAfter
+}
+
+// noteAbsent keeps track of how long voters have been out of the ring.
+func (m *mover) noteAbsent(view *chord.View) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	missing := make(map[chord.PeerID]bool)
+	for i := range m.n.shards.list {
+		for _, v := range m.n.shards.config(store.ShardID(i)).Voters {
+			if _, ok := view.Peer(v.Peer); !ok {
+				missing[v.Peer] = true
+			}
+		}
+	}
+	for p := range m.absent {
+		if !missing[p] {
+			delete(m.absent, p)
+		}
+	}
+	for p := range missing {
+		if _, ok := m.absent[p]; !ok {
+			m.absent[p] = time.Now()
+		}
+	}
+}
+
+func (m *mover) gone(p chord.PeerID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	since, ok := m.absent[p]
+	return ok && time.Since(since) > m.n.cfg.ReplaceAfter
+}
+
+// tidy drops the records of a shard in which this peer has had no seat for a
+// while. It reports whether there is nothing to drop.
+func (m *mover) tidy(id store.ShardID, c store.Config) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	counts := m.n.disk.Counts(id)
+	if counts.Live+counts.Tombstones == 0 || !c.Stable() || c.Epoch == 0 {
+		delete(m.extra, id)
+		return true
+	}
+	since, ok := m.extra[id]
+	if !ok {
+		m.extra[id] = time.Now()
+	}
+	if !ok || time.Since(since) < m.n.cfg.ReplaceAfter {
+		return false
+	}
+	delete(m.extra, id)
+	m.n.group.start(func() { m.drop(id) })
+	return false
+}
+
+// drop forgets a shard's records. Its state is frozen meanwhile: were the peer
+// given a seat again half-way, it would drop what it has just been handed.
+func (m *mover) drop(id store.ShardID) {
+	err := m.n.shards.freeze(m.n.ctx, id, func(st store.State) {
+		if st.Config.IsMember(m.n.self) {
+			return
+		}
+		if err := m.n.disk.DropShard(m.n.ctx, id); err != nil {
+			m.n.log.Warn("drop shard", "shard", id, "err", err)
+		}
+	})
+	if err != nil {
+		m.n.log.Debug("drop shard", "shard", id, "err", err)
+	}
+}
+
+// sleep waits and reports whether the context still runs.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

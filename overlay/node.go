@@ -1,0 +1,297 @@
+package overlay
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/chorus-net/chorus/bootstrap"
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/internal/p2p"
+	"github.com/chorus-net/chorus/store"
+	"github.com/chorus-net/chorus/store/disk"
+)
+
+// Node is one peer of a ring. Its methods may be called from any goroutine.
+type Node struct {
+	cfg     Config
+	log     *slog.Logger
+	started time.Time
+	home    *bootstrap.Home // nil in memory
+	ring    bootstrap.Ring
+	// returning: the home belonged to the ring before this start.
+	returning bool
+	key       crypto.PrivKey
+	self      store.Voter
+
+	ctx    context.Context //nolint:containedctx // the node's life; calls have their own
+	cancel context.CancelFunc
+	group  group
+	end    sync.Once
+	endErr error
+	up     atomic.Bool // handlers answer
+
+	disk       *disk.Store
+	host       *p2p.Host
+	clock      *clock
+	shards     *shards
+	replica    *replica
+	mover      *mover
+	puller     *puller
+	members    *ring
+	tasks      *tasks
+	workers    *workers
+	modules    *modules // nil if the program is not lent
+	control    *control // nil without a home
+	seen       peersSeen
+	signatures signatures
+	record     chord.Peer // of this peer, as it was made at the start
+}
+
+// Join starts a peer and makes it a member of a ring: the one that its home
+// belongs to, the one that Config.Peers lead to, or a new one if Config.Create
+// says so. The context bounds joining only; the peer runs until Close, Leave or
+// Kill.
+func Join(ctx context.Context, cfg Config) (*Node, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := n.join(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// join starts the parts, from the disk up to the control socket.
+func (n *Node) join(ctx context.Context) error {
+	if err := n.openHome(); err != nil {
+		return err
+	}
+	contacts, err := n.findRing(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.openDisk(ctx); err != nil {
+		return err
+	}
+	if err := n.openHost(ctx); err != nil {
+		return err
+	}
+	first, err := n.openShards(ctx, contacts)
+	if err != nil {
+		return err
+	}
+	if err := n.openTasks(); err != nil {
+		return err
+	}
+	if err := n.enter(ctx, contacts, first); err != nil {
+		return err
+	}
+	n.group.start(func() { n.mover.run(n.ctx) })
+	n.group.start(func() { n.puller.run(n.ctx) })
+	n.group.start(func() { n.rememberPeers(n.ctx) })
+	return n.openControl()
+}
+
+// openHome takes the home and the identity in it.
+func (n *Node) openHome() (err error) {
+	if n.cfg.Home != "" {
+		if n.home, err = bootstrap.OpenHome(n.cfg.Home); err != nil {
+			return err
+		}
+	}
+	switch {
+	case n.cfg.Host != nil:
+		n.key = n.cfg.Host.Peerstore().PrivKey(n.cfg.Host.ID())
+	case n.home != nil:
+		n.key, err = n.home.Identity()
+	default:
+		n.key, err = bootstrap.NewIdentity(rand.Reader)
+	}
+	if err != nil {
+		return err
+	}
+	if n.key == nil {
+		return errors.New("config Host: the host does not have its own private key")
+	}
+	n.self.Peer, err = p2p.IDOf(n.key)
+	return err
+}
+
+func (n *Node) openDisk(ctx context.Context) (err error) {
+	dir := ""
+	if n.home != nil {
+		dir = n.home.Path(bootstrap.DataDir)
+	}
+	n.disk, err = disk.Open(ctx, dir, disk.Options{
+		Engine: disk.Engine(n.cfg.Engine), Shards: n.ring.Shards, Logger: n.log,
+		Memory: n.cfg.memory,
+	})
+	if err != nil {
+		return diskError(err)
+	}
+	n.self.Incarnation = n.disk.Incarnation()
+	return nil
+}
+
+func (n *Node) openHost(ctx context.Context) (err error) {
+	n.host, err = p2p.New(ctx, p2p.Config{
+		Key: n.key, Listen: n.cfg.Listen, Ring: n.ring.ID[:], Registry: n.registry(), Host: n.cfg.Host,
+	})
+	if err != nil {
+		return listenError(err)
+	}
+	about, err := n.ring.Marshal()
+	if err != nil {
+		return err
+	}
+	n.host.Introduce(about)
+	return nil
+}
+
+// openShards loads what this peer knows of the shards, makes its record, and
+// readies what works on them. It reports whether this peer is the first of its
+// ring.
+func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (first bool, err error) {
+	saved, err := loadStates(n.disk)
+	if err != nil {
+		return false, diskError(err)
+	}
+	if first, err = n.founding(ctx, contacts, len(saved)); err != nil {
+		return false, diskError(err)
+	}
+	floor, err := loadCeiling(n.disk)
+	if err != nil {
+		return false, diskError(err)
+	}
+	n.clock = newClock(floor, func(ctx context.Context, ceiling uint64) error { return saveCeiling(ctx, n.disk, ceiling) })
+	n.shards = newShards(n.self, n.disk, n.ring.Shards, saved)
+	n.mover, n.puller = newMover(n), newPuller(n)
+	n.replica = &replica{
+		shards: n.shards, disk: n.disk, clock: n.clock, n: n.ring.Shards,
+		moved: n.configMoved, corrupt: n.puller.damage,
+	}
+	n.seen.init()
+	record, err := n.makeRecord(ctx, contacts)
+	if err != nil {
+		return false, err
+	}
+	n.members, err = newRing(n, chord.Config{Ring: ringNumber(n.ring)}, record)
+	if err != nil {
+		return false, err
+	}
+	n.host.OnDisconnect(n.members.unreachable)
+	return first, nil
+}
+
+// enter makes the peer a member of the ring.
+func (n *Node) enter(ctx context.Context, contacts []bootstrap.Contact, first bool) error {
+	ids := n.introduceContacts(contacts)
+	n.up.Store(true)
+	if first {
+		if err := n.bear(ctx); err != nil {
+			return err
+		}
+	}
+	err := n.members.do(ctx, func(core *chord.Ring, now time.Time) chord.Output {
+		switch {
+		case first:
+			return core.Create(now)
+		case n.returning:
+			return core.Rejoin(now, ids)
+		default:
+			return core.Join(now, ids)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("enter ring: %w", err)
+	}
+	select {
+	case <-n.members.joined:
+	case <-ctx.Done():
+		return noAnswer(n.cfg.Peers, ctx.Err())
+	}
+	n.learnConfigs(ctx, ids)
+	return nil
+}
+
+// bear makes this peer the one voter of all shards of a new ring.
+func (n *Node) bear(ctx context.Context) error {
+	genesis := store.Genesis(n.self)
+	var wg sync.WaitGroup
+	errs := make([]error, n.ring.Shards)
+	for i := range n.ring.Shards {
+		wg.Go(func() { _, errs[i] = n.shards.observe(ctx, store.ShardID(i), genesis) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return diskError(err)
+	}
+	return diskError(n.disk.PutMeta(ctx, metaFounder, []byte("done")))
+}
+
+// ID returns the peer's ID, as libp2p writes it.
+func (n *Node) ID() string { return n.label(n.self.Peer) }
+
+// Name returns what people call the peer.
+func (n *Node) Name() string {
+	if n.cfg.Name != "" {
+		return n.cfg.Name
+	}
+	id := n.ID()
+	return id[max(0, len(id)-6):]
+}
+
+// Addrs returns the multiaddrs that other peers join by: each ends in /p2p/ and
+// the peer's ID.
+func (n *Node) Addrs() []string {
+	addrs := n.host.Addrs()
+	for i := range addrs {
+		addrs[i] += "/p2p/" + n.ID()
+	}
+	return addrs
+}
+
+// Done returns a channel that is closed when the peer begins to stop, for
+// whatever reason: Close, Leave, Kill, or a leave asked for over its socket.
+func (n *Node) Done() <-chan struct{} { return n.ctx.Done() }
+
+// Alive reports whether the peer runs: it has not begun to stop.
+func (n *Node) Alive() bool { return n.up.Load() }
+
+// label names a peer for people and scripts.
+func (n *Node) label(id chord.PeerID) string { return p2p.FormatPeerID(id) }
+
+// view returns the ring as this peer sees it.
+func (n *Node) view() *chord.View { return n.members.view.Load() }
+
+// viewChanged runs on the ring's loop.
+func (n *Node) viewChanged(v *chord.View) {
+	n.mover.kick()
+	n.group.start(func() { n.peersChanged(v) })
+}
+
+// configMoved is told when a shard's configuration changed.
+func (n *Node) configMoved(id store.ShardID) {
+	n.puller.catchUp(id, n.shards.config(id))
+	n.mover.kick()
+}
+
+// openControl serves the control socket of the home.
+func (n *Node) openControl() (err error) {
+	if n.home == nil {
+		return nil
+	}
+	n.control, err = serveControl(n.home.Dir(), n, n.log)
+	return err
+}

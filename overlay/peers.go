@@ -1,0 +1,164 @@
+package overlay
+
+import (
+	"context"
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/chorus-net/chorus/bootstrap"
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/compute"
+)
+
+const (
+	bookEvery = 5 * time.Second  // changes of the view are kept at most this late
+	hintEvery = 15 * time.Second // a peer that dropped out of the view is tried this often
+	maxHinted = 8                // peers tried at a time
+)
+
+// peersSeen is which peers the view showed when they were last looked at.
+type peersSeen struct {
+	mu      sync.Mutex
+	present map[chord.PeerID]chord.Peer
+	former  map[chord.PeerID]chord.Peer // were present, and may come back
+	changed bool                        // since the book was saved
+}
+
+func (s *peersSeen) init() {
+	s.present = make(map[chord.PeerID]chord.Peer)
+	s.former = make(map[chord.PeerID]chord.Peer)
+}
+
+// update takes in a view and returns the peers that it lacks and those that
+// are new in it.
+func (s *peersSeen) update(v *chord.View) (lost, found []chord.PeerID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, p := range s.present {
+		if _, ok := v.Peer(id); !ok {
+			delete(s.present, id)
+			s.former[id] = p
+			lost = append(lost, id)
+		}
+	}
+	for _, p := range v.Peers() {
+		if p.ID == v.Self() {
+			continue
+		}
+		if _, ok := s.present[p.ID]; !ok {
+			found = append(found, p.ID)
+		}
+		s.present[p.ID] = p
+		delete(s.former, p.ID)
+	}
+	s.changed = true
+	return lost, found
+}
+
+// peersChanged tells the layers above the ring that its view changed.
+func (n *Node) peersChanged(v *chord.View) {
+	lost, found := n.seen.update(v)
+	n.tasks.setPeers(n.ctx, n.neighbours(v))
+	for _, id := range lost {
+		n.tasks.peerDown(id)
+	}
+	if len(found) > 0 {
+		// Whoever is back may hold what this peer missed, and the other way round.
+		n.puller.kick()
+	}
+}
+
+// neighbours are the peers that the scheduler may steal from. Its lifelines are
+// the peers at distances of powers of two in the order of peer IDs, which is
+// as good as random: a graph of the shape of Chord's fingers.
+func (n *Node) neighbours(v *chord.View) []compute.Neighbor {
+	peers := v.Peers()
+	self := 0
+	for i, p := range peers {
+		if p.ID == v.Self() {
+			self = i
+		}
+	}
+	ns := make([]compute.Neighbor, 0, len(peers))
+	for i, p := range peers {
+		if i == self {
+			continue
+		}
+		distance := uint((i - self + len(peers)) % len(peers))
+		ns = append(ns, compute.Neighbor{ID: p.ID, RTT: n.host.RTT(p.ID), Lifeline: bits.OnesCount(distance) == 1})
+	}
+	return ns
+}
+
+// rememberPeers keeps the home's book of peers, and tries peers that dropped out
+// of the view: when two parts of a ring lost each other, that is how they meet
+// again.
+func (n *Node) rememberPeers(ctx context.Context) {
+	book := &bootstrap.Book{}
+	if n.home != nil {
+		book = n.home.Book()
+	}
+	lastHint := time.Now()
+	for sleep(ctx, bookEvery) {
+		n.saveBook(book)
+		if time.Since(lastHint) > hintEvery {
+			lastHint = time.Now()
+			n.hintFormer(ctx)
+		}
+	}
+	n.saveBook(book)
+}
+
+func (n *Node) saveBook(book *bootstrap.Book) {
+	n.seen.mu.Lock()
+	changed := n.seen.changed
+	n.seen.changed = false
+	peers := make([]chord.Peer, 0, len(n.seen.present))
+	for _, p := range n.seen.present {
+		peers = append(peers, p)
+	}
+	n.seen.mu.Unlock()
+	if !changed || n.home == nil {
+		return
+	}
+	now := time.Now()
+	for _, p := range peers {
+		if len(p.Addrs) > 0 {
+			book.Seen(bootstrap.Contact{ID: p.ID, Addrs: p.Addrs}, now)
+		}
+	}
+	if err := n.home.SaveBook(book); err != nil {
+		n.log.Warn("keep known peers", "err", err)
+	}
+}
+
+// hintFormer offers the ring some of the peers that are not in its view.
+func (n *Node) hintFormer(ctx context.Context) {
+	n.seen.mu.Lock()
+	var former []chord.Peer
+	for _, p := range n.seen.former {
+		if former = append(former, p); len(former) == maxHinted {
+			break
+		}
+	}
+	n.seen.mu.Unlock()
+	for _, p := range former {
+		err := n.members.do(ctx, func(core *chord.Ring, now time.Time) chord.Output { return core.Hint(now, p) })
+		if err != nil {
+			return
+		}
+	}
+}
+
+// introduceContacts puts contacts into the address book and returns their IDs.
+func (n *Node) introduceContacts(contacts []bootstrap.Contact) []chord.PeerID {
+	var ids []chord.PeerID
+	for _, c := range contacts {
+		if c.ID != n.self.Peer {
+			n.host.AddPeer(c.ID, c.Addrs)
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}

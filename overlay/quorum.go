@@ -1,0 +1,128 @@
+package overlay
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/chorus-net/chorus/store"
+)
+
+// answer is a replica's reply to a request of an operation, or its failure.
+type answer[R any] struct {
+	round uint32
+	i     int
+	reply R
+	err   error
+}
+
+// operation is one of the store's quorum machines.
+type operation[R any] interface {
+	Reply(round uint32, i int, r R) store.Step
+	Fail(round uint32, i int) store.Step
+	Config() store.Config
+	Member(i int) store.Voter
+	Missing() store.Set
+}
+
+// send asks one member of an operation. It is called from a goroutine of its
+// own, with a context that outlives the operation: what was sent to a slow
+// replica still arrives there.
+type send[R any] func(ctx context.Context, to store.Voter, by goesBy) (R, error)
+
+// goesBy is the configuration that a request goes by, and how it is sent.
+type goesBy struct {
+	config store.Config
+	push   bool // send the configuration along
+	brief  bool // leave out a large value
+}
+
+// target names the voter that a request is for.
+func (g goesBy) target(to store.Voter) store.Target {
+	t := store.Target{Incarnation: to.Incarnation}
+	if g.push {
+		t.Push = g.config
+	}
+	return t
+}
+
+// opTimeout bounds an operation that its caller does not bound.
+const opTimeout = 5 * time.Second
+
+// runOp runs an operation from its first step to its end or the context's. It
+// returns how the operation ended; why is the first failure of a replica.
+// After hedge, unless that is 0, slow is called once for more requests.
+func runOp[R any](ctx context.Context, n *Node, op operation[R], st store.Step, ask send[R], hedge time.Duration, slow func() store.Step) (end store.Outcome, why error) {
+	answers := make(chan answer[R], 8*store.MaxVoters)
+	var late <-chan time.Time
+	if hedge > 0 {
+		t := time.NewTimer(hedge)
+		defer t.Stop()
+		late = t.C
+	}
+	for {
+		launch(n, op, st, ask, answers)
+		if st.Outcome != store.Running {
+			return st.Outcome, why
+		}
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				if why == nil {
+					why = fmt.Errorf("%s: %w", n.label(op.Member(a.i).Peer), a.err)
+				}
+				st = op.Fail(a.round, a.i)
+			} else {
+				st = op.Reply(a.round, a.i, a.reply)
+			}
+		case <-late:
+			late = nil
+			st = slow()
+		case <-ctx.Done():
+			return store.Running, ctx.Err()
+		}
+	}
+}
+
+// launch sends what a step asks for.
+func launch[R any](n *Node, op operation[R], st store.Step, ask send[R], answers chan<- answer[R]) {
+	if st.Send == 0 {
+		return
+	}
+	c := op.Config()
+	for i := range st.Send.All() {
+		to, by := op.Member(i), goesBy{config: c, push: st.Push.Has(i), brief: st.Brief.Has(i)}
+		started := n.group.start(func() {
+			ctx, cancel := context.WithTimeout(n.ctx, opTimeout)
+			defer cancel()
+			r, err := ask(ctx, to, by)
+			select {
+			case answers <- answer[R]{round: st.Round, i: i, reply: r, err: err}:
+			default: // the operation was answered more often than its queue holds: it is long over
+			}
+		})
+		if !started {
+			answers <- answer[R]{round: st.Round, i: i, err: ErrClosed}
+		}
+	}
+}
+
+// shortOf says which replicas an operation lacked, and why it did.
+func (n *Node) shortOf(q *store.Quorum, why error) string {
+	need, of := q.Need()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d replicas answered, %d needed", q.Acks().Len(), of, need)
+	if missing := q.Missing(); missing != 0 {
+		b.WriteString("; no answer from ")
+		sep := ""
+		for i := range missing.All() {
+			b.WriteString(sep + n.label(q.Member(i).Peer))
+			sep = ", "
+		}
+	}
+	if why != nil {
+		b.WriteString(" (" + why.Error() + ")")
+	}
+	return b.String()
+}

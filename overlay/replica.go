@@ -1,0 +1,225 @@
+package overlay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chorus-net/chorus/store"
+	"github.com/chorus-net/chorus/store/disk"
+)
+
+// replica answers for this peer's shards: what other peers, and this peer's own
+// operations, may ask of them. Its methods may be called from any goroutine.
+type replica struct {
+	shards *shards
+	disk   *disk.Store
+	clock  *clock
+	n      int // shards of the ring
+
+	// moved is called when a shard's configuration changed.
+	moved func(store.ShardID)
+	// corrupt is called when a record on disk turned out to be damaged.
+	corrupt func(store.ShardID)
+}
+
+// learn takes in a configuration that a request or an answer carries.
+func (r *replica) learn(ctx context.Context, shard store.ShardID, c store.Config) error {
+	if c.Epoch == 0 {
+		return nil
+	}
+	changed, err := r.shards.observe(ctx, shard, c)
+	if changed {
+		r.moved(shard)
+	}
+	return err
+}
+
+// write stores one record.
+func (r *replica) write(ctx context.Context, shard store.ShardID, epoch uint64, req store.WriteRequest) (store.WriteReply, error) {
+	v, err := store.OpenRecord(req.Record)
+	if err != nil {
+		return store.WriteReply{}, fmt.Errorf("write: %w", err)
+	}
+	version := v.Version()
+	if err := r.learn(ctx, shard, req.Push); err != nil {
+		return store.WriteReply{}, err
+	}
+	status, c, done := r.shards.enter(shard, req.Incarnation, epoch)
+	if status != store.StatusOK {
+		return store.WriteReply{Status: status, Config: referral(status, c)}, nil
+	}
+	defer done()
+	if status, _ := store.Judge(store.Version{}, version, time.Now(), store.DefaultSkew, req.Repair); status != store.StatusOK {
+		return store.WriteReply{Status: status}, nil
+	}
+	out, err := r.disk.Apply(ctx, shard, req.Record)
+	if err != nil {
+		return store.WriteReply{}, err
+	}
+	// A version that the clock may not follow was let in as a repair; it is
+	// then not this peer's to be ahead of.
+	_ = r.clock.observe(version)
+	if out.Superseded(version) {
+		return store.WriteReply{Status: store.StatusSuperseded, Synced: true, Version: out.Held}, nil
+	}
+	return store.WriteReply{Status: store.StatusOK, Synced: true}, nil
+}
+
+// read returns the record held of a key.
+func (r *replica) read(ctx context.Context, shard store.ShardID, epoch uint64, req store.ReadRequest) (store.ReadReply, error) {
+	if err := r.learn(ctx, shard, req.Push); err != nil {
+		return store.ReadReply{}, err
+	}
+	if status, c := r.shards.admit(shard, req.Incarnation, epoch); status != store.StatusOK {
+		return store.ReadReply{Status: status, Config: referral(status, c)}, nil
+	}
+	var reply store.ReadReply
+	_, err := r.disk.View(shard, req.Namespace, req.Key, func(v store.View) error {
+		reply.Version = v.Version()
+		if !req.Brief || len(v.Value()) <= store.BriefValue {
+			reply.Record = bytes.Clone(v.Raw())
+		}
+		return nil
+	})
+	if err != nil {
+		r.damaged(shard, err)
+		return store.ReadReply{}, err
+	}
+	return reply, nil
+}
+
+// damaged starts the repair of a shard one of whose records cannot be read.
+func (r *replica) damaged(shard store.ShardID, err error) {
+	if errors.Is(err, disk.ErrCorrupt) {
+		r.corrupt(shard)
+	}
+}
+
+// scan returns a page of a shard's keys.
+func (r *replica) scan(ctx context.Context, shard store.ShardID, epoch uint64, req store.ScanRequest) (store.ScanReply, error) {
+	if err := r.learn(ctx, shard, req.Push); err != nil {
+		return store.ScanReply{}, err
+	}
+	if status, c := r.shards.admit(shard, req.Incarnation, epoch); status != store.StatusOK {
+		return store.ScanReply{Status: status, Config: referral(status, c)}, nil
+	}
+	entries, more, _, err := r.page(shard, disk.Query{Prefix: req.Prefix, After: req.After, Limit: req.Limit})
+	return store.ScanReply{Entries: entries, More: more}, err
+}
+
+// sync returns a page of the versions that a shard holds, for a member that
+// catches up. All writes that were admitted under former epochs are in.
+func (r *replica) sync(ctx context.Context, shard store.ShardID, epoch uint64, req store.SyncRequest) (store.SyncReply, error) {
+	if err := r.learn(ctx, shard, req.Push); err != nil {
+		return store.SyncReply{}, err
+	}
+	status, c, err := r.shards.enterSync(ctx, shard, req.Incarnation, epoch)
+	if err != nil || status != store.StatusOK {
+		return store.SyncReply{Status: status, Config: referral(status, c)}, err
+	}
+	fp := r.disk.Fingerprint(shard)
+	entries, more, whole, err := r.page(shard, disk.Query{After: req.After, Bytes: req.Limit})
+	if !whole && len(c.Voters) > 1 {
+		// Whoever catches up from here would take the gaps for the truth. Other
+		// voters have the records, and this peer is getting them back.
+		return store.SyncReply{}, errDamaged
+	}
+	return store.SyncReply{Fingerprint: fp, Entries: entries, More: more}, err
+}
+
+// fetch returns the records of named keys.
+func (r *replica) fetch(ctx context.Context, shard store.ShardID, epoch uint64, req store.FetchRequest) (store.FetchReply, error) {
+	status, c, err := r.shards.enterSync(ctx, shard, req.Incarnation, epoch)
+	if err != nil || status != store.StatusOK {
+		return store.FetchReply{Status: status, Config: referral(status, c)}, err
+	}
+	var reply store.FetchReply
+	budget := store.NewBudget(0)
+	for _, key := range req.Keys {
+		ns, name := store.SplitKey(key)
+		fits := true
+		_, err := r.disk.View(shard, ns, name, func(v store.View) error {
+			if fits = budget.Take(len(v.Raw())); fits {
+				reply.Records = append(reply.Records, bytes.Clone(v.Raw()))
+			}
+			return nil
+		})
+		switch {
+		case errors.Is(err, disk.ErrCorrupt):
+			r.corrupt(shard) // other sources have it
+		case err != nil:
+			return store.FetchReply{}, err
+		case !fits:
+			return reply, nil
+		}
+		reply.Done++
+	}
+	return reply, nil
+}
+
+// page lists keys of a shard; whole is false if damaged records are left out.
+func (r *replica) page(shard store.ShardID, q disk.Query) (entries []store.Entry, more, whole bool, err error) {
+	whole = true
+	for {
+		p, err := r.disk.Scan(shard, q)
+		if err != nil {
+			return nil, false, false, err
+		}
+		if len(p.Corrupt) > 0 {
+			whole = false
+			r.corrupt(shard)
+		}
+		if len(p.Entries) > 0 || !p.More {
+			return p.Entries, p.More, whole, nil
+		}
+		q.After = p.Last // a page of nothing but damaged records
+	}
+}
+
+// vote answers a proposal for the successor of a configuration.
+func (r *replica) vote(ctx context.Context, shard store.ShardID, p store.Proposal) (store.Vote, error) {
+	var v store.Vote
+	before := r.shards.config(shard).Epoch
+	after, err := r.shards.update(ctx, shard, func(st *store.State) (changed bool, err error) {
+		if p.Value.Epoch == 0 {
+			v, changed, err = st.Prepare(r.shards.self, p)
+		} else {
+			v, changed, err = st.Accept(r.shards.self, p)
+		}
+		return changed, err
+	})
+	if after.Config.Epoch > before {
+		r.moved(shard)
+	}
+	return v, err
+}
+
+var errDamaged = errors.New("records of the shard are damaged here and being restored")
+
+// referral is the configuration that goes with a status.
+func referral(s store.Status, c store.Config) store.Config {
+	if s == store.StatusReferral {
+		return c
+	}
+	return store.Config{}
+}
+
+// versions looks up what is held of the keys of entries: the zero Version where
+// nothing is, or nothing whole.
+func (r *replica) versions(shard store.ShardID, entries []store.Entry) ([]store.Version, error) {
+	held := make([]store.Version, len(entries))
+	for i, e := range entries {
+		ns, name := store.SplitKey(e.Key)
+		_, err := r.disk.View(shard, ns, name, func(v store.View) error {
+			held[i] = v.Version()
+			return nil
+		})
+		if err != nil && !errors.Is(err, disk.ErrCorrupt) {
+			return nil, err
+		}
+	}
+	return held, nil
+}

@@ -1,0 +1,106 @@
+package overlay
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/internal/drive"
+	"github.com/chorus-net/chorus/internal/rpc"
+	"github.com/chorus-net/chorus/internal/wire"
+)
+
+const ringCallTimeout = 5 * time.Second
+
+// ring drives the ring core: its goroutine owns the core, messages go out as
+// casts, and the newest view is there for everybody.
+type ring struct {
+	n    *Node
+	core *chord.Ring // the loop's
+	loop *drive.Loop[*chord.Ring, chord.Message, chord.Output]
+	view atomic.Pointer[chord.View]
+
+	joined   chan struct{} // closed when the peer is a member
+	joinOnce sync.Once
+}
+
+func newRing(n *Node, cfg chord.Config, self chord.Peer) (*ring, error) {
+	core, err := chord.New(cfg, self, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	if err != nil {
+		return nil, err
+	}
+	r := &ring{n: n, core: core, joined: make(chan struct{})}
+	r.view.Store(core.View())
+	r.loop = drive.New(core, r.output, drive.Config{})
+	return r, nil
+}
+
+// do gives the core a command.
+func (r *ring) do(ctx context.Context, fn func(core *chord.Ring, now time.Time) chord.Output) error {
+	return r.loop.Act(ctx, fn)
+}
+
+// output does what a call of the core asks for. It runs on the loop.
+func (r *ring) output(out chord.Output) {
+	if out.Refused != nil {
+		r.n.log.Debug("ring message refused", "err", out.Refused)
+	}
+	for _, p := range out.Learned {
+		r.n.host.AddPeer(p.ID, p.Addrs)
+	}
+	for i := range out.Messages {
+		r.send(out.Messages[i])
+	}
+	if out.Changed {
+		v := r.core.View()
+		r.view.Store(v)
+		r.n.viewChanged(v)
+	}
+	if out.Joined {
+		r.joinOnce.Do(func() { close(r.joined) })
+	}
+}
+
+// send casts a message, off the loop: it may have to dial first.
+func (r *ring) send(m chord.Message) {
+	r.n.group.start(func() {
+		ctx, cancel := context.WithTimeout(r.n.ctx, ringCallTimeout)
+		defer cancel()
+		if err := r.n.host.Cast(ctx, m.To, rpc.Header{Method: wire.MethodRing}, wire.AppendRing(nil, &m)); err != nil {
+			r.unreachable(m.To)
+		}
+	})
+}
+
+// unreachable tells the core that a peer could not be reached.
+func (r *ring) unreachable(id chord.PeerID) {
+	err := r.do(r.n.ctx, func(core *chord.Ring, now time.Time) chord.Output { return core.Unreachable(now, id) })
+	if err != nil && r.n.ctx.Err() == nil {
+		r.n.log.Debug("report unreachable peer", "err", err)
+	}
+}
+
+// receive handles a message that arrived.
+func (r *ring) receive(_ context.Context, req *rpc.Request) ([]byte, error) {
+	m, err := wire.ParseRing(req.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("read ring message: %w", err)
+	}
+	for i := range m.Peers {
+		if !r.n.signatures.valid(m.Peers[i].Record) {
+			return nil, fmt.Errorf("ring message: record %d: bad signature", i)
+		}
+	}
+	m.From, m.To = req.From, r.n.self.Peer
+	return nil, r.loop.Post(m)
+}
+
+// agreement tells how many of the other peers see the same ring.
+func (r *ring) agreement(ctx context.Context) (agree, of int, differ []chord.PeerID, err error) {
+	err = r.loop.Do(ctx, func(core *chord.Ring) { agree, of, differ = core.Agreement() })
+	return agree, of, differ, err
+}

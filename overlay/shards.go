@@ -1,0 +1,203 @@
+package overlay
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/chorus-net/chorus/store"
+)
+
+// registers is the disk as shards need it.
+type registers interface {
+	// SaveRegister puts the encoded state of a shard on stable storage.
+	SaveRegister(ctx context.Context, shard store.ShardID, state []byte) error
+}
+
+// shards holds what this peer knows of every shard of the ring: the newest
+// decided configuration, whether or not the peer is a member of it, and the
+// acceptor's state.
+type shards struct {
+	self store.Voter
+	disk registers
+	list []shard // by store.ShardID
+}
+
+// shard is one shard's state. Its lock is held for looks and changes only; the
+// change token is held while a change is being synced.
+type shard struct {
+	change  chan struct{} // a token; whoever holds it may change state
+	unsaved bool          // state differs from the disk's; guarded by the token
+
+	mu    sync.Mutex
+	state store.State
+	gate  gate
+}
+
+func newShards(self store.Voter, disk registers, n int, saved map[store.ShardID]store.State) *shards {
+	s := &shards{self: self, disk: disk, list: make([]shard, n)}
+	for i := range s.list {
+		sh := &s.list[i]
+		sh.change = make(chan struct{}, 1)
+		sh.state = saved[store.ShardID(i)]
+	}
+	return s
+}
+
+// config returns the newest configuration known of a shard; its epoch is 0 if
+// none is.
+func (s *shards) config(id store.ShardID) store.Config {
+	sh := &s.list[id]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.state.Config
+}
+
+// snapshot returns a copy of a shard's state.
+func (s *shards) snapshot(id store.ShardID) store.State {
+	sh := &s.list[id]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.state
+}
+
+// observe takes in a decided configuration that somebody answered with. It is
+// kept on disk only where this peer is or was a member, that is, where its
+// former configuration was.
+func (s *shards) observe(ctx context.Context, id store.ShardID, c store.Config) (changed bool, err error) {
+	if c.Epoch <= s.config(id).Epoch {
+		return false, nil
+	}
+	_, err = s.update(ctx, id, func(st *store.State) (bool, error) {
+		changed, err = st.Learn(c)
+		return changed, err
+	})
+	return changed, err
+}
+
+// update changes a shard's state by fn and syncs it before it returns, unless
+// fn reports that nothing changed or the state concerns other peers only. The
+// change shows at once: a promise that was not synced was not given to anybody,
+// and a decided configuration is true whether or not it is on this disk.
+func (s *shards) update(ctx context.Context, id store.ShardID, fn func(*store.State) (bool, error)) (store.State, error) {
+	sh := &s.list[id]
+	select {
+	case sh.change <- struct{}{}:
+		defer func() { <-sh.change }()
+	case <-ctx.Done():
+		return store.State{}, ctx.Err()
+	}
+	sh.mu.Lock()
+	mine := sh.state.Config.IsMember(s.self)
+	next := sh.state
+	changed, err := fn(&next)
+	if err == nil && changed {
+		if next.Config.Epoch != sh.state.Config.Epoch {
+			sh.gate.turn()
+		}
+		sh.state = next
+	}
+	sh.mu.Unlock()
+	if err != nil {
+		return next, err
+	}
+	// A repetition of what an earlier call failed to save must not be answered
+	// as if it were on disk.
+	sh.unsaved = sh.unsaved || changed && (mine || next.Config.IsMember(s.self))
+	if !sh.unsaved {
+		return next, nil
+	}
+	if err := s.disk.SaveRegister(ctx, id, next.AppendTo(nil)); err != nil {
+		return next, fmt.Errorf("save state of shard %d: %w", id, err)
+	}
+	sh.unsaved = false
+	return next, nil
+}
+
+// freeze runs fn while the shard's state cannot change.
+func (s *shards) freeze(ctx context.Context, id store.ShardID, fn func(store.State)) error {
+	sh := &s.list[id]
+	select {
+	case sh.change <- struct{}{}:
+		defer func() { <-sh.change }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	fn(s.snapshot(id))
+	return nil
+}
+
+// admit tells whether the shard's data may be looked at under an epoch. A
+// status other than StatusOK says no, and the configuration why.
+func (s *shards) admit(id store.ShardID, incarnation, epoch uint64) (store.Status, store.Config) {
+	sh := &s.list[id]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.state.Admit(s.self, incarnation, epoch), sh.state.Config
+}
+
+// enter admits a write; the caller calls done when it is committed or failed.
+func (s *shards) enter(id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, done func()) {
+	sh := &s.list[id]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	status = sh.state.Admit(s.self, incarnation, epoch)
+	if status != store.StatusOK {
+		return status, sh.state.Config, nil
+	}
+	sh.gate.now++
+	return status, sh.state.Config, func() {
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		sh.gate.leave(epoch == sh.state.Config.Epoch)
+	}
+}
+
+// enterSync admits a reader of all that was written before the shard's present
+// epoch: it waits for writes admitted under former ones.
+func (s *shards) enterSync(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (store.Status, store.Config, error) {
+	sh := &s.list[id]
+	sh.mu.Lock()
+	st := sh.state.Admit(s.self, incarnation, epoch)
+	c, drained := sh.state.Config, sh.gate.drained
+	sh.mu.Unlock()
+	if st != store.StatusOK || drained == nil {
+		return st, c, nil
+	}
+	select {
+	case <-drained:
+		return st, c, nil
+	case <-ctx.Done():
+		return st, c, ctx.Err()
+	}
+}
+
+// gate counts the writes under way, so that whoever hands a shard over can wait
+// for those that were admitted under a former epoch. The shard's lock guards
+// it.
+type gate struct {
+	now     int           // admitted under the present epoch
+	former  int           // admitted under former ones
+	drained chan struct{} // closed when former reaches 0; nil if it is 0
+}
+
+// turn tells that the epoch changed.
+func (g *gate) turn() {
+	g.former += g.now
+	g.now = 0
+	if g.former > 0 && g.drained == nil {
+		g.drained = make(chan struct{})
+	}
+}
+
+func (g *gate) leave(present bool) {
+	if present {
+		g.now--
+		return
+	}
+	g.former--
+	if g.former == 0 {
+		close(g.drained)
+		g.drained = nil
+	}
+}

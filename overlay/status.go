@@ -1,0 +1,161 @@
+package overlay
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/chorus-net/chorus/internal/p2p"
+	"github.com/chorus-net/chorus/internal/rpc"
+	"github.com/chorus-net/chorus/internal/wire"
+	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store"
+)
+
+// Version returns the version of the module that this program was built from.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	const path = "github.com/chorus-net/chorus"
+	if info.Main.Path == path {
+		return info.Main.Version
+	}
+	for _, m := range info.Deps {
+		if m.Path == path {
+			return m.Version
+		}
+	}
+	return "unknown"
+}
+
+// Status returns the peer's state at a glance.
+func (n *Node) Status(ctx context.Context) (Status, error) {
+	agree, of, _, err := n.members.agreement(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{
+		ID: n.ID(), Name: n.Name(), Ring: n.ring.Name, Version: Version(), Addrs: n.Addrs(),
+		UptimeS: time.Since(n.started).Seconds(), Peers: n.view().Len(), Agree: agree + 1, Of: of + 1,
+		Functions: n.workers.names(), Calls: n.host.Stats().Calls,
+	}
+	s.Keys, s.UnderReplicated = n.countKeys()
+	err = n.tasks.loop.Do(ctx, func(core scheduler) {
+		st := core.Stats()
+		s.Tasks = client.TaskCounts{
+			Queued: st.Queued, Running: st.Running, Done: int(st.Done), StolenIn: int(st.StolenIn), StolenOut: int(st.StolenOut),
+		}
+	})
+	return s, err
+}
+
+// countKeys counts the keys that this peer holds as a voter, tombstones left
+// out, and those of them of which fewer live voters than the ring wants have a
+// copy.
+func (n *Node) countKeys() (keys, under int) {
+	view := n.view()
+	want := min(n.ring.Replicas, max(view.Len(), 1))
+	for i := range n.shards.list {
+		id := store.ShardID(i)
+		c := n.shards.config(id)
+		if !c.IsVoter(n.self) {
+			continue
+		}
+		live := 0
+		for _, v := range c.Voters {
+			if p, ok := view.Peer(v.Peer); ok && p.Incarnation == v.Incarnation {
+				live++
+			}
+		}
+		held := int(n.disk.Counts(id).Live)
+		keys += held
+		if live < max(want, min(len(c.Voters), n.ring.Replicas)) {
+			under += held
+		}
+	}
+	return keys, under
+}
+
+// Ring returns the ring as this peer sees it, and how many of its peers agree.
+func (n *Node) Ring(ctx context.Context) (Ring, error) {
+	agree, of, differ, err := n.members.agreement(ctx)
+	if err != nil {
+		return Ring{}, err
+	}
+	v := n.view()
+	r := Ring{Peers: make([]client.PeerInfo, 0, v.Len()), Agree: agree + 1, Of: of + 1}
+	for _, id := range differ {
+		r.Disagrees = append(r.Disagrees, n.label(id))
+	}
+	for _, p := range v.Peers() {
+		info := client.PeerInfo{
+			ID: n.label(p.ID), Name: p.Name, Owns: v.Owns(p.ID), Addrs: slices.Clone(p.Addrs), Incarnation: p.Incarnation, State: "alive",
+		}
+		if v.Suspect(p.ID) {
+			info.State = "suspect"
+		}
+		for _, at := range p.Positions() {
+			info.Positions = append(info.Positions, at.String())
+		}
+		slices.Sort(info.Positions)
+		r.Peers = append(r.Peers, info)
+	}
+	return r, nil
+}
+
+// Ping measures a round trip to a peer of the ring, by its peer ID.
+func (n *Node) Ping(ctx context.Context, peer string) (client.Pong, error) {
+	id, err := p2p.ParsePeerID(peer)
+	if err != nil {
+		return client.Pong{}, usage("ping: %w", err)
+	}
+	if id == n.self.Peer {
+		return client.Pong{Peer: peer}, nil
+	}
+	if _, ok := n.view().Peer(id); !ok {
+		return client.Pong{}, &client.Error{
+			Code: client.CodeNotFound, Message: fmt.Sprintf("ping: peer %s is not in the ring", peer), Fix: "peer ring (for the peers of the ring)",
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	start := time.Now()
+	if _, err := n.host.Call(ctx, id, rpc.Header{Method: wire.MethodPing}, []byte("ping")); err != nil {
+		return client.Pong{}, &client.Error{Code: client.CodeTimeout, Message: fmt.Sprintf("ping %s: %v", peer, err), Fix: "peer ring"}
+	}
+	return client.Pong{Peer: peer, RTTus: float64(time.Since(start).Nanoseconds()) / 1e3}, nil
+}
+
+// near ranks voters by the measured round trip: this peer first, unmeasured
+// ones last.
+func (n *Node) near(v store.Voter) int {
+	if v.Peer == n.self.Peer {
+		return -1
+	}
+	if rtt := n.host.RTT(v.Peer); rtt > 0 {
+		return int(rtt.Microseconds())
+	}
+	return int(time.Hour.Microseconds())
+}
+
+const (
+	minHedge = 5 * time.Millisecond
+	maxHedge = 250 * time.Millisecond
+)
+
+// hedgeAfter returns how long a read waits for the replicas that it asked
+// before it asks a spare one: four times the slowest measured round trip.
+func (n *Node) hedgeAfter(c store.Config) time.Duration {
+	var slowest time.Duration
+	for _, v := range c.Voters {
+		slowest = max(slowest, n.host.RTT(v.Peer))
+	}
+	if slowest == 0 {
+		return maxHedge
+	}
+	return min(max(4*slowest, minHedge), maxHedge)
+}
