@@ -1,5 +1,3 @@
-// Package rpctest holds the suite that package rpc must pass over every
-// transport. It is for tests alone.
 package rpctest
 
 import (
