@@ -173,10 +173,12 @@ func (c *Conn) serveLater(e *entry, env *pb.Envelope, role Role, payload []byte,
 	case full:
 		s.release()
 		c.turnAway(env, ErrBusy)
-	case !c.cfg.Workers.submit(s):
+		return nil
+	}
+	if refusal := c.cfg.Workers.submit(s); refusal != nil {
 		s.leave()
 		s.release()
-		c.turnAway(env, ErrBusy)
+		c.turnAway(env, refusal)
 	}
 	return nil
 }

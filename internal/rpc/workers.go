@@ -45,16 +45,17 @@ func (w *Workers) Close() {
 	w.wg.Wait()
 }
 
-// submit queues a request. It returns false if there is no room.
-func (w *Workers) submit(s *served) bool {
+// submit queues a request, or returns why it cannot: there is no room, or the
+// workers are closing.
+func (w *Workers) submit(s *served) *Error {
 	if w == nil {
-		return false
+		return ErrBusy
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.closed:
-		return false
+		return &Error{Code: CodeUnavailable, Message: "shutting down"}
 	case len(w.idle) > 0:
 		jobs := w.idle[len(w.idle)-1]
 		w.idle = w.idle[:len(w.idle)-1]
@@ -72,9 +73,9 @@ func (w *Workers) submit(s *served) bool {
 		w.last = s
 		w.waiting++
 	default:
-		return false
+		return ErrBusy
 	}
-	return true
+	return nil
 }
 
 // work is a worker: it runs s and what comes after.

@@ -100,7 +100,7 @@ func fromRPC(err error) error {
 		return err
 	}
 	switch e.Code {
-	case rpc.CodeConnLost, rpc.CodeClosed:
+	case rpc.CodeConnLost, rpc.CodeClosed, rpc.CodeUnavailable:
 		return &Error{Code: CodeClosed, Message: "the peer stopped before it answered"}
 	case rpc.CodeBusy:
 		return &Error{Code: CodeOverloaded, Message: "the peer has too many calls under way"}
@@ -108,7 +108,7 @@ func fromRPC(err error) error {
 		return &Error{Code: CodeValueTooLarge, Message: e.Message}
 	case rpc.CodeDeadline:
 		return &Error{Code: CodeTimeout, Message: e.Message}
-	case rpc.CodeCancelled, rpc.CodeUnavailable:
+	case rpc.CodeCancelled:
 		return &Error{Code: CodeInternal, Message: e.Message}
 	case rpc.CodeUnknownMethod:
 		return &Error{Code: CodeNotAvailable, Message: "the running peer is of a release that does not know this call"}

@@ -50,7 +50,7 @@ func TestFromRPC(t *testing.T) {
 		rpc.CodeTooLarge:         CodeValueTooLarge,
 		rpc.CodeDeadline:         CodeTimeout,
 		rpc.CodeUnknownMethod:    CodeNotAvailable,
-		rpc.CodeUnavailable:      CodeInternal,
+		rpc.CodeUnavailable:      CodeClosed,
 		string(CodeJobCancelled): CodeJobCancelled,
 	} {
 		got := AsError(fromRPC(&rpc.Error{Code: code, Message: "m", Detail: []byte("f")}))
