@@ -1,9 +1,17 @@
 package disk
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"io/fs"
 	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger"
@@ -28,6 +36,9 @@ var _ engine = (*badgerEngine)(nil)
 const badgerLog = 32 << 20
 
 func openBadger(dir string, o Options) (engine, error) {
+	if err := verifyBadger(dir); err != nil {
+		return nil, err
+	}
 	opts := badgerds.DefaultOptions // not nil: that would be Badger's own, which a torn tail keeps from opening
 	opts.GcInterval = 0             // collected after so many bytes, not after so much time
 	opts.Options = opts.Options.
@@ -49,6 +60,45 @@ func openBadger(dir string, o Options) (engine, error) {
 	e := &badgerEngine{Datastore: d, log: o.Logger}
 	e.snaps.publish(e.DB.NewTransaction(false))
 	return e, nil
+}
+
+// verifyBadger checks the tables and the newest log file of a folder before they
+// are opened.
+func verifyBadger(dir string) error {
+	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is new
+	}
+	if err != nil {
+		return err
+	}
+	manifest, _, err := badger.ReplayManifestFile(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	err = verifyTables(dir, slices.Sorted(maps.Keys(manifest.Tables)), func(id uint64, data []byte) error {
+		if sum := sha256.Sum256(data); !bytes.Equal(sum[:], manifest.Tables[id].Checksum) {
+			return errors.New("checksum")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	path, err := newest(dir, "*.vlog")
+	if err != nil || path == "" {
+		return err
+	}
+	return verifyLog(path, 0, badgerHead)
+}
+
+// badgerHead reads an entry's header: the lengths of key and value, the expiry,
+// meta and user's meta.
+func badgerHead(b []byte) (n int, key, value uint64, meta byte) {
+	if len(b) < 18 {
+		return 0, 0, 0, 0
+	}
+	return 18, uint64(binary.BigEndian.Uint32(b)), uint64(binary.BigEndian.Uint32(b[4:])), b[16]
 }
 
 func (e *badgerEngine) commit(ops []op) error {

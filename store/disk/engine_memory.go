@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +16,7 @@ import (
 // that is opened on it, as a folder does.
 type MemoryDisk struct {
 	mu     sync.RWMutex
-	keys   []string // in order
+	keys   ordered
 	values map[string][]byte
 	fault  error
 
@@ -75,17 +74,15 @@ func (e *memoryEngine) commit(ops []op) error {
 		return fmt.Errorf("commit to memory: %w", e.m.fault)
 	}
 	for _, o := range ops {
-		at, held := slices.BinarySearch(e.m.keys, o.key)
-		switch {
-		case o.value == nil && held:
-			e.m.keys = slices.Delete(e.m.keys, at, at+1)
+		if o.value == nil {
+			e.m.keys.remove(o.key)
 			delete(e.m.values, o.key)
-		case o.value != nil:
-			if !held {
-				e.m.keys = slices.Insert(e.m.keys, at, o.key)
-			}
-			e.m.values[o.key] = bytes.Clone(o.value) // a new slice: readers keep the old one
+			continue
 		}
+		if _, held := e.m.values[o.key]; !held {
+			e.m.keys.add(o.key)
+		}
+		e.m.values[o.key] = append([]byte{}, o.value...) // a new slice: readers keep the old one
 	}
 	return nil
 }
@@ -123,11 +120,8 @@ func (e *memoryEngine) walk(prefix, from string, fn func([]byte, func() ([]byte,
 func (e *memoryEngine) next(from string) (string, []byte, bool) {
 	e.m.mu.RLock()
 	defer e.m.mu.RUnlock()
-	at, _ := slices.BinarySearch(e.m.keys, from)
-	if at == len(e.m.keys) {
-		return "", nil, false
-	}
-	return e.m.keys[at], e.m.values[e.m.keys[at]], true
+	key, ok := e.m.keys.next(from)
+	return key, e.m.values[key], ok
 }
 
 func (e *memoryEngine) settle(int) bool { return false }

@@ -91,7 +91,7 @@ func named(err error) bool {
 // lose their identity on the way up: they are wrapped as text.
 func looksCorrupt(err error) bool {
 	s := strings.ToLower(err.Error())
-	for _, sign := range []string{"checksum", "bad magic", "manifest has bad", "corrupt"} {
+	for _, sign := range []string{"checksum", "bad magic", "corrupt", "malformed", "file does not exist for table"} {
 		if strings.Contains(s, sign) {
 			return true
 		}
