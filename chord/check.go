@@ -16,18 +16,19 @@ func (r *Ring) check() error {
 	if err := r.checkTable(); err != nil {
 		return fmt.Errorf("table: %w", err)
 	}
-	waiting := make(map[PeerID]int)
+	waiting := make(map[*member]int)
 	for req, q := range r.requests {
 		if q.req != req {
 			return fmt.Errorf("request %d filed as %d", q.req, req)
 		}
-		if !q.late {
-			waiting[q.to]++
+		if q.late && q.counted != nil {
+			return fmt.Errorf("request %d is late and counted", req)
 		}
+		waiting[q.counted]++
 	}
 	for id, m := range r.table.members {
-		if m.waiting > waiting[id] {
-			return fmt.Errorf("%d requests to %q, %d counted", waiting[id], id, m.waiting)
+		if m.waiting != waiting[m] {
+			return fmt.Errorf("%d requests to %q, %d counted", waiting[m], id, m.waiting)
 		}
 	}
 	if len(r.out) != 0 {

@@ -75,8 +75,9 @@ func (r *Ring) pinned() map[PeerID]bool {
 			ids[p.Peer] = true
 		}
 		for _, p := range s.last.list {
-			ids[p.Peer] = true
+			ids[p.Peer] = true // named again by an answer that says "unchanged"
 		}
+		ids[s.last.pred.Peer] = true
 		if s.pred != nil {
 			ids[s.pred.Peer] = true
 		}

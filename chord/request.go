@@ -28,8 +28,9 @@ type request struct {
 	wants    []wanted
 	finds    []uint64
 	sync     bool
-	told     bool // our record went with it
-	late     bool // timed out; an answer still proves life
+	counted  *member // whose waiting counts it; nil if the peer was unknown
+	told     bool    // our record went with it
+	late     bool    // timed out; an answer still proves life
 }
 
 // ask returns what is being asked of the peer in this call.
@@ -86,6 +87,7 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	if peer != nil {
 		m.Know = peer.peer.Seq
 		peer.waiting++
+		q.counted = peer
 	}
 	if peer == nil || !peer.told {
 		k.add(&r.self)
@@ -177,8 +179,9 @@ func (r *Ring) settle(q *request) {
 
 // release frees what a request holds.
 func (r *Ring) release(q *request) {
-	if m := r.table.members[q.to]; m != nil && m.waiting > 0 {
-		m.waiting--
+	if q.counted != nil {
+		q.counted.waiting--
+		q.counted = nil
 	}
 	for _, w := range q.wants {
 		w.slot.asking = slices.DeleteFunc(w.slot.asking, func(id ID) bool { return id == w.place.ID })

@@ -62,7 +62,7 @@ type mutant uint8
 const (
 	mutantNone         mutant = iota
 	mutantAdoptBlindly        // a successor's predecessor is adopted before it answered
-	mutantRectifyBlind        // any notifier becomes the predecessor
+	mutantTrustPred           // a predecessor need not prove that it lives
 	mutantKeepDeadHead        // a dead first successor stays
 	mutantSkipCopy            // the successor's list is not copied
 )
@@ -156,6 +156,9 @@ func (r *Ring) Leave(now time.Time) Output {
 	r.table.changed = true
 	r.touch()
 	clear(r.lookups)
+	for _, q := range r.requests {
+		r.release(q)
+	}
 	clear(r.requests)
 	return r.finish()
 }

@@ -103,7 +103,7 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 	r.setList(s, r.normal(s, append([]Place{p}, a.list...)))
 	if c := a.pred; c.Peer != "" && c.Peer != r.self.ID && between(s.ID, c.ID, p.ID) && r.table.holds(c) {
 		if r.mutant == mutantAdoptBlindly {
-			r.setList(s, r.normal(s, append([]Place{c}, s.list...)))
+			r.setList(s, r.normal(s, []Place{c}))
 			return
 		}
 		r.want(s, c)
@@ -137,9 +137,9 @@ func (r *Ring) noted(from *member, n Note) {
 // lives.
 func (r *Ring) rectify(s *slot, p Place) {
 	switch {
-	case s.pred == nil || between(s.pred.ID, p.ID, s.ID) || r.mutant == mutantRectifyBlind:
+	case s.pred == nil || between(s.pred.ID, p.ID, s.ID):
 		r.setPred(s, p)
-	case s.pred.ID == p.ID || s.pred.Peer == r.self.ID:
+	case s.pred.ID == p.ID || s.pred.Peer == r.self.ID || r.mutant == mutantTrustPred:
 	default:
 		m := r.table.members[s.pred.Peer]
 		if m == nil {

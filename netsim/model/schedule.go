@@ -17,8 +17,10 @@ import (
 // A clean schedule keeps to the assumptions of corrected Chord: no false
 // suspicion, and never a crash that takes all live entries of a list or leaves
 // fewer than r+1 principals (in a ring that is not larger than that: one that tears
-// it apart). Messages are late, overtaken and doubled. On it the invariant is
-// checked after every step. A rough one also loses messages, delays them beyond
+// it apart). Half of them keep to it by looking at the lists, the other half by
+// losing fewer than r peers in the time that a repair takes, which is harder on a
+// protocol that lets its lists decay. Messages are late, overtaken and doubled. On it
+// the invariant is checked after every step. A rough one also loses messages, delays them beyond
 // all time-outs, splits the ring and crashes whom it likes; there only the end
 // counts.
 type Schedule struct {
@@ -28,6 +30,9 @@ type Schedule struct {
 	Trace io.Writer
 	// Each, if set, sees every ring core before it is used.
 	Each func(*chord.Ring)
+	// AfterCall, if set, is called after each call of a core; an error ends the
+	// schedule.
+	AfterCall func(*chord.Ring) error
 }
 
 // Done counts what a schedule did.
@@ -51,9 +56,11 @@ type run struct {
 	*World
 	rng         *rand.Rand
 	rough       bool
+	rated       bool // crashes are limited by their rate, not by what they do
 	r           int
 	positions   int
 	established bool                          // there was a base of more than r peers
+	gone        []time.Duration               // when peers crashed or left
 	principal   map[chord.Place]time.Duration // positions that no list skips, since when
 	done        Done
 }
@@ -61,14 +68,19 @@ type run struct {
 const (
 	quietLimit = 90 * time.Second // for a ring left in peace to be perfect
 	roughLimit = 4 * time.Minute
+	repairTime = 12 * time.Second
 )
 
 // Run plays the schedule. The error says what was violated and when.
 func (s Schedule) Run() (Done, error) {
 	rng := rand.New(rand.NewPCG(s.Seed, 0x7363686564))
 	x := &run{rng: rng, rough: s.Rough, r: []int{2, 3, 4, 8}[rng.IntN(4)], positions: 1 + rng.IntN(4)}
-	x.World = NewWorld(chord.Config{SuccessorPeers: x.r, VerifyPeers: []int{0, 2, 1000}[rng.IntN(3)]}, rng.Uint64())
-	x.Trace, x.Each = s.Trace, s.Each
+	cfg := chord.Config{SuccessorPeers: x.r, VerifyPeers: []int{0, 2, 1000}[rng.IntN(3)]}
+	if x.rated = rng.IntN(2) == 0; !s.Rough && rng.IntN(3) == 0 {
+		cfg.TableSize = -1 // lists and fingers alone
+	}
+	x.World = NewWorld(cfg, rng.Uint64())
+	x.Trace, x.Each, x.AfterCall = s.Trace, s.Each, s.AfterCall
 	x.Net.MaxDelay = time.Duration(10+rng.IntN(140)) * time.Millisecond
 	x.Net.Evidence = rng.IntN(2) == 0
 	x.Net.Duplicate = []float64{0, 0.05}[rng.IntN(2)]
@@ -244,6 +256,7 @@ func (x *run) leave() {
 	ms := x.Members()
 	if p := ms[x.rng.IntN(len(ms))]; x.survives(p) {
 		x.done.Leaves++
+		x.gone = append(x.gone, x.Now())
 		x.Leave(p)
 	} else {
 		x.done.Refused++
@@ -264,6 +277,7 @@ func (x *run) crash() {
 	x.done.Crashes += len(victims)
 	x.done.CrashedAtOnce = max(x.done.CrashedAtOnce, len(victims))
 	for _, p := range victims {
+		x.gone = append(x.gone, x.Now())
 		x.Crash(p)
 	}
 }
@@ -276,11 +290,25 @@ func (x *run) survives(victims ...*Peer) bool {
 		return t.peers > 0
 	case !x.joinersSurvive(t):
 		return false
+	case x.established && x.rated:
+		return x.lately()+len(victims) < x.r && x.base(t.principals()) > x.r
 	case x.established:
 		return t.liveEntries() == nil && x.base(t.principals()) > x.r
 	default:
 		return t.shape() == nil
 	}
+}
+
+// lately counts the peers that went within the time that a repair takes at
+// most.
+func (x *run) lately() int {
+	n := 0
+	for _, at := range x.gone {
+		if at+repairTime > x.Now() {
+			n++
+		}
+	}
+	return n
 }
 
 // joinersSurvive reports whether whoever has found its place could still join

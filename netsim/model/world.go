@@ -21,6 +21,8 @@ type World struct {
 	Trace io.Writer
 	// Each, if set, sees every ring core before it is used.
 	Each func(*chord.Ring)
+	// AfterCall, if set, is called after each call of a core. An error ends Run.
+	AfterCall func(*chord.Ring) error
 	// AfterStep, if set, is called after each step of a core that changed its
 	// ring state. An error ends Run.
 	AfterStep func() error
@@ -301,6 +303,9 @@ func (w *World) done(p *Peer, out chord.Output) {
 		}
 	}
 	w.schedule(p)
+	if w.AfterCall != nil && w.err == nil {
+		w.err = w.AfterCall(p.Ring)
+	}
 	if rev := p.Ring.Revision(); rev != p.seen {
 		p.seen = rev
 		w.traceState(p)

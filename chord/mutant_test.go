@@ -1,0 +1,43 @@
+package chord_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/netsim/model"
+)
+
+// TestMutantsAreCaught shows that the schedules can fail: each planted fault
+// violates the invariant, or keeps a ring from ever being perfect, soon.
+func TestMutantsAreCaught(t *testing.T) {
+	const within = 40
+	for _, mutant := range chord.Mutants {
+		t.Run(mutant.Name, func(t *testing.T) {
+			t.Parallel()
+			for seed := uint64(1); seed <= within; seed++ {
+				_, err := model.Schedule{Seed: seed, Each: mutant.Plant}.Run()
+				if errors.Is(err, model.ErrViolation) {
+					t.Logf("caught: %v", err)
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Errorf("not caught by %d schedules", within)
+		})
+	}
+}
+
+// TestLocalInvariants checks the state of every core throughout a few
+// schedules of each kind.
+func TestLocalInvariants(t *testing.T) {
+	for seed := uint64(1); seed <= 6; seed++ {
+		s := model.Schedule{Seed: seed, Rough: seed%2 == 0}
+		s.AfterCall = func(r *chord.Ring) error { return r.Check() }
+		if _, err := s.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
