@@ -35,6 +35,13 @@ type mover struct {
 	pending map[store.ShardID]time.Time // since when fenced
 	absent  map[chord.PeerID]time.Time  // voters not in the ring's view, since when
 	extra   map[store.ShardID]time.Time // shards with data and without a seat, since when
+	told    map[store.ShardID]*told
+}
+
+// told is who confirmed to hold a shard's configuration of an epoch.
+type told struct {
+	epoch  uint64
+	voters map[store.Voter]bool
 }
 
 func newMover(n *Node) *mover {
@@ -44,6 +51,7 @@ func newMover(n *Node) *mover {
 		pending: make(map[store.ShardID]time.Time),
 		absent:  make(map[chord.PeerID]time.Time),
 		extra:   make(map[store.ShardID]time.Time),
+		told:    make(map[store.ShardID]*told),
 	}
 }
 
@@ -84,9 +92,11 @@ func (m *mover) sweep(ctx context.Context, slots chan struct{}) (restful bool) {
 	for i := range m.n.shards.list {
 		id := store.ShardID(i)
 		state := m.n.shards.snapshot(id)
+		if !m.n.shards.wasSeated(id) {
+			continue
+		}
 		if !state.Config.IsMember(m.n.self) {
 			restful = m.tidy(id, state.Config) && restful
-			continue
 		}
 		m.n.puller.catchUp(id, state.Config)
 		s := m.situation(view, id, state)
@@ -158,9 +168,18 @@ func (m *mover) push(ctx context.Context, id store.ShardID) {
 		case store.Await:
 			for _, v := range plan.Await {
 				info, err := m.n.askLearn(ctx, v, store.ShardInfo{Shard: id, Config: s.State.Config})
-				if err == nil && info.Config.Epoch == epoch {
+				if err != nil {
+					m.n.log.Debug("tell configuration", "shard", id, "peer", m.n.label(v.Peer), "err", err)
+					continue
+				}
+				m.n.remember(id, s.State.Config, info.Config)
+				m.confirm(id, v, info.Config.Epoch)
+				if info.Config.Epoch == epoch {
 					synced[v] = info.Synced
 				}
+			}
+			if m.situation(m.n.view(), id, m.n.shards.snapshot(id)).Next().Action != store.Await {
+				continue
 			}
 			if !sleep(ctx, pause) {
 				return
@@ -242,9 +261,12 @@ func (m *mover) announce(ctx context.Context, id store.ShardID, base, c store.Co
 		m.n.group.start(func() {
 			ctx, cancel := context.WithTimeout(m.n.ctx, voteTimeout)
 			defer cancel()
-			if _, err := m.n.askLearn(ctx, v, store.ShardInfo{Shard: id, Config: c}); err != nil {
+			info, err := m.n.askLearn(ctx, v, store.ShardInfo{Shard: id, Config: c})
+			if err != nil {
 				m.n.log.Debug("announce configuration", "shard", id, "peer", m.n.label(v.Peer), "err", err)
+				return
 			}
+			m.confirm(id, v, info.Config.Epoch)
 		})
 	}
 }
@@ -258,6 +280,7 @@ func (m *mover) situation(view *chord.View, id store.ShardID, state store.State)
 			p, ok := view.Peer(v.Peer)
 			return ok && p.Incarnation == v.Incarnation && !view.Suspect(v.Peer)
 		},
+		Told:    func(v store.Voter) bool { return m.isTold(id, v, state.Config.Epoch) },
 		Gone:    func(v store.Voter) bool { return m.gone(v.Peer) },
 		Leaving: func(v store.Voter) bool { p, ok := view.Peer(v.Peer); return ok && p.Weight == 0 },
 	}
@@ -265,6 +288,32 @@ func (m *mover) situation(view *chord.View, id store.ShardID, state store.State)
 		s.Proposal = append(s.Proposal, store.Voter{Peer: p.ID, Incarnation: p.Incarnation})
 	}
 	return s
+}
+
+// confirm notes that a voter holds a shard's configuration of an epoch.
+func (m *mover) confirm(id store.ShardID, v store.Voter, epoch uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.told[id]
+	if t == nil || t.epoch < epoch {
+		t = &told{epoch: epoch, voters: make(map[store.Voter]bool)}
+		m.told[id] = t
+	}
+	if t.epoch == epoch {
+		t.voters[v] = true
+	}
+}
+
+func (m *mover) isTold(id store.ShardID, v store.Voter, epoch uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.told[id]
+	return t != nil && t.epoch == epoch && t.voters[v]
+}
+
+// atRest reports whether nothing of a shard is left to this peer to do.
+func (m *mover) atRest(id store.ShardID) bool {
+	return m.situation(m.n.view(), id, m.n.shards.snapshot(id)).Next().Action == store.Rest
 }
 
 // stuck reports whether a shard has been fenced for longer than a proposer

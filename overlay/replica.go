@@ -47,9 +47,9 @@ func (r *replica) write(ctx context.Context, shard store.ShardID, epoch uint64, 
 	if err := r.learn(ctx, shard, req.Push); err != nil {
 		return store.WriteReply{}, err
 	}
-	status, c, done := r.shards.enter(shard, req.Incarnation, epoch)
-	if status != store.StatusOK {
-		return store.WriteReply{Status: status, Config: referral(status, c)}, nil
+	status, c, done, err := r.shards.enter(ctx, shard, req.Incarnation, epoch)
+	if err != nil || status != store.StatusOK {
+		return store.WriteReply{Status: status, Config: referral(status, c)}, err
 	}
 	defer done()
 	if status, _ := store.Judge(store.Version{}, version, time.Now(), store.DefaultSkew, req.Repair); status != store.StatusOK {
@@ -73,11 +73,12 @@ func (r *replica) read(ctx context.Context, shard store.ShardID, epoch uint64, r
 	if err := r.learn(ctx, shard, req.Push); err != nil {
 		return store.ReadReply{}, err
 	}
-	if status, c := r.shards.admit(shard, req.Incarnation, epoch); status != store.StatusOK {
-		return store.ReadReply{Status: status, Config: referral(status, c)}, nil
+	status, c, err := r.shards.admit(ctx, shard, req.Incarnation, epoch)
+	if err != nil || status != store.StatusOK {
+		return store.ReadReply{Status: status, Config: referral(status, c)}, err
 	}
 	var reply store.ReadReply
-	_, err := r.disk.View(shard, req.Namespace, req.Key, func(v store.View) error {
+	_, err = r.disk.View(shard, req.Namespace, req.Key, func(v store.View) error {
 		reply.Version = v.Version()
 		if !req.Brief || len(v.Value()) <= store.BriefValue {
 			reply.Record = bytes.Clone(v.Raw())
@@ -103,8 +104,9 @@ func (r *replica) scan(ctx context.Context, shard store.ShardID, epoch uint64, r
 	if err := r.learn(ctx, shard, req.Push); err != nil {
 		return store.ScanReply{}, err
 	}
-	if status, c := r.shards.admit(shard, req.Incarnation, epoch); status != store.StatusOK {
-		return store.ScanReply{Status: status, Config: referral(status, c)}, nil
+	status, c, err := r.shards.admit(ctx, shard, req.Incarnation, epoch)
+	if err != nil || status != store.StatusOK {
+		return store.ScanReply{Status: status, Config: referral(status, c)}, err
 	}
 	entries, more, _, err := r.page(shard, disk.Query{Prefix: req.Prefix, After: req.After, Limit: req.Limit})
 	return store.ScanReply{Entries: entries, More: more}, err

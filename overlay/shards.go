@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -31,7 +32,13 @@ type shard struct {
 
 	mu    sync.Mutex
 	state store.State
-	gate  gate
+	// saved is the epoch up to which the disk knows the shard's configuration,
+	// as far as it concerns this peer. Nothing that follows from a newer one may
+	// leave the peer before.
+	saved uint64
+	// seated tells that this peer is, or was, a member: its state is on disk.
+	seated bool
+	gate   gate
 }
 
 func newShards(self store.Voter, disk registers, n int, saved map[store.ShardID]store.State) *shards {
@@ -39,7 +46,9 @@ func newShards(self store.Voter, disk registers, n int, saved map[store.ShardID]
 	for i := range s.list {
 		sh := &s.list[i]
 		sh.change = make(chan struct{}, 1)
-		sh.state = saved[store.ShardID(i)]
+		if st, ok := saved[store.ShardID(i)]; ok {
+			sh.state, sh.saved, sh.seated = st, st.Config.Epoch, true
+		}
 	}
 	return s
 }
@@ -61,11 +70,15 @@ func (s *shards) snapshot(id store.ShardID) store.State {
 	return sh.state
 }
 
-// observe takes in a decided configuration that somebody answered with. It is
-// kept on disk only where this peer is or was a member, that is, where its
-// former configuration was.
+// observe takes in a decided configuration that somebody answered with, and
+// returns when it is on disk. It is kept there only where this peer is or was a
+// member.
 func (s *shards) observe(ctx context.Context, id store.ShardID, c store.Config) (changed bool, err error) {
-	if c.Epoch <= s.config(id).Epoch {
+	sh := &s.list[id]
+	sh.mu.Lock()
+	known := c.Epoch <= sh.saved
+	sh.mu.Unlock()
+	if known {
 		return false, nil
 	}
 	_, err = s.update(ctx, id, func(st *store.State) (bool, error) {
@@ -75,10 +88,10 @@ func (s *shards) observe(ctx context.Context, id store.ShardID, c store.Config) 
 	return changed, err
 }
 
-// update changes a shard's state by fn and syncs it before it returns, unless
-// fn reports that nothing changed or the state concerns other peers only. The
-// change shows at once: a promise that was not synced was not given to anybody,
-// and a decided configuration is true whether or not it is on this disk.
+// update changes a shard's state by fn and returns when it is on disk, unless
+// fn reports that nothing changed or the state concerns other peers only.
+// Requests are refused by the new state at once; they are served by it, and
+// votes leave the peer, when it is on disk.
 func (s *shards) update(ctx context.Context, id store.ShardID, fn func(*store.State) (bool, error)) (store.State, error) {
 	sh := &s.list[id]
 	select {
@@ -88,7 +101,6 @@ func (s *shards) update(ctx context.Context, id store.ShardID, fn func(*store.St
 		return store.State{}, ctx.Err()
 	}
 	sh.mu.Lock()
-	mine := sh.state.Config.IsMember(s.self)
 	next := sh.state
 	changed, err := fn(&next)
 	if err == nil && changed {
@@ -96,21 +108,25 @@ func (s *shards) update(ctx context.Context, id store.ShardID, fn func(*store.St
 			sh.gate.turn()
 		}
 		sh.state = next
+		sh.seated = sh.seated || next.Config.IsMember(s.self)
 	}
+	seated := sh.seated
 	sh.mu.Unlock()
 	if err != nil {
 		return next, err
 	}
 	// A repetition of what an earlier call failed to save must not be answered
 	// as if it were on disk.
-	sh.unsaved = sh.unsaved || changed && (mine || next.Config.IsMember(s.self))
-	if !sh.unsaved {
-		return next, nil
+	sh.unsaved = sh.unsaved || changed && seated
+	if sh.unsaved {
+		if err := s.disk.SaveRegister(ctx, id, next.AppendTo(nil)); err != nil {
+			return next, fmt.Errorf("save state of shard %d: %w", id, err)
+		}
+		sh.unsaved = false
 	}
-	if err := s.disk.SaveRegister(ctx, id, next.AppendTo(nil)); err != nil {
-		return next, fmt.Errorf("save state of shard %d: %w", id, err)
-	}
-	sh.unsaved = false
+	sh.mu.Lock()
+	sh.saved = next.Config.Epoch
+	sh.mu.Unlock()
 	return next, nil
 }
 
@@ -129,46 +145,79 @@ func (s *shards) freeze(ctx context.Context, id store.ShardID, fn func(store.Sta
 
 // admit tells whether the shard's data may be looked at under an epoch. A
 // status other than StatusOK says no, and the configuration why.
-func (s *shards) admit(id store.ShardID, incarnation, epoch uint64) (store.Status, store.Config) {
+func (s *shards) admit(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, err error) {
+	err = s.whenSaved(ctx, id, func(sh *shard) {
+		status, c = sh.state.Admit(s.self, incarnation, epoch), sh.state.Config
+	})
+	return status, c, err
+}
+
+// whenSaved calls fn under the shard's lock, once the disk knows the shard's
+// configuration: nothing that follows from it may leave the peer before.
+func (s *shards) whenSaved(ctx context.Context, id store.ShardID, fn func(*shard)) error {
+	sh := &s.list[id]
+	for range 2 {
+		sh.mu.Lock()
+		if sh.saved >= sh.state.Config.Epoch {
+			fn(sh)
+			sh.mu.Unlock()
+			return nil
+		}
+		sh.mu.Unlock()
+		select { // whoever saves it has the token
+		case sh.change <- struct{}{}:
+			<-sh.change
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errUnsaved
+}
+
+var errUnsaved = errors.New("the shard's configuration could not be saved")
+
+// wasSeated reports whether this peer is or was a member of the shard.
+func (s *shards) wasSeated(id store.ShardID) bool {
 	sh := &s.list[id]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.state.Admit(s.self, incarnation, epoch), sh.state.Config
+	return sh.seated
 }
 
 // enter admits a write; the caller calls done when it is committed or failed.
-func (s *shards) enter(id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, done func()) {
-	sh := &s.list[id]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	status = sh.state.Admit(s.self, incarnation, epoch)
-	if status != store.StatusOK {
-		return status, sh.state.Config, nil
+func (s *shards) enter(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, done func(), err error) {
+	err = s.whenSaved(ctx, id, func(sh *shard) {
+		status, c = sh.state.Admit(s.self, incarnation, epoch), sh.state.Config
+		if status == store.StatusOK {
+			sh.gate.now++
+		}
+	})
+	if err != nil || status != store.StatusOK {
+		return status, c, nil, err
 	}
-	sh.gate.now++
-	return status, sh.state.Config, func() {
+	return status, c, func() {
+		sh := &s.list[id]
 		sh.mu.Lock()
 		defer sh.mu.Unlock()
 		sh.gate.leave(epoch == sh.state.Config.Epoch)
-	}
+	}, nil
 }
 
 // enterSync admits a reader of all that was written before the shard's present
 // epoch: it waits for writes admitted under former ones.
-func (s *shards) enterSync(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (store.Status, store.Config, error) {
-	sh := &s.list[id]
-	sh.mu.Lock()
-	st := sh.state.Admit(s.self, incarnation, epoch)
-	c, drained := sh.state.Config, sh.gate.drained
-	sh.mu.Unlock()
-	if st != store.StatusOK || drained == nil {
-		return st, c, nil
+func (s *shards) enterSync(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, err error) {
+	var drained chan struct{}
+	err = s.whenSaved(ctx, id, func(sh *shard) {
+		status, c, drained = sh.state.Admit(s.self, incarnation, epoch), sh.state.Config, sh.gate.drained
+	})
+	if err != nil || status != store.StatusOK || drained == nil {
+		return status, c, err
 	}
 	select {
 	case <-drained:
-		return st, c, nil
+		return status, c, nil
 	case <-ctx.Done():
-		return st, c, ctx.Err()
+		return status, c, ctx.Err()
 	}
 }
 

@@ -152,12 +152,14 @@ func (n *Node) handOver(ctx context.Context) error {
 	return nil
 }
 
-// seats lists the shards that still count on this peer.
+// seats lists the shards that still count on this peer: as a member, or as the
+// one who knows that it is none any more.
 func (n *Node) seats() []store.ShardID {
 	var ids []store.ShardID
 	for i := range n.shards.list {
-		if n.shards.config(store.ShardID(i)).IsMember(n.self) {
-			ids = append(ids, store.ShardID(i))
+		id := store.ShardID(i)
+		if n.shards.wasSeated(id) && (n.shards.config(id).IsMember(n.self) || !n.mover.atRest(id)) {
+			ids = append(ids, id)
 		}
 	}
 	return ids
