@@ -3,7 +3,7 @@ package store
 import (
 	"flag"
 	"fmt"
-	"os"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +11,7 @@ import (
 
 var (
 	modelSeed      = flag.Uint64("model.seed", 0, "run the model with this seed alone and print its transcript")
-	modelSchedules = flag.Int("model.schedules", 150, "number of schedules that the model runs")
+	modelSchedules = flag.Int("model.schedules", 100, "number of schedules that the model runs")
 )
 
 const (
@@ -163,7 +163,7 @@ func (w *world) calm() {
 	for _, p := range w.peers {
 		for p.cache = (Config{}); !p.locate(); w.run(w.now + 50) {
 		}
-		for key := range w.acked {
+		for _, key := range slices.Sorted(maps.Keys(w.acked)) {
 			p.get(key)
 		}
 	}
@@ -217,24 +217,30 @@ func TestModel(t *testing.T) {
 	}
 }
 
+// The model must notice each broken rule. A seed at which it did makes this
+// quick; where the code has changed so much that it no longer does, any of the
+// first 3000 will do.
 func TestModelCatchesMutants(t *testing.T) {
-	mutants := []mutant{syncTooFew, syncAnyEpoch, noSync, jointOldOnly, serveOldEpochs, forgetPromise, ignoreAccepted,
-		answerBeforeSync, lateWrites, noRestamp, clockForgets, anyIncarnation, minorityDecides, staleSyncs, shortReadsInJoint}
-	limit := uint64(2000)
-	for _, m := range mutants {
+	for m, first := range map[mutant]uint64{
+		syncTooFew: 30, syncAnyEpoch: 994, noSync: 4, jointOldOnly: 2, serveOldEpochs: 5, forgetPromise: 14, ignoreAccepted: 257,
+		answerBeforeSync: 1, lateWrites: 109, noRestamp: 1, clockForgets: 2, anyIncarnation: 62, minorityDecides: 1,
+		staleSyncs: 40, shortReadsInJoint: 6,
+	} {
 		t.Run(strings.ReplaceAll(string(m), " ", "-"), func(t *testing.T) {
-			for seed := uint64(1); seed <= limit; seed++ {
+			if runModel(first, m).failure != nil {
+				return
+			}
+			if testing.Short() {
+				t.Skipf("not at seed %d", first)
+			}
+			for seed := uint64(1); seed <= 3000; seed++ {
 				if w := runModel(seed, m); w.failure != nil {
 					t.Logf("seed %d: %v", seed, w.failure)
 					return
 				}
 			}
-			t.Errorf("not noticed in %d schedules", limit)
+			t.Error("not noticed")
 		})
 	}
 }
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(m.Run())
-}

@@ -44,16 +44,14 @@ func transcripts(t *testing.T, dir string, fresh func() func(command string) (st
 func replay(text string, run func(string) (string, error)) (string, error) {
 	var out []string
 	for n, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
-		commands, _, answered := strings.Cut(block, "\n----")
+		commands, _, _ := strings.Cut(block, "\n----")
 		out = append(out, commands)
 		var answer strings.Builder
-		ran := false
 		for line := range strings.Lines(commands) {
 			line = strings.TrimSpace(line)
 			if line == "" || strings.HasPrefix(line, "#") {
 				continue
 			}
-			ran = true
 			s, err := run(line)
 			if err != nil {
 				return "", fmt.Errorf("block %d: %s: %w", n+1, line, err)
@@ -62,7 +60,7 @@ func replay(text string, run func(string) (string, error)) (string, error) {
 				answer.WriteString("\n" + strings.TrimRight(s, "\n"))
 			}
 		}
-		if ran || answered {
+		if answer.Len() > 0 {
 			out[len(out)-1] += "\n----" + answer.String()
 		}
 	}
