@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ltls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	lquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -48,7 +49,7 @@ func AskRing(ctx context.Context, h host.Host, addr string) ([]byte, error) {
 		h, err = libp2p.New(
 			libp2p.NoListenAddrs, libp2p.NoTransports,
 			libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(lquic.NewTransport),
-			libp2p.Security(ltls.ID, ltls.New), libp2p.DialRanker(rankDials),
+			libp2p.Security(ltls.ID, ltls.New), libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
 			libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.DisableIdentifyAddressDiscovery(), libp2p.Ping(false),
 		)
 		if err != nil {

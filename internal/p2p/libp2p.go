@@ -50,7 +50,7 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 		libp2p.QUICReuse(udp.connManager(limits)),
 		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(conns),
-		libp2p.DialRanker(rankDials),
+		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
 		libp2p.WithDialTimeout(cfg.DialTimeout),
 		libp2p.DisableRelay(),
 		libp2p.DisableIdentifyAddressDiscovery(),

@@ -94,7 +94,8 @@ func parseHello(body []byte) (*pb.Hello, error) {
 }
 
 // frameReader cuts a stream into frames. Small frames are handed out in place,
-// large ones in a buffer of their own.
+// large ones in memory of their own. Its buffer is small unless there is much
+// to read, so that thousands of idle connections cost little.
 type frameReader struct {
 	r   io.Reader
 	max int
@@ -102,20 +103,23 @@ type frameReader struct {
 	idle func()
 
 	buf        []byte
-	start, end int // the bytes of buf not handed out yet
-	slack      int // reads in a row that left most of a large buffer empty
+	start, end int     // the bytes of buf not handed out yet
+	small      []byte  // buf, unless that is large
+	large      *[]byte // a chunk that buf uses; nil: buf is small
+	last       int     // the size of the last read
 }
 
-// A connection starts with a small buffer and gets the large one while it is
-// busy, so that thousands of idle ones cost little.
 const (
 	smallBuffer = 2 << 10
-	largeBuffer = 64 << 10
-	shrinkAfter = 256
+	largeBuffer = chunkSize
+	// keepLarge is the size of a read after which the next one gets the large
+	// buffer, too.
+	keepLarge = largeBuffer / 4
 )
 
 func newFrameReader(r io.Reader, max int, idle func()) *frameReader {
-	return &frameReader{r: r, max: max, idle: idle, buf: make([]byte, smallBuffer)}
+	small := make([]byte, smallBuffer)
+	return &frameReader{r: r, max: max, idle: idle, buf: small, small: small}
 }
 
 // next returns the body of the next frame. Unless owned, it is valid until the
@@ -133,7 +137,7 @@ func (f *frameReader) next() (body []byte, owned bool, err error) {
 	}
 	f.start += lengthBytes
 	if n > largeBuffer/2 {
-		body, err = f.large(n)
+		body, err = f.alone(n)
 		return body, true, err
 	}
 	if err := f.fill(n); err != nil {
@@ -152,52 +156,48 @@ func (f *frameReader) fill(n int) error {
 	}
 	if f.start == f.end {
 		f.start, f.end = 0, 0
+		f.shrink()
 	}
 	if f.start+n > len(f.buf) {
-		f.move(n)
+		f.makeRoom(n)
 	}
 	for f.end-f.start < n {
 		f.idle()
 		got, err := f.r.Read(f.buf[f.end:])
 		f.end += got
+		f.last = got
 		if err != nil && f.end-f.start < n {
 			return err
 		}
-		f.adapt(got)
+		if f.large == nil && f.end == len(f.buf) {
+			f.makeRoom(len(f.buf) + 1)
+		}
 	}
 	return nil
 }
 
-// move makes room for n bytes at start: at the front of the buffer, or of a
-// large one.
-func (f *frameReader) move(n int) {
+// makeRoom moves what is in the buffer to the front of one that holds n bytes.
+func (f *frameReader) makeRoom(n int) {
 	to := f.buf
 	if n > len(to) {
-		to = make([]byte, largeBuffer)
+		f.large = getChunk(0)
+		to = (*f.large)[:largeBuffer]
 	}
 	f.end = copy(to, f.buf[f.start:f.end])
 	f.start, f.buf = 0, to
 }
 
-// adapt changes the size of the buffer when reads fill it, or long have not.
-func (f *frameReader) adapt(got int) {
-	switch {
-	case len(f.buf) == smallBuffer && f.end == len(f.buf):
-		f.move(largeBuffer)
-	case len(f.buf) == smallBuffer || got > smallBuffer:
-		f.slack = 0
-	default:
-		if f.slack++; f.slack > shrinkAfter && f.end-f.start <= smallBuffer {
-			f.slack = 0
-			small := make([]byte, smallBuffer)
-			f.end = copy(small, f.buf[f.start:f.end])
-			f.start, f.buf = 0, small
-		}
+// shrink gives the large buffer back, if the last read did not need it. The
+// buffer is empty.
+func (f *frameReader) shrink() {
+	if f.large != nil && f.last < keepLarge {
+		putChunk(f.large)
+		f.large, f.buf = nil, f.small
 	}
 }
 
-// large reads a body of n bytes into a buffer of its own.
-func (f *frameReader) large(n int) ([]byte, error) {
+// alone reads a body of n bytes into memory of its own.
+func (f *frameReader) alone(n int) ([]byte, error) {
 	body := make([]byte, n)
 	have := copy(body, f.buf[f.start:f.end])
 	f.start += have

@@ -25,20 +25,45 @@ func TestGoldenFrames(t *testing.T) {
 		frame  []byte
 		golden string
 	}{
-		{"hello", appendHello(nil, Hello{Ring: []byte("ring"), Credential: []byte("cred"), Role: RoleMember}.message(1<<20, nil)),
-			"00000015" + "00" + "0801" + "120472696e67" + "1a0463726564" + "2003" + "28808040"},
-		{"refusal", appendHello(nil, Hello{}.message(1<<20, &Error{Code: "wrong-ring", Message: "not ours", Detail: []byte{7}})),
-			"00000022" + "00" + "0801" + "28808040" + "3219" + "0a0a77726f6e672d72696e67" + "12086e6f74206f757273" + "1a0107"},
-		{"request", appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_REQUEST, Call: 300, Method: 10, DeadlineMs: 1500, Shard: 7, Epoch: 3, Class: 1, Role: 2, Trace: trace}, []byte("payload")),
-			"0000002d" + "01" + "24" + "0801" + "10ac02" + "180a" + "20dc0b" + "2807" + "3003" + "3801" + "4002" + "4a10aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" + "7061796c6f6164"},
-		{"reply", appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_REPLY, Call: 300}, []byte("ok")),
-			"00000009" + "01" + "05" + "0802" + "10ac02" + "6f6b"},
-		{"error", appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_ERROR, Call: 1}, marshalFailure(ErrBusy)),
-			"0000001b" + "01" + "04" + "0803" + "1001" + "0a0462757379" + "120d71756575652069732066756c6c"},
-		{"cast", appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_CAST, Method: 2}, nil),
-			"00000006" + "01" + "04" + "0804" + "1802"},
-		{"cancel", appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_CANCEL, Call: 5}, nil),
-			"00000006" + "01" + "04" + "0805" + "1005"},
+		{
+			"hello",
+			appendHello(nil, Hello{Ring: []byte("ring"), Credential: []byte("cred"), Role: RoleMember}.message(1<<20, nil)),
+			"00000015" + "00" + "0801" + "120472696e67" + "1a0463726564" + "2003" + "28808040",
+		},
+		{
+			"refusal",
+			appendHello(nil, Hello{}.message(1<<20, &Error{Code: "wrong-ring", Message: "not ours", Detail: []byte{7}})),
+			"00000022" + "00" + "0801" + "28808040" + "3219" + "0a0a77726f6e672d72696e67" + "12086e6f74206f757273" + "1a0107",
+		},
+		{
+			"request",
+			appendFrame(nil, &pb.Envelope{
+				Kind: pb.Kind_KIND_REQUEST, Call: 300, Method: 10, DeadlineMs: 1500,
+				Shard: 7, Epoch: 3, Class: 1, Role: 2, Trace: trace,
+			}, []byte("payload")),
+			"0000002d" + "01" + "24" + "0801" + "10ac02" + "180a" + "20dc0b" + "2807" + "3003" + "3801" + "4002" +
+				"4a10aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" + "7061796c6f6164",
+		},
+		{
+			"reply",
+			appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_REPLY, Call: 300}, []byte("ok")),
+			"00000009" + "01" + "05" + "0802" + "10ac02" + "6f6b",
+		},
+		{
+			"error",
+			appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_ERROR, Call: 1}, marshalFailure(ErrBusy)),
+			"0000001b" + "01" + "04" + "0803" + "1001" + "0a0462757379" + "120d71756575652069732066756c6c",
+		},
+		{
+			"cast",
+			appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_CAST, Method: 2}, nil),
+			"00000006" + "01" + "04" + "0804" + "1802",
+		},
+		{
+			"cancel",
+			appendFrame(nil, &pb.Envelope{Kind: pb.Kind_KIND_CANCEL, Call: 5}, nil),
+			"00000006" + "01" + "04" + "0805" + "1005",
+		},
 	} {
 		if got := hex.EncodeToString(tt.frame); got != tt.golden {
 			t.Errorf("%s is\n%s, want\n%s", tt.name, got, tt.golden)
@@ -136,12 +161,12 @@ func TestFrameReaderShrinks(t *testing.T) {
 	f := newFrameReader(io.MultiReader(bytes.NewReader(burst), iotest.OneByteReader(bytes.NewReader(burst))), 1<<20, func() {})
 	grown := 0
 	for range 1000 {
-		if _, _, err := f.next(); err != nil {
-			t.Fatal(err)
+		if got, _, err := f.next(); err != nil || !bytes.Equal(got, body) {
+			t.Fatalf("%d bytes, %v", len(got), err)
 		}
 		grown = max(grown, len(f.buf))
 	}
-	if grown != largeBuffer || len(f.buf) != smallBuffer {
+	if grown != largeBuffer || len(f.buf) != smallBuffer || f.large != nil {
 		t.Errorf("buffer grew to %d and ended with %d", grown, len(f.buf))
 	}
 }
