@@ -66,6 +66,17 @@ func (n *Node) findRing(ctx context.Context) ([]bootstrap.Contact, error) {
 	return contacts, nil
 }
 
+// createRing makes a new ring and the home one of it.
+func (n *Node) createRing() (err error) {
+	if n.ring, err = bootstrap.NewRing(n.cfg.Ring, n.cfg.Shards, n.cfg.Replicas, time.Now()); err != nil {
+		return usage("create ring: %w", err)
+	}
+	if n.home == nil {
+		return nil
+	}
+	return n.home.Create(n.ring)
+}
+
 func (n *Node) homeRing() (bootstrap.Ring, error) {
 	if n.home == nil {
 		return bootstrap.Ring{}, bootstrap.ErrNoRing

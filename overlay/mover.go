@@ -231,6 +231,7 @@ func (m *mover) attempt(ctx context.Context, id store.ShardID, p *store.Proposer
 			return true
 		case store.Backoff:
 			return false
+		case store.Voting:
 		}
 		select {
 		case v := <-votes:

@@ -107,7 +107,7 @@ func (n *Node) join(ctx context.Context) error {
 func (n *Node) openHome() (err error) {
 	if n.cfg.Home != "" {
 		if n.home, err = bootstrap.OpenHome(n.cfg.Home); err != nil {
-			return err
+			return homeError(err)
 		}
 	}
 	switch {
@@ -119,7 +119,7 @@ func (n *Node) openHome() (err error) {
 		n.key, err = bootstrap.NewIdentity(rand.Reader)
 	}
 	if err != nil {
-		return err
+		return homeError(err)
 	}
 	if n.key == nil {
 		return errors.New("config Host: the host does not have its own private key")

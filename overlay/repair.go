@@ -166,6 +166,7 @@ func (p *puller) step(ctx context.Context, id store.ShardID, by goesBy, from sto
 			return err
 		}
 		pull.Stored()
+	case store.PullDone:
 	}
 	return nil
 }
