@@ -37,21 +37,11 @@ func (n *Node) findRing(ctx context.Context) ([]bootstrap.Contact, error) {
 	case err == nil:
 		n.ring, n.returning = have, true
 		err = n.checkRing(ctx, given, rng)
-	case err != nil && !errors.Is(err, bootstrap.ErrNoRing):
-		return nil, homeError(err)
+	case !errors.Is(err, bootstrap.ErrNoRing):
 	case len(given) > 0:
-		if err = n.joinRing(ctx, contacts, given, book, rng); err != nil {
-			return nil, homeError(err)
-		}
+		err = n.joinRing(ctx, contacts, given, book, rng)
 	case n.cfg.Create:
-		if n.ring, err = bootstrap.NewRing(n.cfg.Ring, n.cfg.Shards, n.cfg.Replicas, time.Now()); err != nil {
-			return nil, usage("create ring: %w", err)
-		}
-		if n.home != nil {
-			err = n.home.Create(n.ring)
-		} else {
-			err = nil
-		}
+		err = n.createRing()
 	}
 	if err != nil {
 		return nil, homeError(err)
