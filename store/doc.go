@@ -46,9 +46,9 @@
 //	scan         ScanRequest  -> ScanReply      a page of keys from R of them
 //	prepare      Proposal     -> Vote           phase 1, to the voters of the base
 //	accept       Proposal     -> Vote           phase 2
-//	config       []ShardID    -> []ShardInfo    the newest configurations known
+//	config       []ShardInfo  -> []ShardInfo    the newest configurations known
 //	learn        []ShardInfo  -> []ShardInfo    decided ones, answered as by config
-//	fingerprint  []ShardID    -> []ShardInfo    and the fingerprints of what is held
+//	fingerprint  []ShardInfo  -> []ShardInfo    and the fingerprints of what is held
 //	sync         SyncRequest  -> SyncReply      a page of versions
 //	fetch        FetchRequest -> FetchReply     the records of some keys
 //

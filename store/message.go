@@ -4,15 +4,16 @@ package store
 // protocol's (disk full, connection lost) travel as errors instead.
 type Status uint8
 
+// The numbers travel: never reuse one.
 const (
-	StatusOK         Status = iota
-	StatusSuperseded        // write: a newer version is held, see Version
-	StatusReferral          // the request's epoch is old; Config is the newest known
-	StatusBehind            // the request's epoch is newer: ask again with Push set
-	StatusNotMember         // not a member of that configuration, or another incarnation
-	StatusSkewed            // write: the version is too far ahead of the replica's clock
-	StatusOutbid            // vote: a higher ballot was promised
-	statusEnd
+	StatusOK         Status = 0
+	StatusSuperseded Status = 1 // write: a newer version is held, see Version
+	StatusReferral   Status = 2 // the request's epoch is old; Config is the newest known
+	StatusBehind     Status = 3 // the request's epoch is newer: ask again with Push set
+	StatusNotMember  Status = 4 // not a member of that configuration, or another incarnation
+	StatusSkewed     Status = 5 // write: the version is too far ahead of the replica's clock
+	StatusOutbid     Status = 6 // vote: a higher ballot was promised
+	statusEnd        Status = 7
 )
 
 // String names the status.
@@ -107,9 +108,9 @@ type Entry struct {
 	Deleted bool  // a tombstone
 }
 
-// ShardInfo is what a replica says about one shard on MethodConfig,
-// MethodLearn and MethodFingerprint. A field that the method does not concern
-// is zero.
+// ShardInfo is what a replica says about one shard. A request names shards by
+// it, and on learn gives the configuration; fields that do not concern the
+// message are zero.
 type ShardInfo struct {
 	Shard       ShardID
 	Config      Config
@@ -117,8 +118,7 @@ type ShardInfo struct {
 	Fingerprint Fingerprint
 }
 
-// MaxInfos bounds the shards of one MethodConfig, MethodLearn or
-// MethodFingerprint call.
+// MaxInfos bounds the shards of one config, learn or fingerprint call.
 const MaxInfos = 1024
 
 // SyncRequest asks a replica that holds the envelope's epoch for a page of the

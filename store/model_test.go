@@ -243,4 +243,3 @@ func TestModelCatchesMutants(t *testing.T) {
 		})
 	}
 }
-

@@ -43,7 +43,7 @@ const (
 	Rest Action = iota
 	// Propose: run a Proposer from State.Config with Plan.Value.
 	Propose
-	// Await: send State.Config to those of Plan.Await (MethodLearn). Their answers
+	// Await: send State.Config to those of Plan.Await in a learn call. The answers
 	// tell whether they hold it, and what they synchronised from.
 	Await
 )

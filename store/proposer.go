@@ -10,16 +10,15 @@ const (
 	// pause, or give up.
 	Backoff
 	// Decided: a successor of the base is decided. It is Outcome, and not
-	// necessarily what was wanted. Send it to all members of both
-	// configurations (MethodLearn).
+	// necessarily what was wanted. Tell it to all members of both configurations.
 	Decided
 )
 
 // ProposerStep is what the driver of a Proposer does next.
 type ProposerStep struct {
 	Attempt Attempt
-	// Send names the voters of the base to send Proposal to: MethodAccept if
-	// it has a value, MethodPrepare if not.
+	// Send names the voters of the base to send Proposal to: to accept if it has
+	// a value, to prepare if not.
 	Send     Set
 	Proposal Proposal
 	// Round numbers the step's requests.
