@@ -164,6 +164,20 @@ func TestControlKeys(t *testing.T) {
 	}
 }
 
+func TestControlRefusesKeysThatAreNoText(t *testing.T) {
+	_, _, cl := serveTest(t, t.TempDir())
+	ctx := t.Context()
+	_, put := cl.Put(ctx, "\xff", nil)
+	_, get := cl.Get(ctx, "\xff")
+	_, del := cl.Delete(ctx, "\xff")
+	_, list := cl.List(ctx, "\xff", "", 1)
+	for _, err := range []error{put, get, del, list} {
+		if client.AsError(err) == nil || client.AsError(err).Code != client.CodeBadKey {
+			t.Errorf("got %v, want %s", err, client.CodeBadKey)
+		}
+	}
+}
+
 func TestControlErrorsTravel(t *testing.T) {
 	_, _, cl := serveTest(t, t.TempDir())
 	_, err := cl.Get(t.Context(), "x")

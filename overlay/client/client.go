@@ -131,8 +131,7 @@ func (c *Client) Ring(ctx context.Context) (Ring, error) {
 	return r, err
 }
 
-// Ping returns the round trip from the peer to another of its ring, which id
-// names: a peer ID, the end of one, or a peer's name.
+// Ping returns the round trip from the peer to another of its ring, by ID.
 func (c *Client) Ping(ctx context.Context, id string) (Pong, error) {
 	var p Pong
 	_, err := c.call(ctx, wire.MethodCtlPing, wire.ControlName{ID: id}, nil, &p)

@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/chorus-net/chorus/internal/wire"
 )
@@ -12,6 +14,9 @@ import (
 // means that fewer answered than asked for; the value may then become visible,
 // or not.
 func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Receipt, error) {
+	if err := checkKey(key); err != nil {
+		return Receipt{}, err
+	}
 	var r Receipt
 	_, err := c.call(ctx, wire.MethodCtlPut, putDoc(key, opts), value, &r)
 	return r, err
@@ -19,6 +24,9 @@ func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...PutO
 
 // Delete removes key. Deleting what is not there is no error.
 func (c *Client) Delete(ctx context.Context, key string, opts ...PutOption) (Receipt, error) {
+	if err := checkKey(key); err != nil {
+		return Receipt{}, err
+	}
 	var r Receipt
 	_, err := c.call(ctx, wire.MethodCtlDel, putDoc(key, opts), nil, &r)
 	return r, err
@@ -26,6 +34,9 @@ func (c *Client) Delete(ctx context.Context, key string, opts ...PutOption) (Rec
 
 // Get reads key. ErrNotFound means that a quorum of replicas knows no value.
 func (c *Client) Get(ctx context.Context, key string, opts ...GetOption) (Record, error) {
+	if err := checkKey(key); err != nil {
+		return Record{}, err
+	}
 	o := NewGetOptions(opts...)
 	var r Record
 	value, err := c.call(ctx, wire.MethodCtlGet, wire.ControlGet{Key: key, R: string(o.R)}, nil, &r)
@@ -39,9 +50,23 @@ func (c *Client) Get(ctx context.Context, key string, opts ...GetOption) (Record
 // List returns up to limit keys that begin with prefix and sort behind after,
 // in order. Fewer than limit means that there are no more.
 func (c *Client) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	for _, text := range []string{prefix, after} {
+		if err := checkKey(text); err != nil {
+			return nil, err
+		}
+	}
 	var keys []string
 	_, err := c.call(ctx, wire.MethodCtlList, wire.ControlList{Prefix: prefix, After: after, Limit: limit}, nil, &keys)
 	return keys, err
+}
+
+// checkKey refuses what a document cannot carry as it is. What else makes a
+// good key is the peer's to say.
+func checkKey(key string) error {
+	if utf8.ValidString(key) {
+		return nil
+	}
+	return &Error{Code: CodeBadKey, Message: fmt.Sprintf("key %.40q: it is not valid UTF-8", key)}
 }
 
 func putDoc(key string, opts []PutOption) wire.ControlPut {

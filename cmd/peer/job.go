@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+func jobCommand(c *console) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "job",
+		Short: "Look after the jobs submitted at this peer",
+	}
+	cmd.AddCommand(jobLsCommand(c), jobShowCommand(c), jobLogsCommand(c), jobCancelCommand(c), jobGetCommand(c))
+	return cmd
+}
+
+func jobLsCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls",
+		Short: "List jobs, newest first",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				jobs, err := cl.Jobs(ctx)
+				if err != nil {
+					return err
+				}
+				if jobs == nil {
+					jobs = []client.Job{}
+				}
+				return c.print(jobs, func(out io.Writer) {
+					t := newTable("JOB", "CODE", "STATE", "TASKS\t", "DONE\t", "FAILED\t")
+					for _, j := range jobs {
+						t.row(j.ID, j.Code, j.State, j.Tasks, j.Done, j.Failed)
+					}
+					t.write(c, out)
+				})
+			})
+		},
+	}
+}
+
+func jobShowCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show how a job stands",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				job, err := cl.Job(ctx, args[0])
+				if err != nil {
+					return jobError(args[0], err)
+				}
+				var names peerNames
+				if !c.json {
+					names = namesOf(ctx, cl)
+				}
+				return c.print(job, func(out io.Writer) {
+					fields(out,
+						"job", job.ID,
+						"code", job.Code,
+						"state", job.State,
+						"why", job.Why,
+						"tasks", fmt.Sprintf("%d, %d done, %d failed", job.Tasks, job.Done, job.Failed),
+					)
+					c.printShares(out, names, job)
+				})
+			})
+		},
+	}
+}
+
+func jobLogsCommand(c *console) *cobra.Command {
+	type logDoc struct {
+		Task  string `json:"task"`
+		Index int    `json:"index"`
+		Peer  string `json:"peer"`
+		Log   string `json:"log"`
+		Error string `json:"error,omitempty"`
+	}
+	return &cobra.Command{
+		Use:   "logs ID",
+		Short: "Show what the tasks of a job wrote to standard error",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				job, err := cl.Job(ctx, args[0])
+				if err != nil {
+					return jobError(args[0], err)
+				}
+				docs := []logDoc{}
+				for _, r := range job.Results {
+					if r.Log != "" || r.Error != "" {
+						docs = append(docs, logDoc{r.Task, r.Index, r.Peer, r.Log, r.Error})
+					}
+				}
+				return c.print(docs, func(out io.Writer) {
+					for _, d := range docs {
+						for _, line := range lines(d.Log) {
+							fmt.Fprintf(out, "%d %s: %s\n", d.Index, shortID(d.Peer), line)
+						}
+						if d.Error != "" {
+							fmt.Fprintf(out, "%d %s: %s %s\n", d.Index, shortID(d.Peer), c.style(out, red, "error"), d.Error)
+						}
+					}
+				})
+			})
+		},
+	}
+}
+
+func jobCancelCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "cancel ID",
+		Short: "End a job: drop the tasks that wait, stop those that run",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				if err := cl.CancelJob(ctx, args[0]); err != nil {
+					return jobError(args[0], err)
+				}
+				doc := struct {
+					Job string `json:"job"`
+				}{args[0]}
+				return c.print(doc, func(out io.Writer) { fmt.Fprintf(out, "job %s is cancelled\n", args[0]) })
+			})
+		},
+	}
+}
+
+func jobGetCommand(c *console) *cobra.Command {
+	var task int
+	cmd := &cobra.Command{
+		Use:   "get ID",
+		Short: "Wait for a job to end and write the outputs of its tasks, in order",
+		Long: `Wait for a job to end and write the outputs of its tasks in the order of their
+inputs: the bytes as they are, and nothing else.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withPatientClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				job, err := c.follow(ctx, cl, args[0])
+				if err != nil {
+					return jobError(args[0], err)
+				}
+				if task >= job.Tasks {
+					return &client.Error{
+						Code:    client.CodeNotFound,
+						Message: fmt.Sprintf("job %s has no task %d, its tasks are 0 to %d", job.ID, task, job.Tasks-1),
+					}
+				}
+				if c.json {
+					return firstError(c.print(job, nil), outcome(job))
+				}
+				for _, r := range job.Results {
+					if task >= 0 && r.Index != task {
+						continue
+					}
+					if _, err := c.out.Write(r.Output); err != nil {
+						return err
+					}
+				}
+				return outcome(job)
+			})
+		},
+	}
+	cmd.Flags().IntVar(&task, "task", -1, "write the output of one task; -1 is all")
+	return cmd
+}
+
+// jobError says which job an error is about.
+func jobError(id string, err error) error {
+	if e := client.AsError(err); e.Code == client.CodeNotFound {
+		return &client.Error{Code: e.Code, Message: fmt.Sprintf("there is no job %q at this peer", id), Fix: "peer job ls"}
+	}
+	return err
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+func statusCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show the running peer at a glance",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				status, err := cl.Status(ctx)
+				if err != nil {
+					return err
+				}
+				return c.print(status, func(out io.Writer) { printStatus(out, status) })
+			})
+		},
+	}
+}
+
+func printStatus(out io.Writer, s client.Status) {
+	up := time.Duration(s.UptimeS * float64(time.Second)).Round(time.Second)
+	t := s.Tasks
+	fields(out,
+		"peer", nameOf(s)+"  "+s.ID,
+		"ring", fmt.Sprintf("%s, %s, %d of %d agree", s.Ring, count(s.Peers, "peer"), s.Agree, s.Of),
+		"keys", fmt.Sprintf("%d here, %d under-replicated", s.Keys, s.UnderReplicated),
+		"tasks", fmt.Sprintf("%d queued, %d running, %d done, %d stolen in, %d stolen out",
+			t.Queued, t.Running, t.Done, t.StolenIn, t.StolenOut),
+		"functions", strings.Join(s.Functions, ", "),
+		"up", up,
+		"version", s.Version,
+		"listens", strings.Join(s.Addrs, "\n"+strings.Repeat(" ", len("functions  "))),
+	)
+}
+
+// count writes "1 peer" or "2 peers".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

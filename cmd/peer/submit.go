@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+// Bounds of what a submission may hold; a message to the peer is bounded too.
+const (
+	maxModule = 32 << 20
+	maxInput  = 16 << 20
+	maxTasks  = 1 << 16
+)
+
+// submitFlags are the flags of submit.
+type submitFlags struct {
+	input  string
+	n      int
+	wait   bool
+	limit  time.Duration
+	memory int64
+}
+
+func submitCommand(c *console) *cobra.Command {
+	var f submitFlags
+	cmd := &cobra.Command{
+		Use:   "submit {NAME | FILE.wasm}",
+		Short: "Run a function or a WebAssembly module as tasks, wherever a peer is idle",
+		Long: `Run a function that peers have, or a WebAssembly module (WASI preview 1: input on
+standard input, output from standard output), as one task or several. Idle peers
+take tasks from busy ones, so work submitted at one peer spreads over the ring.
+
+The input is the content of a file if --input names one, standard input for -, and
+else the text itself, in which {i} stands for the number of the task.`,
+		Example: "  peer submit sha256 --input 'item {i}' --n 1000\n  peer submit wordcount --input book.txt\n  peer submit filter.wasm --input - < data",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec, err := c.jobSpec(args[0], f)
+			if err != nil {
+				return err
+			}
+			return c.withPatientClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				id, err := cl.Submit(ctx, spec)
+				if err != nil {
+					return err
+				}
+				if !f.wait {
+					return c.printSubmitted(id, len(spec.Inputs))
+				}
+				job, err := c.follow(ctx, cl, id)
+				if err != nil {
+					return err
+				}
+				return c.printOutcome(ctx, cl, job)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.input, "input", "", "input of each task: a file, - or a text")
+	flags.IntVar(&f.n, "n", 1, "number of tasks")
+	flags.BoolVar(&f.wait, "wait", true, "wait for the results")
+	flags.DurationVar(&f.limit, "limit", 0, "time that one attempt at a task may take; 0 is the default of the peer that runs it")
+	flags.Int64Var(&f.memory, "memory", 0, "memory in bytes that a WebAssembly task may take; 0 is the default of the peer that runs it")
+	return cmd
+}
+
+// jobSpec reads what a submission names.
+func (c *console) jobSpec(code string, f submitFlags) (client.JobSpec, error) {
+	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory}
+	switch {
+	case f.n < 1 || f.n > maxTasks:
+		return spec, usage("peer submit", "--n must be from 1 to %d, not %d", maxTasks, f.n)
+	case f.limit < 0 || f.memory < 0:
+		return spec, usage("peer submit", "--limit and --memory must not be negative")
+	}
+	if strings.HasSuffix(code, ".wasm") {
+		module, err := readModule(code)
+		if err != nil {
+			return spec, err
+		}
+		spec.Code = client.Code{Module: module}
+	}
+	input, text, err := c.readInput(f.input)
+	if err != nil {
+		return spec, err
+	}
+	spec.Inputs = make([][]byte, f.n)
+	for i := range spec.Inputs {
+		spec.Inputs[i] = input
+		if text {
+			spec.Inputs[i] = []byte(strings.ReplaceAll(f.input, "{i}", strconv.Itoa(i)))
+		}
+	}
+	return spec, nil
+}
+
+func readModule(path string) ([]byte, error) {
+	module, err := readFile(path, maxModule)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(string(module), "\x00asm") {
+		return nil, &client.Error{
+			Code:    client.CodeNotWasm,
+			Message: fmt.Sprintf("%s is not a WebAssembly module", path),
+			Fix:     "GOOS=wasip1 GOARCH=wasm go build -o " + path,
+		}
+	}
+	return module, nil
+}
+
+// readInput reads the input that a flag names, or reports that it is the text
+// itself.
+func (c *console) readInput(name string) (input []byte, text bool, err error) {
+	if name == "-" {
+		input, err = readAll(c.in, "standard input", maxInput)
+		return input, false, err
+	}
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+		input, err = readFile(name, maxInput)
+		return input, false, err
+	}
+	return nil, true, nil
+}
+
+func (c *console) printSubmitted(id string, tasks int) error {
+	doc := struct {
+		Job   string `json:"job"`
+		Tasks int    `json:"tasks"`
+	}{id, tasks}
+	return c.print(doc, func(out io.Writer) {
+		if c.quiet {
+			fmt.Fprintln(out, id)
+			return
+		}
+		fmt.Fprintf(out, "job %s of %s is under way; see it with: peer job show %s\n", id, count(tasks, "task"), id)
+	})
+}
