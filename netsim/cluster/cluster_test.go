@@ -1,34 +1,14 @@
 package cluster_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/chorus-net/chorus/netsim/cluster"
 	"github.com/chorus-net/chorus/overlay"
 )
 
-func start(t *testing.T, s cluster.Settings) (*cluster.Cluster, context.Context) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	c, err := cluster.Start(ctx, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := c.Agree(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return c, ctx
-}
 
 // TestKeysSurviveKill puts keys at one peer, kills another, reads all of them
 // at a third, and starts the killed one again.
