@@ -12,14 +12,16 @@ type joining struct {
 	attempts int
 	retryAt  time.Time
 	aloneAt  time.Time // when to start a ring of one's own; zero: never
+	askAt    time.Time // when to ask all successors once more; zero: not
+	waits    int       // how often that was done in this attempt
 }
 
 const (
 	maxContacts = 64
 	joinPause   = 200 * time.Millisecond
 	joinMax     = 2 * time.Second
-	joinFresh   = 100 * time.Millisecond // wait for a successor that is new itself
-	maxFresh    = 5                      // attempts that wait for it
+	joinWait    = 75 * time.Millisecond // for a successor that is new itself
+	maxWaits    = 8                     // of that kind in one attempt
 )
 
 // Join makes the peer a member of the ring that one of the contacts belongs
@@ -78,6 +80,7 @@ func (r *Ring) tryJoin() {
 	j.attempts++
 	contact := j.contacts[j.next%len(j.contacts)]
 	j.next++
+	j.askAt, j.waits = time.Time{}, 0
 	r.forgetAttempt()
 	for _, s := range r.slots {
 		r.startLookup(&lookup{target: s.ID, join: s, contact: contact})
@@ -131,9 +134,16 @@ func (r *Ring) joinSuccessors() {
 		}
 	}
 	for _, s := range r.slots {
-		s.list, s.asking = nil, nil
+		s.list = nil
 		r.want(s, s.joining[0])
 	}
+}
+
+// joinAgain asks the successors again after a wait.
+func (r *Ring) joinAgain() {
+	r.join.askAt = time.Time{}
+	r.join.waits++
+	r.joinSuccessors()
 }
 
 // joinMissed passes over a possible successor that did not answer as a member.
@@ -168,9 +178,9 @@ func (r *Ring) joinedAt(s *slot, p Place, a answer) {
 		r.joinSuccessors()
 		return
 	}
-	if a.pred.Peer == "" && len(a.list) > 0 && r.join.attempts < maxFresh {
+	if a.pred.Peer == "" && len(a.list) > 0 && r.join.waits < maxWaits {
 		// It has just come itself, and who stands before it does not know it yet.
-		r.join.retryAt = r.now.Add(joinFresh)
+		r.join.askAt = r.now.Add(joinWait)
 		return
 	}
 	s.list = append([]Place{p}, a.list...)

@@ -114,8 +114,11 @@ func (r *Ring) admit(p *member) {
 	if !p.suspect {
 		delete(r.table.watched, p.peer.ID)
 	}
+	if !r.cfg.tabled() {
+		return
+	}
 	r.spread(rumour{kind: rumourAlive, peer: p.peer.ID, incarnation: p.peer.Incarnation, seq: p.peer.Seq})
-	r.urgent = true
+	r.urgent = true // it may be a nearer successor
 }
 
 // renew takes a newer version of a peer's record.

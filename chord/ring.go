@@ -210,6 +210,9 @@ func (r *Ring) Tick(now time.Time) Output {
 	if r.phase == phaseJoining && !now.Before(r.join.retryAt) {
 		r.tryJoin()
 	}
+	if r.phase == phaseJoining && !r.join.askAt.IsZero() && !now.Before(r.join.askAt) {
+		r.joinAgain()
+	}
 	if r.phase == phaseMember && !now.Before(r.stabiliseAt) {
 		r.round()
 	}
@@ -259,6 +262,9 @@ func (r *Ring) Deadline() time.Time {
 	switch r.phase {
 	case phaseJoining:
 		sooner(r.join.retryAt)
+		if !r.join.askAt.IsZero() {
+			sooner(r.join.askAt)
+		}
 	case phaseMember:
 		sooner(r.stabiliseAt)
 		if !r.gossipAt.IsZero() {

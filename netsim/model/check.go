@@ -201,6 +201,17 @@ func (t *truth) idealList(i int) []chord.Place {
 	return list
 }
 
+// Agreed reports whether the views of all members show all members.
+func (w *World) Agreed() bool {
+	ms := w.Members()
+	for _, p := range ms {
+		if v := p.Ring.View(); v.Len() != len(ms) || v.Digest() != ms[0].Ring.View().Digest() {
+			return false
+		}
+	}
+	return true
+}
+
 // Converged reports why the members do not all see one perfect ring, nil if
 // they do.
 func (w *World) Converged() error {

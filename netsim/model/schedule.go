@@ -48,6 +48,24 @@ type Done struct {
 	Converged                        time.Duration // after the last change
 }
 
+// add sums up what schedules did.
+func (d *Done) add(o Done) {
+	d.Peers = max(d.Peers, o.Peers)
+	d.Positions = max(d.Positions, o.Positions)
+	d.SuccessorPeers = max(d.SuccessorPeers, o.SuccessorPeers)
+	d.Steps += o.Steps
+	d.Joins += o.Joins
+	d.Rejoins += o.Rejoins
+	d.Wipes += o.Wipes
+	d.Crashes += o.Crashes
+	d.CrashedAtOnce = max(d.CrashedAtOnce, o.CrashedAtOnce)
+	d.Leaves += o.Leaves
+	d.Splits += o.Splits
+	d.Refused += o.Refused
+	d.Virtual += o.Virtual
+	d.Converged = max(d.Converged, o.Converged)
+}
+
 // ErrViolation marks an invariant that did not hold.
 var ErrViolation = errors.New("invariant violated")
 
@@ -328,7 +346,8 @@ func (x *run) joinersSurvive(t *truth) bool {
 }
 
 // base counts the peers with a lasting principal: a position that no list has
-// skipped for longer than messages take, so that none under way skips it.
+// skipped for longer than a round and its messages take, so that its successor
+// knows of it and no message under way skips it.
 func (x *run) base(principals []chord.Place) int {
 	peers := make(map[chord.PeerID]bool)
 	for _, p := range principals {
@@ -339,7 +358,10 @@ func (x *run) base(principals []chord.Place) int {
 	return len(peers)
 }
 
-func (x *run) lasting(since time.Duration) bool { return since+3*x.Net.MaxDelay < x.Now() }
+func (x *run) lasting(since time.Duration) bool {
+	const round = 500 * time.Millisecond
+	return since+round+3*x.Net.MaxDelay < x.Now()
+}
 
 // split cuts the network in two for a while.
 func (x *run) split() {

@@ -1,0 +1,285 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// Run plays what the settings describe and reports its figures. An error is
+// one of the settings, or a ring that never came to stand; violations are
+// counted in the Report.
+func Run(s Settings) (Report, error) {
+	s = s.withDefaults()
+	if err := s.validate(); err != nil {
+		return Report{}, err
+	}
+	start := time.Now()
+	rep := Report{Peers: s.Peers, Seed: s.Seed, Positions: s.Positions, Schedules: s.Schedules}
+	var err error
+	if s.Schedules > 0 {
+		err = runAll(s, &rep)
+	} else {
+		err = runLookups(s, &rep)
+	}
+	rep.WallS = time.Since(start).Seconds()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	rep.RSSMiB = float64(mem.Sys-mem.HeapReleased) / (1 << 20)
+	return rep, err
+}
+
+// runAll plays random schedules.
+func runAll(s Settings, rep *Report) error {
+	const most = 10
+	sum := &Done{}
+	for i := range s.Schedules {
+		x := Schedule{Seed: s.Seed + uint64(i), Rough: s.Rough, Each: s.Each}
+		if i == 0 {
+			x.Trace = s.Trace
+		}
+		done, err := x.Run()
+		sum.add(done)
+		rep.VirtualS += done.Virtual.Seconds()
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, ErrViolation) {
+			return err
+		}
+		rep.Violations++
+		if len(rep.Failures) < most {
+			rep.Failures = append(rep.Failures, Failure{Seed: x.Seed, Error: err.Error()})
+		}
+	}
+	rep.Done = sum
+	return nil
+}
+
+// experiment is a run that measures lookups.
+type experiment struct {
+	*World
+	s       Settings
+	rep     *Report
+	truth   *truth // as of truthAt
+	truthAt time.Duration
+	hops    int
+	oneHop  int
+	running bool
+}
+
+func runLookups(s Settings, rep *Report) error {
+	cfg := chord.Config{SuccessorPeers: s.SuccessorPeers}
+	if s.FingersOnly {
+		cfg.TableSize = -1
+	}
+	x := &experiment{World: NewWorld(cfg, s.Seed), s: s, rep: rep}
+	x.Net.MinDelay, x.Net.MaxDelay = s.MinDelay, s.MaxDelay
+	x.Trace, x.Each, x.OnLookup = s.Trace, s.Each, x.ended
+	if err := x.form(); err != nil {
+		return err
+	}
+	rep.LoadMax = x.load()
+	x.Net.Loss = s.Loss
+	x.running = true
+	bytes, began := x.Bytes, x.Now()
+	x.disturb()
+	x.nextLookup()
+	if s.Churn > 0 {
+		for _, p := range x.peers {
+			x.session(p)
+		}
+	}
+	if err := x.World.Run(s.Duration); err != nil {
+		return err
+	}
+	x.running = false
+	seconds := (x.Now() - began).Seconds()
+	if seconds > 0 {
+		rep.BytesPerPeerS = float64(x.Bytes-bytes) / seconds / float64(s.Peers)
+	}
+	if err := x.World.Run(10 * time.Second); err != nil { // lookups under way
+		return err
+	}
+	if n := rep.Lookups.N - rep.Lookups.Failed; n > 0 {
+		rep.Lookups.MeanHops = float64(x.hops) / float64(n)
+		rep.Lookups.OneHop = float64(x.oneHop) / float64(n)
+	}
+	rep.VirtualS = x.Now().Seconds()
+	return nil
+}
+
+// form starts the peers, each with positions chosen for the ring as it is, and
+// waits until they agree.
+func (x *experiment) form() error {
+	const batch = 16 // joiners at a time
+	x.Create(x.newcomer())
+	for len(x.peers) < x.s.Peers {
+		for range min(batch, x.s.Peers-len(x.peers), len(x.peers)) {
+			contact := x.peers[x.rng.IntN(len(x.peers))]
+			for !contact.Member() {
+				contact = x.peers[x.rng.IntN(len(x.peers))]
+			}
+			x.Join(x.newcomer(), contact)
+		}
+		if err := x.World.Run(500 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	limit := 5*time.Minute + time.Duration(x.s.Peers)*100*time.Millisecond
+	ok, err := x.RunUntil(limit, 250*time.Millisecond, x.whole)
+	if err == nil && !ok {
+		err = fmt.Errorf("form a ring of %d: not agreed after %v: %w", x.s.Peers, x.Now(), x.Converged())
+	}
+	x.rep.FormS = x.Now().Seconds()
+	return err
+}
+
+// whole reports whether all that are up are members of one perfect ring.
+func (x *experiment) whole() bool {
+	for _, p := range x.peers {
+		if p.Up() && !p.Member() {
+			return false
+		}
+	}
+	return x.Converged() == nil
+}
+
+// newcomer makes a peer with positions chosen by a member's view.
+func (x *experiment) newcomer() *Peer {
+	p := x.Add([]uint32{0})
+	view := chord.NewView(p.Record.ID, nil)
+	if ms := draw(x.rng, x.Members(), 1); len(ms) == 1 {
+		view = ms[0].Ring.View()
+	}
+	p.Record.Indexes = chord.NewIndexes(view, p.Record.ID, x.s.Positions)
+	return p
+}
+
+// load returns the largest share of keys, with three replicas each, over the
+// mean.
+func (x *experiment) load() float64 {
+	const samples, replicas = 1 << 15, 3
+	var peers []chord.Peer
+	for _, p := range x.Members() {
+		peers = append(peers, p.Record)
+	}
+	v := chord.NewView("", peers)
+	held := make(map[chord.PeerID]int)
+	most, all := 0, 0
+	for range samples {
+		for _, p := range v.Successors(x.target(), replicas) {
+			held[p.ID]++
+			all++
+			most = max(most, held[p.ID])
+		}
+	}
+	return float64(most) * float64(len(peers)) / float64(all)
+}
+
+// target draws a position.
+func (x *experiment) target() (id chord.ID) {
+	for i := range id {
+		id[i] = byte(x.rng.UintN(256))
+	}
+	return id
+}
+
+// disturb kills or splits, as the settings say, and measures how long it takes
+// to heal.
+func (x *experiment) disturb() {
+	if x.s.Kill > 0 {
+		for _, p := range draw(x.rng, x.Members(), int(x.s.Kill*float64(x.s.Peers))) {
+			x.Crash(p)
+		}
+		x.heal()
+	}
+	if x.s.Split > 0 {
+		x.Net.Side = func(p *Peer) int { return p.Number % x.s.Rings }
+		x.After(x.s.Split, func() {
+			x.Net.Side = nil
+			x.heal()
+		})
+	}
+}
+
+// heal notes when the ring is whole again.
+func (x *experiment) heal() {
+	began := x.Now()
+	x.rep.HealS = -1
+	var look func()
+	look = func() {
+		if x.whole() {
+			x.rep.HealS = (x.Now() - began).Seconds()
+			return
+		}
+		if x.running {
+			x.After(250*time.Millisecond, look)
+		}
+	}
+	x.After(250*time.Millisecond, look)
+}
+
+// session ends a peer's session some day and starts a newcomer's.
+func (x *experiment) session(p *Peer) {
+	life := p.life
+	x.After(time.Duration(x.rng.ExpFloat64()*float64(x.s.Churn)), func() {
+		if !x.running || p.life != life || !p.Up() {
+			return
+		}
+		x.Crash(p)
+		contacts := draw(x.rng, x.Members(), 3)
+		if len(contacts) == 0 {
+			return
+		}
+		fresh := x.newcomer()
+		x.Join(fresh, contacts...)
+		x.session(fresh)
+	})
+}
+
+// nextLookup starts lookups at random peers, one after another.
+func (x *experiment) nextLookup() {
+	if x.s.Lookups == 0 {
+		return
+	}
+	x.After(time.Duration(x.rng.ExpFloat64()/x.s.Lookups*float64(time.Second)), func() {
+		if !x.running {
+			return
+		}
+		if ms := x.Members(); len(ms) > 0 {
+			x.rep.Lookups.N++
+			x.Lookup(ms[x.rng.IntN(len(ms))], x.target())
+		}
+		x.nextLookup()
+	})
+}
+
+// ownerOf returns who owns a target now.
+func (x *experiment) ownerOf(target chord.ID) chord.PeerID {
+	if x.truth == nil || x.truthAt != x.Now() {
+		x.truth, x.truthAt = observe(x.World), x.Now()
+	}
+	return x.truth.owner(target)
+}
+
+// ended counts a lookup. Its answer is right if it names the owner at its end.
+func (x *experiment) ended(at *Peer, res chord.LookupResult) {
+	l := &x.rep.Lookups
+	l.Timeouts += res.Timeouts
+	l.Messages += uint64(2*res.Hops + res.Timeouts)
+	if res.Err != nil {
+		l.Failed++
+		return
+	}
+	x.hops += res.Hops
+	if res.Hops <= 1 {
+		x.oneHop++
+	}
+	if res.Owner.ID != x.ownerOf(res.Target) {
+		l.WrongOwner++
+	}
+}

@@ -1,0 +1,61 @@
+package model
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+)
+
+func TestRunLookups(t *testing.T) {
+	rep, err := Run(Settings{Peers: 40, Seed: 1, Positions: 4, Duration: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := json.Marshal(rep)
+	t.Logf("%s", b)
+	l := rep.Lookups
+	if l.N < 500 || l.Failed != 0 || l.WrongOwner != 0 || l.OneHop < 0.999 {
+		t.Errorf("lookups in a calm ring: %+v", l)
+	}
+}
+
+func TestRunRepeats(t *testing.T) {
+	s := Settings{Peers: 20, Seed: 7, Positions: 2, Churn: 20 * time.Second, Loss: 0.02, Duration: 20 * time.Second}
+	a, err := Run(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Run(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.WallS, a.RSSMiB, b.WallS, b.RSSMiB = 0, 0, 0, 0
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	if string(x) != string(y) {
+		t.Errorf("one seed, two runs:\n%s\n%s", x, y)
+	}
+}
+
+func TestSplitHeals(t *testing.T) {
+	rep, err := Run(Settings{Peers: 24, Seed: 3, Positions: 4, Split: 30 * time.Second, Duration: 75 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("healed in %.1f s", rep.HealS)
+	if rep.HealS < 0 || rep.HealS > 40 {
+		t.Errorf("healed in %v s", rep.HealS)
+	}
+}
+
+func TestFingersOnly(t *testing.T) {
+	rep, err := Run(Settings{Peers: 64, Seed: 1, Positions: 2, FingersOnly: true, Duration: 60 * time.Second, Lookups: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := json.Marshal(rep)
+	t.Logf("%s", b)
+	if l := rep.Lookups; l.Failed != 0 || l.WrongOwner != 0 || l.MeanHops > 5 {
+		t.Errorf("lookups by fingers: %+v", l)
+	}
+}

@@ -1,0 +1,125 @@
+package model
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// Settings describes a run of the model. The zero value of a field means what
+// its comment says.
+type Settings struct {
+	Peers     int    // 0: 100
+	Seed      uint64 // what everything follows from
+	Schedules int    // above 0: play so many schedules from Seed on, and nothing else
+	Rough     bool   // schedules that break the assumptions
+
+	Positions      int           // positions of a peer; 0: 8
+	SuccessorPeers int           // 0: the ring's default
+	FingersOnly    bool          // no table of all peers
+	MinDelay       time.Duration // one-way delay of a message; 0: 5 ms
+	MaxDelay       time.Duration // 0: 50 ms
+	Loss           float64       // share of messages that vanish, once the ring stands
+
+	Kill     float64       // share of the peers that crash at once, at the start of Duration
+	Churn    time.Duration // mean session; whoever goes is replaced by a newcomer. 0: nobody goes
+	Split    time.Duration // above 0: the ring is split for so long, then healed
+	Rings    int           // parts that Split makes; 0: 2
+	Duration time.Duration // of lookups, after the ring stands; 0: 60 s
+	Lookups  float64       // lookups a second over all peers; 0: 50
+
+	// Trace, if set, gets the transcript. Each, if set, sees every core first.
+	Trace io.Writer
+	Each  func(*chord.Ring)
+}
+
+func (s Settings) withDefaults() Settings {
+	if s.Peers == 0 {
+		s.Peers = 100
+	}
+	if s.Positions == 0 {
+		s.Positions = 8
+	}
+	if s.MinDelay == 0 {
+		s.MinDelay = 5 * time.Millisecond
+	}
+	if s.MaxDelay == 0 {
+		s.MaxDelay = max(50*time.Millisecond, s.MinDelay)
+	}
+	if s.Rings == 0 {
+		s.Rings = 2
+	}
+	if s.Duration == 0 {
+		s.Duration = time.Minute
+	}
+	if s.Lookups == 0 {
+		s.Lookups = 50
+	}
+	return s
+}
+
+func (s Settings) validate() error {
+	switch {
+	case s.Peers < 1 || s.Peers > 200_000:
+		return fmt.Errorf("model settings: Peers is %d, want 1 to 200000", s.Peers)
+	case s.Schedules < 0:
+		return fmt.Errorf("model settings: Schedules is %d, want 0 or more", s.Schedules)
+	case s.Positions < 1 || s.Positions > chord.MaxIndexes:
+		return fmt.Errorf("model settings: Positions is %d, want 1 to %d", s.Positions, chord.MaxIndexes)
+	case s.MinDelay < 0 || s.MaxDelay < s.MinDelay:
+		return fmt.Errorf("model settings: MinDelay is %v and MaxDelay %v, want 0 <= MinDelay <= MaxDelay", s.MinDelay, s.MaxDelay)
+	case s.Loss < 0 || s.Loss >= 1:
+		return fmt.Errorf("model settings: Loss is %v, want 0 to below 1", s.Loss)
+	case s.Kill < 0 || s.Kill >= 1:
+		return fmt.Errorf("model settings: Kill is %v, want 0 to below 1", s.Kill)
+	case s.Churn < 0 || s.Split < 0 || s.Duration < 0:
+		return fmt.Errorf("model settings: Churn, Split and Duration must not be negative")
+	case s.Rings < 2:
+		return fmt.Errorf("model settings: Rings is %d, want 2 or more", s.Rings)
+	case s.Lookups < 0:
+		return fmt.Errorf("model settings: Lookups is %v, want 0 or more", s.Lookups)
+	}
+	return nil
+}
+
+// Report is what a run found.
+type Report struct {
+	Peers     int     `json:"peers"`
+	Seed      uint64  `json:"seed"`
+	Positions int     `json:"positions"`
+	Schedules int     `json:"schedules,omitempty"`
+	VirtualS  float64 `json:"virtual_s"` // virtual seconds, forming the ring included
+	WallS     float64 `json:"wall_s"`
+	RSSMiB    float64 `json:"rss_mib"`
+
+	// Violations counts schedules in which the invariant did not hold or a ring
+	// left in peace was not perfect in time; Failures says which, at most ten.
+	Violations int       `json:"violations"`
+	Failures   []Failure `json:"failures,omitempty"`
+	Done       *Done     `json:"done,omitempty"` // what all schedules did, added up
+
+	Lookups       LookupReport `json:"lookups"`
+	FormS         float64      `json:"form_s"`           // from the first start until all agree
+	BytesPerPeerS float64      `json:"bytes_per_peer_s"` // sent, while lookups ran
+	LoadMax       float64      `json:"load_max_over_mean"`
+	HealS         float64      `json:"heal_s"` // from the end of the split, or the kill, until all agree; -1: not in time
+}
+
+// Failure is a schedule that went wrong.
+type Failure struct {
+	Seed  uint64 `json:"seed"`
+	Error string `json:"error"`
+}
+
+// LookupReport sums up lookups.
+type LookupReport struct {
+	N          int     `json:"n"`
+	Failed     int     `json:"failed"`
+	WrongOwner int     `json:"wrong_owner"`
+	MeanHops   float64 `json:"mean_hops"`
+	OneHop     float64 `json:"one_hop"` // share that took at most one answer
+	Timeouts   int     `json:"timeouts"`
+	Messages   uint64  `json:"messages"` // requests and answers of the lookups themselves
+}
