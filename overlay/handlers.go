@@ -14,6 +14,8 @@ const (
 	maxRingCall   = 1 << 20
 	maxTaskCall   = 1<<20 - 4<<10
 	maxPing       = 64 << 10
+	// maxPeersTold is enough to choose positions by, in a ring of any size.
+	maxPeersTold = 1024
 )
 
 // registry holds what other peers may call, each with the role that it needs.
@@ -63,7 +65,8 @@ func (n *Node) whenUp(h rpc.Handler) rpc.Handler {
 func ping(_ context.Context, req *rpc.Request) ([]byte, error) { return req.Payload, nil }
 
 func (n *Node) servePeers(context.Context, *rpc.Request) ([]byte, error) {
-	return wire.AppendPeers(nil, n.view().Peers()), nil
+	peers := n.view().Peers()
+	return wire.AppendPeers(nil, peers[:min(len(peers), maxPeersTold)]), nil
 }
 
 // onShard makes a handler of a request about one shard.

@@ -121,6 +121,9 @@ func (n *Node) shortOf(q *store.Quorum, why error) string {
 			sep = ", "
 		}
 	}
+	if q.Skewed() != 0 {
+		fmt.Fprintf(&b, "; the clock of this peer is more than %v ahead of theirs", store.DefaultSkew)
+	}
 	if why != nil {
 		b.WriteString(" (" + why.Error() + ")")
 	}
