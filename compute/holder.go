@@ -68,7 +68,7 @@ func (s *Scheduler) enqueue(h *held, top bool) {
 	}
 	q := &s.holder.queue
 	switch {
-	case slices.Contains(h.task.Avoid, s.cfg.Self):
+	case len(h.task.Avoid) > 0 && (slices.Contains(h.task.Avoid, s.cfg.Self) || !q.has(h.task.Code.Cap())):
 		q.shelve(h, s.now+s.cfg.Avoid)
 	case top:
 		q.pushTop(h)
@@ -199,13 +199,13 @@ func (s *Scheduler) keep(l *lane, rtt time.Duration) int {
 	return int(min(int64(rtt)*int64(s.holder.slots)/int64(cost), int64(l.n)))
 }
 
-// expireShelf lets tasks run here although they crashed here before: nobody
-// else took them.
+// expireShelf lets tasks run where they crashed before: nobody else took them.
 func (s *Scheduler) expireShelf() {
 	q := &s.holder.queue
 	for len(q.shelf) > 0 && q.shelf[0].until <= s.now {
 		h := q.shelf[0]
 		q.remove(h)
+		h.task.Avoid = nil
 		q.pushTop(h)
 		s.victim.surplus = true
 	}

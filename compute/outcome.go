@@ -28,7 +28,6 @@ func (s *Scheduler) outcome(p *peer, r *Result) {
 	if p != nil {
 		s.learnCost(o.task.Code.Cap(), r.Elapsed)
 	}
-	s.overtaken(p, o)
 	switch {
 	case r.Crashed:
 		o.crashes++
@@ -58,13 +57,6 @@ func (s *Scheduler) outcome(p *peer, r *Result) {
 		o.result = *r
 		o.job.byPeer[r.Peer]++
 		s.finish(o, TaskDone)
-	}
-}
-
-// overtaken tells another peer that has the same attempt in hand to drop it.
-func (s *Scheduler) overtaken(p *peer, o *owned) {
-	if o.at != nil && o.at != p {
-		s.send(o.at, Message{Kind: KindCancel, Refs: []Ref{{Task: o.task.ID, Attempt: o.task.Attempt, Hop: o.task.Hop}}})
 	}
 }
 

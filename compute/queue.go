@@ -16,8 +16,8 @@ type queue struct {
 	n      int     // queued tasks, the shelf included
 	lo, hi int64   // positions at the top and at the bottom
 	can    []string
-	// shelf holds tasks that crashed here before, oldest first. They wait there
-	// for another peer, for a while.
+	// shelf holds tasks that this peer will not or cannot run because of where
+	// they crashed before, oldest first. They wait there for another peer, for a while.
 	shelf []*held
 }
 

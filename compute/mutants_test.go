@@ -1,0 +1,125 @@
+package compute
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutants are mistakes that the tests must notice: each replaces one piece of
+// the source by another.
+var mutants = []struct{ name, file, old, new string }{
+	{"do not run again what a lost peer had", "peer.go", `s.ownerLost(p, why, nil)`, ``},
+	{"do not run again what a restarted peer had", "peer.go", `s.ownerLost(p, "peer restarted", s.victim.onTheWay(p))`, ``},
+	{"let leases last for ever", "outcome.go", `s.now < end`, `s.now < end+1e6*s.cfg.Lease`},
+	{"forget a transfer before it is acknowledged", "victim.go", `	if m.Pending {
+		t.pending = true
+		return
+	}`, ``},
+	{"never repeat a transfer", "victim.go", `m.Tasks = s.transferTasks(t)`, `t.heard = s.now; continue`},
+	{"do not take back what a lost thief had", "victim.go", `			s.takeBack(t, "")`, `			for _, h := range t.copies {
+				s.release(h)
+			}`},
+	{"acknowledge a transfer although the owner does not know", "thief.go", `a.left++
+	}
+	s.hold`, `}
+	s.hold`},
+	{"count a result of any attempt", "outcome.go", `o.state.Final() || o.task.Attempt != r.Attempt`, `o.state.Final()`},
+	{"count results of finished tasks", "outcome.go", `o.state.Final() || o.task.Attempt != r.Attempt`, `o.task.Attempt != r.Attempt`},
+	{"believe reports of any hop", "owner.go", `o.at != p && r.Hop > o.task.Hop`, `o.at != p`},
+	{"never repeat a result", "client.go", `s.sendFlight(c, f, nil)`, ``},
+	{"never repeat a report", "client.go", `s.sendHold(c, r.seq, r.tasks)
+			}
+		}
+		if s.now`, `}
+		}
+		if s.now`},
+	{"never renew", "client.go", `			s.renew(c)
+`, `			c.renewAt = s.now + s.cfg.Renew
+`},
+	{"never drop what the owner has no use for", "client.go", `s.drop(c, m.Refs)
+}
+
+// drop`, `}
+
+// drop`},
+	{"forget a result before it is acknowledged", "client.go", `c.flights = append(c.flights, f)
+		s.sendFlight(c, &f, refs)`, `s.sendFlight(c, &f, refs)
+		s.ended(f.outcomes)`},
+	{"keep the session after giving up an owner", "client.go", `s.bumps++
+`, ``},
+	{"poll instead of sleeping", "thief.go", `t.asleep, t.fails = true, 0`, `t.asleep, t.fails = false, 0`},
+	{"steal without a pause", "thief.go", `len(unknown) == 0 || s.now < s.thief.blindAt`, `len(unknown) == 0`},
+	{"wake nobody", "victim.go", `		s.wake(p)
+	}
+}`, `		_ = p
+	}
+}`},
+	{"give tasks to peers without the function", "victim.go", `l.n > 0 && p.can(l.capability) {
+			left`, `l.n > 0 {
+			left`},
+	{"accept tasks without the function", "thief.go", `case !can, busy,`, `case can && busy,`},
+	{"ignore starved queues of others", "gossip.go", `ok && l.Starved`, `false && ok`},
+	{"give everything away", "victim.go", `min((n+1)/2, spare`, `min(n, spare`},
+	{"split no large transfer", "victim.go", `n > 0 && bytes > s.cfg.MessageBytes`, `false`},
+	{"run a crashed task on the same peer at once", "holder.go", `slices.Contains(h.task.Avoid, s.cfg.Self)`, `false`},
+	{"never run a crashed task here again", "holder.go", `q.shelf[0].until <= s.now`, `false`},
+	{"take a pause of this peer for silence of others", "scheduler.go", `t-s.due > stallAfter`, `false`},
+	{"do not cancel elsewhere", "owner.go", `	for _, p := range away {
+		s.send(p, Message{Kind: KindCancel, Job: id})
+	}`, ``},
+	{"retry errors without end", "outcome.go", `o.errors >= o.job.maxErrors`, `false`},
+	{"retry crashes without end", "outcome.go", `o.crashes >= s.cfg.MaxCrashes`, `false`},
+}
+
+// TestMutants plants each mutant and runs the short tests, which must fail.
+func TestMutants(t *testing.T) {
+	if os.Getenv("CHORUS_MUTANTS") == "" {
+		t.Skip("builds the package once for each mutant; set CHORUS_MUTANTS")
+	}
+	for _, m := range mutants {
+		if only := os.Getenv("CHORUS_MUTANTS"); only != "1" && !strings.Contains(m.name, only) {
+			continue
+		}
+		src, err := os.ReadFile(m.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(src, []byte(m.old)) != 1 {
+			t.Errorf("%s: %q occurs %d times in %s", m.name, m.old, bytes.Count(src, []byte(m.old)), m.file)
+			continue
+		}
+		path, err := filepath.Abs(m.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		twin := filepath.Join(dir, m.file)
+		overlay := filepath.Join(dir, "overlay.json")
+		doc, err := json.Marshal(map[string]map[string]string{"Replace": {path: twin}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range map[string][]byte{twin: bytes.Replace(src, []byte(m.old), []byte(m.new), 1), overlay: doc} {
+			if err := os.WriteFile(name, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command("go", "test", "-overlay", overlay, "-short", "-vet=off", "-timeout", "60s", ".")
+		cmd.Env = append(os.Environ(), "CHORUS_MUTANTS=")
+		out, err := cmd.CombinedOutput()
+		switch {
+		case bytes.Contains(out, []byte("build failed")):
+			t.Errorf("%s: does not build:\n%s", m.name, out)
+		case err == nil:
+			t.Errorf("%s: not noticed", m.name)
+		default:
+			line, _, _ := bytes.Cut(out[bytes.Index(out, []byte("\n"))+1:], []byte("\n"))
+			t.Logf("%s: %s", m.name, bytes.TrimSpace(line))
+		}
+	}
+}
