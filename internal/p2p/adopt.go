@@ -14,7 +14,7 @@ var noDeadline time.Time
 
 // Streams on their way out are closed when idle, or at last after a while.
 const (
-	retireCheck = time.Second
+	retireCheck = 500 * time.Millisecond
 	retireAfter = time.Minute
 )
 

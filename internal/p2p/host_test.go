@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"go.uber.org/goleak"
 
 	"github.com/chorus-net/chorus/chord"
@@ -104,6 +108,54 @@ func TestHostCalls(t *testing.T) {
 				t.Errorf("round trip of %v", n)
 			}
 		})
+	}
+}
+
+// A Host runs on a ready libp2p host and leaves it to its owner.
+func TestReadyHost(t *testing.T) {
+	ready, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay(), libp2p.DisableMetrics())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Close()
+	a := start(t, func(c *p2p.Config) { c.Key, c.Listen, c.Host = nil, nil, ready })
+	b := start(t, nil)
+	connect(t, b, a)
+	if err := errors.Join(echo(t, a, b.ID()), echo(t, b, a.ID())); err != nil {
+		t.Error(err)
+	}
+	sig, err := a.Sign("test", []byte("data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p2p.Verify(a.ID(), "test", []byte("data"), sig); err != nil {
+		t.Error(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(ready.Addrs()) == 0 || ready.Network().Connectedness(peer.ID(b.ID())) != network.Connected {
+		t.Error("Close took the ready host down")
+	}
+}
+
+// A peer that the gate turns away is told so, and so is one of a lesser role.
+func TestHostAdmits(t *testing.T) {
+	refuse := start(t, func(c *p2p.Config) {
+		c.Admit = func(id chord.PeerID, h rpc.Hello) (rpc.Role, error) {
+			if string(h.Credential) != "pass" {
+				return 0, errors.New("no pass")
+			}
+			return rpc.RoleRead, nil
+		}
+	})
+	for credential, says := range map[string]string{"": "no pass", "pass": "needs role member"} {
+		a := start(t, func(c *p2p.Config) { c.Credential = []byte(credential) })
+		a.AddPeer(refuse.ID(), refuse.Addrs())
+		err := echo(t, a, refuse.ID())
+		if !errors.Is(err, &rpc.Error{Code: rpc.CodeRefused}) || !strings.Contains(err.Error(), says) {
+			t.Errorf("with %q: %v", credential, err)
+		}
 	}
 }
 

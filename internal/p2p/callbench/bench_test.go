@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.Sizes, cfg.Callers = []int{100}, []int{1, 8}
-			cfg.Rounds, cfg.Duration = 1, 20*time.Millisecond
+			cfg.Rounds, cfg.Duration = 1, 100*time.Millisecond
 			reported := 0
 			cfg.Report = func(callbench.Figure) { reported++ }
 			figures, err := callbench.Run(t.Context(), cfg)
@@ -75,16 +75,38 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// BenchmarkProcesses reports the figures between two processes, as
-// `peer bench call` does.
-func BenchmarkProcesses(b *testing.B) {
-	for range 1 {
-		_, err := callbench.Run(b.Context(), callbench.Config{Server: server, Report: func(f callbench.Figure) {
-			b.Logf("%-4s %6d B %2d callers: call p50 %5.0f us p99 %6.0f us %7.0f/s, frames p50 %5.0f us p99 %6.0f us %7.0f/s, ratio %.2f %.2f",
-				f.Transport, f.Bytes, f.Callers, f.Call.P50, f.Call.P99, f.Call.Ops, f.Echo.P50, f.Echo.P99, f.Echo.Ops, f.P50Ratio, f.OpsRatio)
-		}})
+// BenchmarkCall reports the figures between two processes, as `peer bench call`
+// does. Time per operation means nothing here.
+func BenchmarkCall(b *testing.B) {
+	for _, transport := range []string{"tcp", "quic"} {
+		for _, size := range []int{100, 16 << 10} {
+			for _, callers := range []int{1, 64} {
+				b.Run(fmt.Sprintf("%s/bytes=%d/callers=%d", transport, size, callers), func(b *testing.B) {
+					benchmarkCall(b, transport, size, callers)
+				})
+			}
+		}
+	}
+}
+
+func benchmarkCall(b *testing.B, transport string, size, callers int) {
+	var f callbench.Figure
+	for b.Loop() {
+		figures, err := callbench.Run(b.Context(), callbench.Config{
+			Transports: []string{transport},
+			Sizes:      []int{size},
+			Callers:    []int{callers},
+			Server:     server,
+		})
 		if err != nil {
 			b.Fatal(err)
 		}
+		f = figures[0]
 	}
+	b.ReportMetric(f.Call.P50, "p50_us")
+	b.ReportMetric(f.Call.P99, "p99_us")
+	b.ReportMetric(f.Call.Ops, "calls/s")
+	b.ReportMetric(f.Echo.P50, "echo_p50_us")
+	b.ReportMetric(f.Echo.Ops, "echoes/s")
+	b.ReportMetric(f.P50Ratio, "p50_ratio")
 }

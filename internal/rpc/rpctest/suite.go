@@ -281,7 +281,7 @@ func testSizes(t *testing.T, a, _ *Peer) {
 
 func testManyCallers(t *testing.T, a, b *Peer) {
 	const callers = 64
-	each := 500
+	each := 320
 	if testing.Short() {
 		each = 50
 	}
