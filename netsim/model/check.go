@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/chorus-net/chorus/chord"
 )
@@ -21,7 +22,8 @@ type truth struct {
 // node is one position of a member.
 type node struct {
 	chord.Neighbours
-	best int // ordinal of the first live successor
+	best   int           // ordinal of the first live successor
+	joined time.Duration // when its peer became a member
 }
 
 // observe looks at all members but those in without.
@@ -31,7 +33,7 @@ func observe(w *World, without ...*Peer) *truth {
 		if p.Member() && !slices.Contains(without, p) {
 			t.peers++
 			for _, n := range p.Ring.Neighbours() {
-				t.nodes = append(t.nodes, node{Neighbours: n})
+				t.nodes = append(t.nodes, node{Neighbours: n, joined: p.joined})
 			}
 		}
 	}
@@ -58,23 +60,25 @@ func (w *World) successorPeers() int {
 	return w.cfg.SuccessorPeers
 }
 
-// liveEntries reports a position whose list names no other live peer. A ring
+// liveEntries reports a position whose list names no other live peer that
+// became a member by the given time. A ring
 // that is not larger than a list may pass through such states while it grows, so
 // there the shape of the ring is what counts.
-func (t *truth) liveEntries() error {
+func (t *truth) liveEntries(since time.Duration) error {
 	for i := range t.nodes {
-		if n := &t.nodes[i]; !t.anyLive(n.Neighbours) {
+		if n := &t.nodes[i]; !t.anyLive(n.Neighbours, since) {
 			return fmt.Errorf("%s has no live successor", name(n.At))
 		}
 	}
 	return nil
 }
 
-// anyLive reports whether a position's list names another live peer.
-func (t *truth) anyLive(n chord.Neighbours) bool {
+// anyLive reports whether a position's list names another peer that lives and
+// became a member by the given time.
+func (t *truth) anyLive(n chord.Neighbours, since time.Duration) bool {
 	return slices.ContainsFunc(n.Successors, func(p chord.Place) bool {
-		_, ok := t.at[p.ID]
-		return ok && p.Peer != n.At.Peer
+		k, ok := t.at[p.ID]
+		return ok && p.Peer != n.At.Peer && t.nodes[k].joined <= since
 	})
 }
 

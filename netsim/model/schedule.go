@@ -311,11 +311,15 @@ func (x *run) survives(victims ...*Peer) bool {
 	case x.established && x.rated:
 		return x.lately()+len(victims) < x.r && x.base(t.principals()) > x.r
 	case x.established:
-		return t.liveEntries() == nil && x.base(t.principals()) > x.r
+		return t.liveEntries(x.settled()) == nil && x.base(t.principals()) > x.r
 	default:
 		return t.shape() == nil
 	}
 }
+
+// settled is the time before which a member must have become one for nobody to
+// mistake it for its former self, on the strength of a message still under way.
+func (x *run) settled() time.Duration { return x.Now() - 3*x.Net.MaxDelay }
 
 // lately counts the peers that went within the time that a repair takes at
 // most.
@@ -337,7 +341,7 @@ func (x *run) joinersSurvive(t *truth) bool {
 			continue
 		}
 		for _, n := range p.Ring.Neighbours() {
-			if len(n.Successors) > 0 && !t.anyLive(n) {
+			if len(n.Successors) > 0 && !t.anyLive(n, x.settled()) {
 				return false
 			}
 		}
@@ -393,7 +397,7 @@ func (x *run) invariant() error {
 	if n <= x.r {
 		return fmt.Errorf("%w: %d peers are principals, want more than %d", ErrViolation, n, x.r)
 	}
-	if err := t.liveEntries(); err != nil {
+	if err := t.liveEntries(x.Now()); err != nil {
 		return fmt.Errorf("%w: %w", ErrViolation, err)
 	}
 	return nil
