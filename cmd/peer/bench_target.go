@@ -12,9 +12,6 @@ import (
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-// maxCluster bounds the rings that a command starts in its own process.
-const maxCluster = 200
-
 // benchTarget is what a benchmark of keys loads.
 type benchTarget struct {
 	peers int

@@ -7,6 +7,6 @@ func netsimCommand(c *console) *cobra.Command {
 		Use:   "netsim",
 		Short: "Simulate: many peers on one machine",
 	}
-	cmd.AddCommand(netsimModelCommand(c))
+	cmd.AddCommand(netsimClusterCommand(c), netsimModelCommand(c))
 	return cmd
 }
