@@ -22,6 +22,7 @@ const (
 	joinMax     = 2 * time.Second
 	joinWait    = 75 * time.Millisecond // for a successor that is new itself
 	maxWaits    = 8                     // of that kind in one attempt
+	maxFresh    = 5                     // from this attempt on it will do
 )
 
 // Join makes the peer a member of the ring that one of the contacts belongs
@@ -178,9 +179,13 @@ func (r *Ring) joinedAt(s *slot, p Place, a answer) {
 		r.joinSuccessors()
 		return
 	}
-	if a.pred.Peer == "" && len(a.list) > 0 && r.join.waits < maxWaits {
+	if a.pred.Peer == "" && len(a.list) > 0 && r.join.attempts < maxFresh {
 		// It has just come itself, and who stands before it does not know it yet.
-		r.join.askAt = r.now.Add(joinWait)
+		if r.join.waits < maxWaits {
+			r.join.askAt = r.now.Add(joinWait)
+		} else {
+			r.join.retryAt = r.now
+		}
 		return
 	}
 	s.list = append([]Place{p}, a.list...)
