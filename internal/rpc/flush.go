@@ -161,6 +161,9 @@ const linger = 250 * time.Millisecond
 // timedOut reports whether err is the end of a deadline, which not every stream
 // says with os.ErrDeadlineExceeded.
 func timedOut(err error) bool {
+	if err == nil {
+		return false
+	}
 	var e net.Error
 	return errors.As(err, &e) && e.Timeout()
 }

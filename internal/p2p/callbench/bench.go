@@ -224,7 +224,8 @@ func callOperations(ctx context.Context, client *p2p.Host, server chord.PeerID, 
 	return ops
 }
 
-// measure runs all operations over and over, each on a goroutine of its own.
+// measure runs all operations over and over, each on a goroutine of its own,
+// for d after a short start, and at least once.
 func measure(ctx context.Context, ops []operation, size int, d time.Duration) (Result, error) {
 	var (
 		wg      sync.WaitGroup
@@ -238,7 +239,7 @@ func measure(ctx context.Context, ops []operation, size int, d time.Duration) (R
 		wg.Go(func() {
 			payload := make([]byte, size)
 			taken := make([]time.Duration, 0, 1<<12)
-			for !over.Load() && ctx.Err() == nil {
+			for (!over.Load() || len(taken) == 0) && ctx.Err() == nil {
 				t := time.Now()
 				if errs[i] = op(payload); errs[i] != nil {
 					return
@@ -252,15 +253,12 @@ func measure(ctx context.Context, ops []operation, size int, d time.Duration) (R
 	}
 	time.Sleep(time.Until(warm.Add(d)))
 	over.Store(true)
-	elapsed := time.Since(warm)
 	wg.Wait()
+	elapsed := time.Since(warm)
 	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
 		return Result{}, err
 	}
 	all := slices.Concat(samples...)
-	if len(all) == 0 {
-		return Result{}, fmt.Errorf("no round trip within %v", d)
-	}
 	slices.Sort(all)
 	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 	return Result{
