@@ -80,9 +80,6 @@ func (c *Clock) Observe(now time.Time, v Version) error {
 	return nil
 }
 
-// Skew returns the bound that Observe goes by.
-func (c *Clock) Skew() time.Duration { return c.skew }
-
 // Refused counts the versions that Observe refused.
 func (c *Clock) Refused() uint64 { return c.refused }
 
