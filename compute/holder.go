@@ -45,6 +45,7 @@ type held struct {
 	client  *client  // of its owner; nil for a task of this peer's own
 	arrival *arrival // the transfer that brought it, until the owner knows
 	pos     int64    // in the queue
+	began   instant  // to run
 	until   instant  // on the shelf
 	shelved bool
 }
@@ -107,7 +108,7 @@ func (s *Scheduler) startTasks() {
 		if h == nil {
 			return
 		}
-		h.state = heldRunning
+		h.state, h.began = heldRunning, s.now
 		s.holder.running[run{h.task.ID, h.task.Attempt}] = h
 		s.out.Run = append(s.out.Run, h.task)
 		if h.client == nil {
@@ -190,11 +191,17 @@ func (s *Scheduler) learnCost(capability string, d time.Duration) {
 }
 
 // keep returns how many queued tasks of a lane this peer would itself start
-// within the given round trip: stealing those does not pay.
+// within the given round trip: stealing those does not pay. Tasks that run for
+// longer than former ones took show that these are no guide.
 func (s *Scheduler) keep(l *lane, rtt time.Duration) int {
 	cost := s.holder.costs[l.capability]
 	if !l.here || cost == 0 || rtt <= 0 {
 		return 0
+	}
+	for _, h := range s.holder.running {
+		if h.task.Code.Cap() == l.capability {
+			cost = max(cost, s.now-h.began)
+		}
 	}
 	return int(min(int64(rtt)*int64(s.holder.slots)/int64(cost), int64(l.n)))
 }

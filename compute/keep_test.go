@@ -1,0 +1,36 @@
+package compute
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// A peer keeps what it would soon start itself, going by what such tasks took;
+// once those that run take much longer, thieves may have the rest.
+func TestKeepFollowsRunningTasks(t *testing.T) {
+	now := time.Unix(1, 0)
+	s, err := New(Config{Self: chord.PeerID("a"), Slots: 1, Funcs: []string{"f/v1"}}, now, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := Spec{Code: Code{Func: "f/v1"}, Inputs: make([][]byte, 11)}
+	_, out, err := s.Submit(now, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := out.Run[0]
+	now = now.Add(time.Millisecond)
+	s.Ran(now, Result{Task: run.ID, Attempt: run.Attempt, Elapsed: time.Millisecond})
+	lane := s.holder.queue.lane("f/v1")
+	if got := s.keep(lane, 100*time.Millisecond); got != 9 {
+		t.Errorf("keeps %d of 9 queued tasks of a millisecond each", got)
+	}
+	now = now.Add(time.Second)
+	s.Tick(now)
+	if got := s.keep(lane, 100*time.Millisecond); got != 0 {
+		t.Errorf("keeps %d tasks while one has been running for a second", got)
+	}
+}
