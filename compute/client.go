@@ -12,8 +12,8 @@ type client struct {
 	owner   *peer
 	n       int // tasks in hand, copies given away, results not acknowledged
 	list    []*held
-	cursor  int  // where in list the next renewal goes on
-	down    bool // the driver said that the owner is gone
+	cursor  int     // where in list the next renewal goes on
+	downAt  instant // when the driver said that the owner is gone; never if it is heard
 	started instant
 	renewAt instant
 
@@ -50,7 +50,7 @@ type outcome struct {
 
 func (s *Scheduler) clientOf(p *peer) *client {
 	if p.client == nil {
-		p.client = &client{owner: p, started: s.now, renewAt: s.now + s.cfg.Renew}
+		p.client = &client{owner: p, started: s.now, downAt: never, renewAt: s.now + s.cfg.Renew}
 		i, _ := s.holder.searchClient(p)
 		s.holder.clients = slices.Insert(s.holder.clients, i, p.client)
 	}
@@ -339,11 +339,11 @@ func (s *Scheduler) expireClients() {
 
 // orphanAt returns when an owner counts as gone for good unless it is heard of.
 func (s *Scheduler) orphanAt(c *client) instant {
-	patience := s.cfg.Orphan
-	if c.down {
-		patience = min(patience, s.cfg.Lease)
+	end := max(c.owner.heard, c.started) + s.cfg.Orphan
+	if c.downAt != never {
+		end = min(end, c.downAt+s.cfg.Lease)
 	}
-	return max(c.owner.heard, c.started) + patience
+	return end
 }
 
 // abandon forgets all that is held for an owner. Should the owner be alive

@@ -135,7 +135,7 @@ func (s *Scheduler) admit(spec *Spec) (int64, error) {
 func (s *Scheduler) newJob(now time.Time, spec *Spec) *job {
 	s.owner.counter++
 	j := &job{
-		id:        jobID(s.cfg.Self, s.cfg.Session, s.owner.counter),
+		id:        jobID(s.cfg.Self, s.cfg.Session, s.owner.counter, s.rng.Uint64()),
 		code:      spec.Code,
 		maxErrors: spec.MaxErrors,
 		tasks:     make([]owned, len(spec.Inputs)),
@@ -158,9 +158,11 @@ func (s *Scheduler) newJob(now time.Time, spec *Spec) *job {
 	return j
 }
 
-func jobID(self chord.PeerID, session, n uint64) ID {
+// jobID makes an ID that nobody else has and nobody can foresee.
+func jobID(self chord.PeerID, session, n, nonce uint64) ID {
 	b := binary.BigEndian.AppendUint64(nil, session)
 	b = binary.BigEndian.AppendUint64(b, n)
+	b = binary.BigEndian.AppendUint64(b, nonce)
 	h := sha256.Sum256(append(b, self...))
 	return ID(h[:16])
 }

@@ -169,9 +169,6 @@ func (s *Scheduler) lost(p *peer, why string) {
 	s.thiefLost(p)
 	s.victimLost(p)
 	s.ownerLost(p, why, nil)
-	if p.client != nil {
-		p.client.down = true
-	}
 }
 
 // restarted handles a new life of a peer: all that it held is gone, but what is

@@ -113,7 +113,7 @@ func (s *Scheduler) step(m *Message) error {
 	}
 	p.heard = s.now
 	if p.client != nil {
-		p.client.down = false
+		p.client.downAt = never
 	}
 	s.stats.Received[m.Kind]++
 	switch m.Kind {
@@ -260,6 +260,9 @@ func (s *Scheduler) PeerDown(now time.Time, id chord.PeerID) Output {
 	s.advance(now)
 	if p := s.peers.get(id); p != nil {
 		s.lost(p, "peer down")
+		if p.client != nil {
+			p.client.downAt = min(p.client.downAt, s.now)
+		}
 		p.session = 0
 		p.load, p.funcs = Load{}, nil
 	}

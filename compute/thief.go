@@ -224,6 +224,9 @@ func (s *Scheduler) accept(p *peer, t *Task, a *arrival) bool {
 		s.ownCameHome(t)
 		return true
 	}
+	if s.owner.tasks[t.ID] != nil {
+		return false // mine, whatever it says
+	}
 	if h := s.holder.held[t.ID]; h != nil {
 		if h.task.Owner != t.Owner {
 			return false // somebody lies

@@ -1,0 +1,131 @@
+package compute
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+)
+
+// liar makes up messages that are well formed and false: they name tasks, jobs,
+// numbers and peers that exist, in the wrong places.
+type liar struct {
+	rng   *rand.Rand
+	seen  []Message // true ones
+	jobs  []ID
+	tasks []Task
+	seqs  []uint64
+}
+
+func (l *liar) learn(m Message) {
+	l.seen = append(l.seen, m)
+	l.seqs = append(l.seqs, m.Seq, m.Re)
+	l.tasks = append(l.tasks, m.Tasks...)
+	if m.Job != (ID{}) {
+		l.jobs = append(l.jobs, m.Job)
+	}
+}
+
+func pick[T any](l *liar, from []T) (v T) {
+	if len(from) > 0 {
+		v = from[l.rng.IntN(len(from))]
+	}
+	return v
+}
+
+func (l *liar) message(peers []chord.PeerID) Message {
+	r := l.rng
+	m := Message{Kind: Kind(1 + r.IntN(int(KindReturn))), Seq: pick(l, l.seqs), Re: pick(l, l.seqs), Job: pick(l, l.jobs)}
+	if r.IntN(2) == 0 {
+		m = pick(l, l.seen)
+	}
+	m.From, m.To = pick(l, peers), pick(l, peers)
+	m.Session = uint64(r.IntN(3)) // mostly stale
+	if r.IntN(4) > 0 {
+		m.Session = 1 << 62
+	}
+	m.Register, m.Busy, m.Pending, m.Unknown = r.IntN(3) == 0, r.IntN(3) == 0, r.IntN(3) == 0, r.IntN(3) == 0
+	m.Room, m.RoomBytes = uint32(r.IntN(100)), uint64(r.IntN(1<<20))
+	if r.IntN(2) == 0 {
+		m.Funcs = []string{"work/v1"}
+	}
+	m.Load = Load{Peer: m.From, Seq: r.Uint64N(10), Lanes: []Lane{{Cap: "work/v1", Queued: r.Uint32(), Starved: r.IntN(2) == 0}}}
+	for range r.IntN(3) {
+		t := pick(l, l.tasks)
+		if t.Attempt == 0 {
+			t = Task{ID: TaskID(ID{}, ID{}, 0), Attempt: 1, Code: Code{Func: "work/v1"}, Owner: "x"}
+		}
+		t.Attempt, t.Hop = 1+uint32(r.IntN(3)), uint32(r.IntN(5))
+		if r.IntN(3) == 0 {
+			t.Owner = pick(l, peers)
+		}
+		m.Tasks = append(m.Tasks, t)
+		m.Refs = append(m.Refs, Ref{Task: t.ID, Attempt: 1 + uint32(r.IntN(3)), Hop: uint32(r.IntN(5)), Running: r.IntN(2) == 0})
+		m.Results = append(m.Results, Result{Task: t.ID, Attempt: 1 + uint32(r.IntN(3)), Crashed: r.IntN(4) == 0, Err: pick(l, []string{"", "bad"})})
+	}
+	return m
+}
+
+// TestHostile: whatever peers say, invariants hold, nobody panics, and time
+// goes on. (What liars say about tasks can come true: peers of a ring are
+// trusted with results.)
+func TestHostile(t *testing.T) {
+	n := uint64(200)
+	if testing.Short() {
+		n = 50
+	}
+	for seed := range n {
+		hostile(t, seed)
+	}
+}
+
+func hostile(t testing.TB, seed uint64) {
+	m := newSim(t, seed)
+	m.addN(4, Config{Slots: 2, MaxQueue: 30, MaxPeers: 6})
+	l := &liar{rng: m.rng}
+	m.spy = func(msg *Message) { l.learn(*msg) }
+	for i := range 3 {
+		l.jobs = append(l.jobs, m.submit(m.order[i], 20, "work/v1"))
+	}
+	peers := append([]chord.PeerID{"x", "y", "z"}, m.order...)
+	for range 100 {
+		m.run(time.Duration(m.rng.IntN(50))*time.Millisecond, nil)
+		lie := l.message(peers)
+		if p := m.peers[lie.To]; p != nil {
+			m.call(p, func() Output {
+				out, _ := p.s.Step(m.now, lie) // an error is as good as none
+				return out
+			})
+		}
+	}
+	m.run(5*time.Minute, nil)
+	for _, p := range m.peers {
+		for _, st := range p.s.Jobs() {
+			if st.Finished.IsZero() {
+				m.fatalf("%s: job not finished: %+v", p.id, st)
+			}
+		}
+	}
+}
+
+func FuzzStep(f *testing.F) {
+	f.Add(binary.BigEndian.AppendUint64(nil, 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var seed [8]byte
+		copy(seed[:], b)
+		hostile(t, binary.BigEndian.Uint64(seed[:]))
+	})
+}
+
+// TestSoakHostile hears many more lies.
+func TestSoakHostile(t *testing.T) {
+	if os.Getenv("CHORUS_SOAK") == "" {
+		t.Skip("long; set CHORUS_SOAK")
+	}
+	for seed := range uint64(5000) {
+		hostile(t, 10_000+seed)
+	}
+}
