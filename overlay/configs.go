@@ -28,6 +28,9 @@ func (n *Node) configOf(ctx context.Context, id store.ShardID) (store.Config, er
 		if c, found := n.newerConfig(ctx, id, store.Config{}); found {
 			return c, nil
 		}
+		if n.ctx.Err() != nil {
+			return store.Config{}, ErrClosed
+		}
 		// A ring whose first peer has just started may not know yet.
 		if !sleep(ctx, configRetry) {
 			return store.Config{}, &client.Error{

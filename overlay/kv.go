@@ -64,12 +64,16 @@ func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (
 		if err == nil {
 			return n.receipt(key, w), nil
 		}
-		if !errors.Is(err, ErrQuorum) || ctx.Err() != nil {
+		if !errors.Is(err, ErrQuorum) {
 			return Receipt{}, err
 		}
 		newer, found := n.newerConfig(ctx, shard, w.Config())
-		if !found {
-			return Receipt{}, quorumLost("put", key, n.shortOf(&w.Quorum, why))
+		if !found || ctx.Err() != nil {
+			verb := "put"
+			if rec.Tombstone {
+				verb = "delete"
+			}
+			return Receipt{}, n.unanswered(ctx, verb, key, &w.Quorum, why)
 		}
 		c = newer
 	}
@@ -173,7 +177,7 @@ func (n *Node) read(ctx context.Context, ns, name string, level store.Level) (Re
 		}
 		newer, found := n.newerConfig(ctx, shard, r.Config())
 		if !found || ctx.Err() != nil {
-			return Record{}, quorumLost("get", key, n.shortOf(&r.Quorum, why))
+			return Record{}, n.unanswered(ctx, "get", key, &r.Quorum, why)
 		}
 		c = newer
 	}

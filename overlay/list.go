@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -127,7 +126,7 @@ func (n *Node) scanShard(ctx context.Context, id store.ShardID, req store.ScanRe
 		}
 		newer, found := n.newerConfig(ctx, id, s.Config())
 		if !found || ctx.Err() != nil {
-			return nil, false, errors.Join(quorumLost("list", req.Prefix, n.shortOf(&s.Quorum, why)), ctx.Err())
+			return nil, false, n.unanswered(ctx, "list", req.Prefix, &s.Quorum, why)
 		}
 		c = newer
 	}

@@ -71,6 +71,7 @@ func (m *mover) run(ctx context.Context) {
 		if !m.sweep(ctx, slots) {
 			pause = sweepBusy
 		}
+		pause = min(pause, m.nextGone())
 		select {
 		case <-ctx.Done():
 			return
@@ -363,6 +364,19 @@ func (m *mover) gone(p chord.PeerID) bool {
 	defer m.mu.Unlock()
 	since, ok := m.absent[p]
 	return ok && time.Since(since) > m.n.cfg.ReplaceAfter
+}
+
+// nextGone returns how long it is until the next absent voter counts as gone.
+func (m *mover) nextGone() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := sweepRestful
+	for _, since := range m.absent {
+		if left := m.n.cfg.ReplaceAfter - time.Since(since); left >= 0 {
+			next = min(next, left+time.Millisecond)
+		}
+	}
+	return next
 }
 
 // tidy drops the records of a shard in which this peer has had no seat for a

@@ -97,6 +97,7 @@ func (n *Node) join(ctx context.Context) error {
 	if err := n.enter(ctx, contacts, first); err != nil {
 		return err
 	}
+	n.group.start(func() { n.followView(n.ctx) })
 	n.group.start(func() { n.mover.run(n.ctx) })
 	n.group.start(func() { n.puller.run(n.ctx) })
 	n.group.start(func() { n.rememberPeers(n.ctx) })
@@ -276,9 +277,9 @@ func (n *Node) label(id chord.PeerID) string { return p2p.FormatPeerID(id) }
 func (n *Node) view() *chord.View { return n.members.view.Load() }
 
 // viewChanged runs on the ring's loop.
-func (n *Node) viewChanged(v *chord.View) {
+func (n *Node) viewChanged() {
 	n.mover.kick()
-	n.group.start(func() { n.peersChanged(v) })
+	n.seen.kick()
 }
 
 // configMoved is told when a shard's configuration changed.

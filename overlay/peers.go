@@ -12,6 +12,7 @@ import (
 )
 
 const (
+	rttEvery  = 5 * time.Second  // the scheduler hears of round trips this often
 	bookEvery = 5 * time.Second  // changes of the view are kept at most this late
 	hintEvery = 15 * time.Second // a peer that dropped out of the view is tried this often
 	maxHinted = 8                // peers tried at a time
@@ -19,6 +20,8 @@ const (
 
 // peersSeen is which peers the view showed when they were last looked at.
 type peersSeen struct {
+	wake chan struct{} // holds a token while the view has changed since
+
 	mu      sync.Mutex
 	present map[chord.PeerID]chord.Peer
 	former  map[chord.PeerID]chord.Peer // were present, and may come back
@@ -26,12 +29,21 @@ type peersSeen struct {
 }
 
 func (s *peersSeen) init() {
+	s.wake = make(chan struct{}, 1)
 	s.present = make(map[chord.PeerID]chord.Peer)
 	s.former = make(map[chord.PeerID]chord.Peer)
 }
 
+// kick tells that the view has changed.
+func (s *peersSeen) kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
 // update takes in a view and returns the peers that it lacks and those that
-// are new in it.
+// are new in it, or have another record: they may have been away.
 func (s *peersSeen) update(v *chord.View) (lost, found []chord.PeerID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,17 +58,30 @@ func (s *peersSeen) update(v *chord.View) (lost, found []chord.PeerID) {
 		if p.ID == v.Self() {
 			continue
 		}
-		if _, ok := s.present[p.ID]; !ok {
+		if old, ok := s.present[p.ID]; !ok || old.Seq != p.Seq {
 			found = append(found, p.ID)
 		}
 		s.present[p.ID] = p
 		delete(s.former, p.ID)
 	}
-	s.changed = true
+	s.changed = s.changed || len(lost)+len(found) > 0
 	return lost, found
 }
 
-// peersChanged tells the layers above the ring that its view changed.
+// followView tells the layers above the ring when its view changes, and the
+// scheduler now and then besides, because round trips change too.
+func (n *Node) followView(ctx context.Context) {
+	for {
+		select {
+		case <-n.seen.wake:
+		case <-time.After(rttEvery):
+		case <-ctx.Done():
+			return
+		}
+		n.peersChanged(n.view())
+	}
+}
+
 func (n *Node) peersChanged(v *chord.View) {
 	lost, found := n.seen.update(v)
 	n.tasks.setPeers(n.ctx, n.neighbours(v))

@@ -1,7 +1,9 @@
 package overlay
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -80,7 +82,7 @@ func runOp[R any](ctx context.Context, n *Node, op operation[R], st store.Step, 
 			late = nil
 			st = slow()
 		case <-ctx.Done():
-			return store.Running, ctx.Err()
+			return store.Running, cmp.Or(why, ctx.Err())
 		}
 	}
 }
@@ -128,4 +130,16 @@ func (n *Node) shortOf(q *store.Quorum, why error) string {
 		b.WriteString(" (" + why.Error() + ")")
 	}
 	return b.String()
+}
+
+// unanswered is the error of an operation on a key that was not answered by
+// enough replicas.
+func (n *Node) unanswered(ctx context.Context, verb, key string, q *store.Quorum, why error) error {
+	switch {
+	case n.ctx.Err() != nil:
+		return fmt.Errorf("%s %q: %w", verb, key, ErrClosed)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("%s %q: %w", verb, key, ctx.Err())
+	}
+	return quorumLost(verb, key, n.shortOf(q, why))
 }

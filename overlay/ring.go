@@ -56,9 +56,8 @@ func (r *ring) output(out chord.Output) {
 		r.send(out.Messages[i])
 	}
 	if out.Changed {
-		v := r.core.View()
-		r.view.Store(v)
-		r.n.viewChanged(v)
+		r.view.Store(r.core.View())
+		r.n.viewChanged()
 	}
 	if out.Joined {
 		r.joinOnce.Do(func() { close(r.joined) })
