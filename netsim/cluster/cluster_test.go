@@ -9,7 +9,6 @@ import (
 	"github.com/chorus-net/chorus/overlay"
 )
 
-
 // TestKeysSurviveKill puts keys at one peer, kills another, reads all of them
 // at a third, and starts the killed one again.
 func TestKeysSurviveKill(t *testing.T) {
