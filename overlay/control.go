@@ -13,39 +13,6 @@ import (
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-// What the control socket serves, by subject.
-type (
-	controlKeys interface {
-		Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Receipt, error)
-		Get(ctx context.Context, key string, opts ...GetOption) (Record, error)
-		Delete(ctx context.Context, key string, opts ...PutOption) (Receipt, error)
-		List(ctx context.Context, prefix, after string, limit int) ([]string, error)
-	}
-	controlJobs interface {
-		Submit(ctx context.Context, spec JobSpec) (string, error)
-		Wait(ctx context.Context, id string) (Job, error)
-		Job(id string) (Job, error)
-		Jobs() []Job
-		CancelJob(id string) error
-	}
-	controlPeer interface {
-		Status(ctx context.Context) (Status, error)
-		Ring(ctx context.Context) (Ring, error)
-		Ping(ctx context.Context, peer string) (client.Pong, error)
-		// handOver gives what the peer keeps to others and leaves the ring; Close
-		// remains to be called.
-		handOver(ctx context.Context) error
-		Close() error
-	}
-	controlled interface {
-		controlKeys
-		controlJobs
-		controlPeer
-	}
-)
-
-var _ controlled = (*Node)(nil)
-
 const (
 	// Handlers that run at once on behalf of the control socket, and requests
 	// that wait for one.
@@ -61,7 +28,7 @@ const (
 // control serves a peer's Unix socket: the command line and other programs of
 // the peer's owner. It owns a goroutine that accepts, and the connections.
 type control struct {
-	node     controlled
+	node     *Node
 	log      *slog.Logger
 	socket   *controlSocket
 	registry *rpc.Registry
@@ -77,7 +44,7 @@ type control struct {
 
 // serveControl serves node on the socket in home, which the caller has locked,
 // until close or kill.
-func serveControl(home string, node controlled, log *slog.Logger) (*control, error) {
+func serveControl(home string, node *Node, log *slog.Logger) (*control, error) {
 	socket, err := listenControl(home)
 	if err != nil {
 		return nil, err

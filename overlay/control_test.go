@@ -1,16 +1,14 @@
 package overlay
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,109 +17,17 @@ import (
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-// memoryPeer is the least that a control socket can serve.
-type memoryPeer struct {
-	mu   sync.Mutex
-	keys map[string]string
-	job  chan struct{} // closed when the one job ends
-	left bool
-
-	closed chan struct{}
-}
-
-func newMemoryPeer() *memoryPeer {
-	return &memoryPeer{keys: make(map[string]string), job: make(chan struct{}), closed: make(chan struct{})}
-}
-
-func (m *memoryPeer) Put(_ context.Context, key string, value []byte, opts ...PutOption) (Receipt, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	o := client.NewPutOptions(opts...)
-	if o.W == All {
-		return Receipt{}, fmt.Errorf("put %s: %w", key, client.ErrQuorum)
-	}
-	m.keys[key] = string(value)
-	return Receipt{Key: key, Version: o.TTL.String(), W: 1, N: 1, Acks: []client.Ack{{Peer: "me", Synced: true}}}, nil
-}
-
-func (m *memoryPeer) Get(_ context.Context, key string, _ ...GetOption) (Record, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	value, ok := m.keys[key]
-	if !ok {
-		return Record{}, &client.Error{Code: client.CodeNotFound, Message: "no key " + key, Fix: "peer ls"}
-	}
-	return Record{Key: key, Value: []byte(value), Replies: 1}, nil
-}
-
-func (m *memoryPeer) Delete(_ context.Context, key string, _ ...PutOption) (Receipt, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.keys, key)
-	return Receipt{Key: key}, nil
-}
-
-func (m *memoryPeer) List(_ context.Context, prefix, after string, limit int) ([]string, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var keys []string
-	for k := range m.keys {
-		if strings.HasPrefix(k, prefix) && k > after {
-			keys = append(keys, k)
-		}
-	}
-	slices.Sort(keys)
-	return keys[:min(limit, len(keys))], nil
-}
-
-func (m *memoryPeer) Submit(_ context.Context, spec JobSpec) (string, error) {
-	return fmt.Sprintf("%s/%d/%d", spec.Code.Func, len(spec.Code.Module), len(spec.Inputs)), nil
-}
-
-func (m *memoryPeer) Job(id string) (Job, error) { return Job{ID: id, State: "running"}, nil }
-func (m *memoryPeer) Jobs() []Job                { return []Job{{ID: "one"}} }
-
-func (m *memoryPeer) Wait(ctx context.Context, id string) (Job, error) {
-	select {
-	case <-m.job:
-		return Job{ID: id, State: "done"}, nil
-	case <-ctx.Done():
-		return Job{}, ctx.Err()
-	}
-}
-
-func (m *memoryPeer) CancelJob(string) error {
-	close(m.job)
-	return nil
-}
-
-func (m *memoryPeer) Status(context.Context) (Status, error) { return Status{ID: "me", Peers: 1}, nil }
-func (m *memoryPeer) Ring(context.Context) (Ring, error)     { return Ring{Agree: 1, Of: 1}, nil }
-
-func (m *memoryPeer) Ping(_ context.Context, peer string) (client.Pong, error) {
-	return client.Pong{Peer: peer, RTTus: 1}, nil
-}
-
-func (m *memoryPeer) handOver(context.Context) error {
-	m.left = true
-	return nil
-}
-
-func (m *memoryPeer) Close() error {
-	close(m.closed)
-	return nil
-}
-
-// serveTest serves a memoryPeer in home and returns a client of it.
-func serveTest(t *testing.T, home string) (*memoryPeer, *control, *client.Client) {
+// startAt starts a ring of one in home and returns its peer and a client of it.
+func startAt(t *testing.T, home string) (*Node, *client.Client) {
 	t.Helper()
-	peer := newMemoryPeer()
-	c, err := serveControl(home, peer, slog.New(slog.DiscardHandler))
+	n, err := Join(t.Context(), Config{
+		Home: home, Name: "solo", Create: true, Engine: "memory", Listen: []string{"/ip4/127.0.0.1/tcp/0"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.close(); err != nil {
+		if err := n.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -130,24 +36,30 @@ func serveTest(t *testing.T, home string) (*memoryPeer, *control, *client.Client
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cl.Close() })
-	return peer, c, cl
+	return n, cl
 }
 
 func TestControlKeys(t *testing.T) {
-	_, _, cl := serveTest(t, t.TempDir())
+	n, cl := startAt(t, t.TempDir())
 	ctx := t.Context()
 	value := []byte("\x00binary\xff")
-	receipt, err := cl.Put(ctx, "a/1", value, client.WithTTL(1500*time.Microsecond))
+	receipt, err := cl.Put(ctx, "a/1", value, client.WithTTL(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Receipt{Key: "a/1", Version: "2ms", W: 1, N: 1, Acks: []client.Ack{{Peer: "me", Synced: true}}}
-	if diff := cmp.Diff(want, receipt); diff != "" {
-		t.Errorf("receipt (-want +got):\n%s", diff)
+	if receipt.Key != "a/1" || receipt.W != 1 || receipt.N != 1 || receipt.Hints == nil {
+		t.Errorf("receipt %+v", receipt)
+	}
+	if diff := cmp.Diff([]client.Ack{{Peer: n.ID(), Synced: true}}, receipt.Acks); diff != "" {
+		t.Errorf("acks (-want +got):\n%s", diff)
 	}
 	record, err := cl.Get(ctx, "a/1")
-	if err != nil || !slices.Equal(record.Value, value) || record.Key != "a/1" {
+	if err != nil || !slices.Equal(record.Value, value) || record.Key != "a/1" || time.Until(record.Expires) > time.Hour {
 		t.Errorf("Get: %+v, %v", record, err)
+	}
+	direct, err := n.Get(ctx, "a/1")
+	if diff := cmp.Diff(direct, record); diff != "" || err != nil {
+		t.Errorf("%v; a node and its client differ (-node +client):\n%s", err, diff)
 	}
 	if _, err := cl.Put(ctx, "b", nil); err != nil {
 		t.Fatal(err)
@@ -165,7 +77,7 @@ func TestControlKeys(t *testing.T) {
 }
 
 func TestControlRefusesKeysThatAreNoText(t *testing.T) {
-	_, _, cl := serveTest(t, t.TempDir())
+	_, cl := startAt(t, t.TempDir())
 	ctx := t.Context()
 	_, put := cl.Put(ctx, "\xff", nil)
 	_, get := cl.Get(ctx, "\xff")
@@ -179,38 +91,60 @@ func TestControlRefusesKeysThatAreNoText(t *testing.T) {
 }
 
 func TestControlErrorsTravel(t *testing.T) {
-	_, _, cl := serveTest(t, t.TempDir())
-	_, err := cl.Get(t.Context(), "x")
-	want := &client.Error{Code: client.CodeNotFound, Message: "no key x", Fix: "peer ls"}
-	if diff := cmp.Diff(want, client.AsError(err)); diff != "" {
-		t.Errorf("own error (-want +got):\n%s", diff)
+	n, cl := startAt(t, t.TempDir())
+	ctx := t.Context()
+	_, direct := n.Job(strings.Repeat("0", 32))
+	_, travelled := cl.Job(ctx, strings.Repeat("0", 32))
+	if diff := cmp.Diff(client.AsError(direct), client.AsError(travelled)); diff != "" || client.AsError(direct).Fix == "" {
+		t.Errorf("an error and what the client sees of it differ (-node +client):\n%s", diff)
 	}
-	if _, err := cl.Put(t.Context(), "x", nil, client.WithW(client.LevelAll)); !errors.Is(err, client.ErrQuorum) {
-		t.Errorf("wrapped error: %v", err)
+	if _, err := cl.Put(ctx, "x", make([]byte, 512<<10+1)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("value beyond its bound: %v", err)
 	}
-	if _, err := cl.Put(t.Context(), "x", make([]byte, maxPutRequest)); !errors.Is(err, client.ErrTooLarge) {
+	if _, err := cl.Put(ctx, "x", make([]byte, maxPutRequest)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("request beyond its bound: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	if err := cl.Leave(ctx); !errors.Is(err, ErrLastPeer) {
+		t.Errorf("leave of the last peer: %v", err)
+	}
+	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
-	if _, err := cl.Wait(ctx, "job"); client.AsError(err).Code != client.CodeTimeout {
+	if _, err := cl.Wait(short, submitSleep(t, cl)); client.AsError(err).Code != client.CodeTimeout {
 		t.Errorf("call beyond its time: %v", err)
 	}
 }
 
-func TestControlJobs(t *testing.T) {
-	_, _, cl := serveTest(t, t.TempDir())
-	ctx := t.Context()
-	// More than a default frame: modules travel whole.
-	module := make([]byte, 5<<20)
-	id, err := cl.Submit(ctx, JobSpec{Code: Code{Module: module}, Inputs: [][]byte{{1}, {2}}})
-	if want := fmt.Sprintf("/%d/2", len(module)); id != want || err != nil {
-		t.Fatalf("Submit: %q, %v, want %q", id, err, want)
+// submitSleep submits a job that outlives the test.
+func submitSleep(t *testing.T, cl *client.Client) string {
+	t.Helper()
+	id, err := cl.Submit(t.Context(), JobSpec{Code: Code{Func: "sleep"}, Inputs: [][]byte{[]byte("1h")}, Time: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if job, err := cl.Job(ctx, id); err != nil || job.State != "running" {
+	return id
+}
+
+func TestControlJobs(t *testing.T) {
+	_, cl := startAt(t, t.TempDir())
+	ctx := t.Context()
+	// More than a default frame of calls.
+	inputs := make([][]byte, 8)
+	for i := range inputs {
+		inputs[i] = bytes.Repeat([]byte{byte(i)}, 400<<10)
+	}
+	id, err := cl.Submit(ctx, JobSpec{Code: Code{Func: "echo"}, Inputs: inputs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := cl.Wait(ctx, id)
+	if err != nil || job.Done != len(inputs) || len(job.Results) != len(inputs) || !bytes.Equal(job.Results[7].Output, inputs[7]) {
+		t.Errorf("Wait: %d of %d done, %v", job.Done, job.Tasks, err)
+	}
+	id = submitSleep(t, cl)
+	if job, err := cl.Job(ctx, id); err != nil || job.Ended() {
 		t.Errorf("Job: %+v, %v", job, err)
 	}
-	if jobs, err := cl.Jobs(ctx); err != nil || len(jobs) != 1 {
+	if jobs, err := cl.Jobs(ctx); err != nil || len(jobs) != 2 || jobs[0].ID != id {
 		t.Errorf("Jobs: %+v, %v", jobs, err)
 	}
 	ended := make(chan error, 1)
@@ -228,44 +162,47 @@ func TestControlJobs(t *testing.T) {
 }
 
 func TestControlLeaveAnswersThenCloses(t *testing.T) {
-	peer, _, cl := serveTest(t, t.TempDir())
-	if err := cl.Leave(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	<-peer.closed
-	if !peer.left {
-		t.Error("closed without handing over")
-	}
-}
-
-func TestControlCloseEndsCalls(t *testing.T) {
+	first, _ := startAt(t, t.TempDir())
 	home := t.TempDir()
-	peer := newMemoryPeer()
-	c, err := serveControl(home, peer, slog.New(slog.DiscardHandler))
+	second, err := Join(t.Context(), Config{Home: home, Engine: "memory", Peers: first.Addrs(), Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer second.Close()
 	cl, err := client.Dial(t.Context(), home)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	if _, err := cl.Status(t.Context()); err != nil {
+	if err := cl.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	<-second.Done()
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	if ring, err := first.Ring(t.Context()); err != nil || len(ring.Peers) != 1 {
+		t.Errorf("the ring after a leave: %+v, %v", ring, err)
+	}
+}
+
+func TestControlCloseEndsCalls(t *testing.T) {
+	home := t.TempDir()
+	n, cl := startAt(t, home)
+	id := submitSleep(t, cl)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := cl.Wait(t.Context(), "job")
+		_, err := cl.Wait(t.Context(), id)
 		ended <- err
 	}()
-	if err := c.close(); err != nil {
+	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; !errors.Is(err, client.ErrClosed) {
+	if err := <-ended; !errors.Is(err, ErrClosed) {
 		t.Errorf("call under way: %v, want ErrClosed", err)
 	}
 	<-cl.Done()
-	if _, err := cl.Status(t.Context()); !errors.Is(err, client.ErrClosed) {
+	if _, err := cl.Status(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Errorf("later call: %v, want ErrClosed", err)
 	}
 	if _, err := client.Dial(t.Context(), home); !errors.Is(err, client.ErrNoPeer) {
@@ -282,18 +219,15 @@ func TestControlReplacesStaleSocket(t *testing.T) {
 		"long":  longHome(t),
 	} {
 		t.Run(name, func(t *testing.T) {
-			dead, err := serveControl(home, newMemoryPeer(), slog.New(slog.DiscardHandler))
-			if err != nil {
-				t.Fatal(err)
-			}
-			dead.kill()
+			dead, _ := startAt(t, home)
+			dead.Kill()
 			if _, err := os.Stat(filepath.Join(home, client.SocketName)); err != nil {
 				t.Fatalf("a killed peer tidied up: %v", err)
 			}
 			if _, err := client.Dial(t.Context(), home); !errors.Is(err, client.ErrNoPeer) {
 				t.Errorf("Dial of a dead peer: %v, want ErrNoPeer", err)
 			}
-			_, _, cl := serveTest(t, home)
+			_, cl := startAt(t, home)
 			if _, err := cl.Status(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -304,7 +238,7 @@ func TestControlReplacesStaleSocket(t *testing.T) {
 func TestControlInLongHome(t *testing.T) {
 	home := longHome(t)
 	t.Setenv("TMPDIR", t.TempDir())
-	c, err := serveControl(home, newMemoryPeer(), slog.New(slog.DiscardHandler))
+	socket, err := listenControl(home)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +251,7 @@ func TestControlInLongHome(t *testing.T) {
 			t.Errorf("%s: mode %v, %v, want %v", path, info.Mode(), err, want)
 		}
 	}
-	if err := c.close(); err != nil {
+	if err := errors.Join(socket.Close(), socket.remove()); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
@@ -327,7 +261,7 @@ func TestControlInLongHome(t *testing.T) {
 
 func TestControlSocketIsPrivate(t *testing.T) {
 	home := t.TempDir()
-	serveTest(t, home)
+	startAt(t, home)
 	info, err := os.Stat(filepath.Join(home, client.SocketName))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
