@@ -19,6 +19,8 @@ const (
 	// coalesceBelow is the size of the queue in bytes under which a writer lets other
 	// goroutines add their frames first. Larger frames gain nothing.
 	coalesceBelow = 8 << 10
+	// maxYields is how often it lets them, as long as they do add some.
+	maxYields = 3
 )
 
 // send queues a frame of outEnv and payload and starts a writer unless there is
@@ -140,7 +142,8 @@ func (c *Conn) flush(chunk *[]byte) {
 // flush and returns nil.
 func (c *Conn) nextChunk() *[]byte {
 	c.mu.Lock()
-	if 0 < c.queued && c.queued < coalesceBelow {
+	for before, i := 0, 0; before < c.queued && c.queued < coalesceBelow && i < maxYields; i++ {
+		before = c.queued
 		c.mu.Unlock()
 		runtime.Gosched()
 		c.mu.Lock()
