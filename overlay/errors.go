@@ -28,6 +28,14 @@ var (
 	ErrClosed = client.ErrClosed
 )
 
+// orClosed is err, or ErrClosed where the peer's end is the cause.
+func (n *Node) orClosed(err error) error {
+	if err != nil && n.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return err
+}
+
 func usage(format string, args ...any) error {
 	return &client.Error{Code: client.CodeUsage, Message: fmt.Errorf(format, args...).Error()}
 }

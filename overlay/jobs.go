@@ -79,7 +79,7 @@ func (n *Node) Job(id string) (Job, error) {
 		known bool
 		list  []compute.TaskStatus
 	)
-	err = n.tasks.loop.Do(n.ctx, func(core scheduler) {
+	err = n.tasks.look(n.ctx, func(core scheduler) {
 		if st, known = core.Job(want); known {
 			list = core.Tasks(want, 0, st.Tasks)
 		}
@@ -101,7 +101,7 @@ func (n *Node) Job(id string) (Job, error) {
 // results.
 func (n *Node) Jobs() []Job {
 	var all []compute.JobStatus
-	if err := n.tasks.loop.Do(n.ctx, func(core scheduler) { all = core.Jobs() }); err != nil {
+	if err := n.tasks.look(n.ctx, func(core scheduler) { all = core.Jobs() }); err != nil {
 		return nil
 	}
 	jobs := make([]Job, 0, len(all))
@@ -119,7 +119,7 @@ func (n *Node) CancelJob(id string) error {
 		return err
 	}
 	var refused error
-	err = n.tasks.loop.Act(n.ctx, func(core scheduler, now time.Time) (out compute.Output) {
+	err = n.tasks.act(n.ctx, func(core scheduler, now time.Time) (out compute.Output) {
 		out, refused = core.Cancel(now, want)
 		return out
 	})

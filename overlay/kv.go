@@ -119,7 +119,7 @@ func (n *Node) runWrite(ctx context.Context, shard store.ShardID, c store.Config
 func (n *Node) stamp(ctx context.Context, rec *store.Record) error {
 	t, err := n.clock.next(ctx)
 	if err != nil {
-		return fmt.Errorf("issue a version: %w", err)
+		return fmt.Errorf("issue a version: %w", n.orClosed(err))
 	}
 	rec.Version = store.Version{Clock: t, Writer: n.self.Incarnation}
 	rec.Dot = store.Dot{Actor: n.self.Incarnation, Counter: t}

@@ -197,7 +197,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 
 // enter makes the peer a member of the ring.
 func (n *Node) enter(ctx context.Context, contacts []bootstrap.Contact, first bool) error {
-	ids := n.introduceContacts(contacts)
+	ids := n.answering(ctx, n.introduceContacts(contacts))
 	n.up.Store(true)
 	if first {
 		if err := n.bear(ctx); err != nil {
@@ -206,7 +206,7 @@ func (n *Node) enter(ctx context.Context, contacts []bootstrap.Contact, first bo
 	}
 	err := n.members.do(ctx, func(core *chord.Ring, now time.Time) chord.Output {
 		switch {
-		case first:
+		case first, n.returning && len(ids) == 0:
 			return core.Create(now)
 		case n.returning:
 			return core.Rejoin(now, ids)

@@ -3,12 +3,15 @@ package overlay
 import (
 	"context"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/chorus-net/chorus/bootstrap"
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/compute"
+	"github.com/chorus-net/chorus/internal/rpc"
+	"github.com/chorus-net/chorus/internal/wire"
 )
 
 const (
@@ -16,6 +19,7 @@ const (
 	bookEvery = 5 * time.Second  // changes of the view are kept at most this late
 	hintEvery = 15 * time.Second // a peer that dropped out of the view is tried this often
 	maxHinted = 8                // peers tried at a time
+	joinPing  = time.Second      // contacts have this long to answer
 )
 
 // peersSeen is which peers the view showed when they were last looked at.
@@ -183,6 +187,33 @@ func (n *Node) introduceContacts(contacts []bootstrap.Contact) []chord.PeerID {
 		if c.ID != n.self.Peer {
 			n.host.AddPeer(c.ID, c.Addrs)
 			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// answering puts the peer that answers first in front, so that the ring core does not
+// try dead ones in turn. It waits for one, or for joinPing.
+func (n *Node) answering(ctx context.Context, ids []chord.PeerID) []chord.PeerID {
+	ctx, cancel := context.WithTimeout(ctx, joinPing)
+	defer cancel()
+	answers := make(chan chord.PeerID, len(ids))
+	for _, id := range ids {
+		n.group.start(func() {
+			if _, err := n.host.Call(ctx, id, rpc.Header{Method: wire.MethodPing}, nil); err != nil {
+				id = ""
+			}
+			answers <- id
+		})
+	}
+	for range ids {
+		select {
+		case id := <-answers:
+			if id != "" {
+				return append([]chord.PeerID{id}, slices.DeleteFunc(ids, func(other chord.PeerID) bool { return other == id })...)
+			}
+		case <-ctx.Done():
+			return ids
 		}
 	}
 	return ids

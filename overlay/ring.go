@@ -41,7 +41,7 @@ func newRing(n *Node, cfg chord.Config, self chord.Peer) (*ring, error) {
 
 // do gives the core a command.
 func (r *ring) do(ctx context.Context, fn func(core *chord.Ring, now time.Time) chord.Output) error {
-	return r.loop.Act(ctx, fn)
+	return r.n.orClosed(r.loop.Act(ctx, fn))
 }
 
 // output does what a call of the core asks for. It runs on the loop.
@@ -101,5 +101,5 @@ func (r *ring) receive(_ context.Context, req *rpc.Request) ([]byte, error) {
 // agreement tells how many of the other peers see the same ring.
 func (r *ring) agreement(ctx context.Context) (agree, of int, differ []chord.PeerID, err error) {
 	err = r.loop.Do(ctx, func(core *chord.Ring) { agree, of, differ = core.Agreement() })
-	return agree, of, differ, err
+	return agree, of, differ, r.n.orClosed(err)
 }

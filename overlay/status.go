@@ -44,7 +44,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Functions: n.workers.names(), Calls: n.host.Stats().Calls,
 	}
 	s.Keys, s.UnderReplicated = n.countKeys()
-	err = n.tasks.loop.Do(ctx, func(core scheduler) {
+	err = n.tasks.look(ctx, func(core scheduler) {
 		st := core.Stats()
 		s.Tasks = client.TaskCounts{
 			Queued: st.Queued, Running: st.Running, Done: int(st.Done), StolenIn: int(st.StolenIn), StolenOut: int(st.StolenOut),

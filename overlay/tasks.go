@@ -59,6 +59,16 @@ func newTasks(n *Node, cfg compute.Config, work runner) (*tasks, error) {
 	return t, nil
 }
 
+// look runs fn on the loop, to look at the core.
+func (t *tasks) look(ctx context.Context, fn func(core scheduler)) error {
+	return t.n.orClosed(t.loop.Do(ctx, fn))
+}
+
+// act gives the core a command.
+func (t *tasks) act(ctx context.Context, fn func(core scheduler, now time.Time) compute.Output) error {
+	return t.n.orClosed(t.loop.Act(ctx, fn))
+}
+
 // output does what a call of the core asks for. It runs on the loop.
 func (t *tasks) output(out compute.Output) {
 	for i := range out.Send {
@@ -124,7 +134,7 @@ func (t *tasks) peerDown(id chord.PeerID) {
 
 func (t *tasks) submit(ctx context.Context, spec compute.Spec) (id compute.ID, err error) {
 	var refused error
-	err = t.loop.Act(ctx, func(core scheduler, now time.Time) (out compute.Output) {
+	err = t.act(ctx, func(core scheduler, now time.Time) (out compute.Output) {
 		id, out, refused = core.Submit(now, spec)
 		return out
 	})
@@ -155,7 +165,7 @@ func (t *tasks) wait(ctx context.Context, id compute.ID) error {
 	defer t.forget(id, c)
 	// The job may have ended before it was waited for.
 	var known, final bool
-	err := t.loop.Do(ctx, func(core scheduler) {
+	err := t.look(ctx, func(core scheduler) {
 		st, ok := core.Job(id)
 		known, final = ok, !st.Finished.IsZero()
 	})
