@@ -292,7 +292,10 @@ func (c *Conn) greet() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.maxFrame = min(c.maxFrame, int(m.MaxFrame))
-	return c.broken // which had set a read deadline
+	if c.broken != nil { // what follows the hello may say why
+		_ = c.stream.SetReadDeadline(time.Now().Add(linger))
+	}
+	return nil
 }
 
 func (c *Conn) admit(h Hello) *Error {
