@@ -46,14 +46,19 @@ func (n *Node) findRing(ctx context.Context) ([]bootstrap.Contact, error) {
 	if err != nil {
 		return nil, homeError(err)
 	}
-	if n.cfg.Ring != "" && n.cfg.Ring != n.ring.Name && !n.cfg.Create {
-		return nil, &client.Error{
-			Code:    client.CodeWrongRing,
-			Message: fmt.Sprintf("the ring is called %q, not %q", n.ring.Name, n.cfg.Ring),
-			Fix:     "leave the ring's name out, or use the address of a peer of the other ring",
-		}
+	return contacts, n.checkName(n.ring)
+}
+
+// checkName refuses a ring of another name than the one asked for.
+func (n *Node) checkName(r bootstrap.Ring) error {
+	if n.cfg.Ring == "" || n.cfg.Ring == r.Name || n.cfg.Create {
+		return nil
 	}
-	return contacts, nil
+	return &client.Error{
+		Code:    client.CodeWrongRing,
+		Message: fmt.Sprintf("the ring is called %q, not %q", r.Name, n.cfg.Ring),
+		Fix:     "leave the ring's name out, or use the address of a peer of the other ring",
+	}
 }
 
 // createRing makes a new ring and the home one of it.
@@ -112,6 +117,9 @@ func (n *Node) joinRing(ctx context.Context, contacts, given []bootstrap.Contact
 	ring, err := n.askRing(ctx, contacts, rng)
 	if err != nil {
 		return err
+	}
+	if err := n.checkName(ring); err != nil {
+		return err // the home stays free to join another one
 	}
 	n.ring = ring
 	if n.home == nil {

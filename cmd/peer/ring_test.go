@@ -21,6 +21,7 @@ import (
 
 // TestRingOfOne drives one peer through everything that needs no other.
 func TestRingOfOne(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	s.ok("init", "--open")
 	p := s.start("--name", "solo")
@@ -207,6 +208,7 @@ func testConflicts(t *testing.T, p *process) {
 
 	other := newShell(t)
 	other.run("run", "--ring", "other", "--join", p.addr).fails(client.CodeWrongRing, "other")
+	other.run("run").fails(client.CodeNoRing) // the home was not given to the ring that was refused
 	dead := strings.Replace(p.addr, portOf(p.addr), freePort(t), 1)
 	start := time.Now()
 	newShell(t).run("run", "--join", dead, "--timeout", "1s").fails(client.CodeNoAnswer, dead)
@@ -239,6 +241,7 @@ func freePort(t *testing.T) string {
 // TestWalkThrough is the one of the README: three peers, a fourth that joins,
 // one killed and started again, one that leaves.
 func TestWalkThrough(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
@@ -319,6 +322,7 @@ func testQuorumLost(t *testing.T, alone *process, others ...*process) {
 }
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a ring")
 	}
@@ -344,6 +348,7 @@ func TestDemo(t *testing.T) {
 }
 
 func TestBenchKV(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a ring")
 	}
@@ -362,6 +367,7 @@ func TestBenchKV(t *testing.T) {
 }
 
 func TestBenchCall(t *testing.T) {
+	t.Parallel()
 	var doc map[string]map[string]map[string]any
 	s := newShell(t)
 	out := s.ok("bench", "call", "--transports", "tcp", "--callers", "1", "--rounds", "1", "--duration", "50ms", "-o", "json")
@@ -377,6 +383,7 @@ func TestBenchCall(t *testing.T) {
 }
 
 func TestNetsimCluster(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a ring")
 	}
@@ -391,6 +398,7 @@ func TestNetsimCluster(t *testing.T) {
 }
 
 func TestNetsimModel(t *testing.T) {
+	t.Parallel()
 	s := newShell(t)
 	var doc map[string]any
 	s.doc(&doc, "netsim", "model", "--schedules", "3", "--seed", "7")

@@ -67,6 +67,8 @@ func parseConfig(path string, text []byte) ([]entry, error) {
 			table = key + "."
 		case unstable.KeyValue:
 			entries = appendValue(entries, parser, table, node)
+		default:
+			// The parser yields no other kind at the top.
 		}
 	}
 	return entries, parser.Error()

@@ -73,9 +73,21 @@ func TestErrorsAsJSON(t *testing.T) {
 func TestNoPeer(t *testing.T) {
 	s := newShell(t)
 	for _, args := range [][]string{
-		{"status"}, {"ring"}, {"ls"}, {"get", "k"}, {"put", "k", "v"}, {"del", "k"}, {"leave"}, {"ping", "x"},
-		{"job", "ls"}, {"job", "show", "x"}, {"job", "get", "x"}, {"job", "cancel", "x"}, {"job", "logs", "x"},
-		{"submit", "sha256"}, {"bench", "kv"},
+		{"status"},
+		{"ring"},
+		{"ls"},
+		{"get", "k"},
+		{"put", "k", "v"},
+		{"del", "k"},
+		{"leave"},
+		{"ping", "x"},
+		{"job", "ls"},
+		{"job", "show", "x"},
+		{"job", "get", "x"},
+		{"job", "cancel", "x"},
+		{"job", "logs", "x"},
+		{"submit", "sha256"},
+		{"bench", "kv"},
 	} {
 		s.run(args...).fails(client.CodeNoPeer, s.home, "fix: peer run --home "+s.home)
 	}
