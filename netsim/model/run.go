@@ -64,8 +64,8 @@ type experiment struct {
 	*World
 	s       Settings
 	rep     *Report
-	truth   *truth // as of truthAt
-	truthAt time.Duration
+	truth   *truth // as of move truthAt
+	truthAt uint64
 	hops    int
 	oneHop  int
 	running bool
@@ -260,8 +260,8 @@ func (x *experiment) nextLookup() {
 
 // ownerOf returns who owns a target now.
 func (x *experiment) ownerOf(target chord.ID) chord.PeerID {
-	if x.truth == nil || x.truthAt != x.Now() {
-		x.truth, x.truthAt = observe(x.World), x.Now()
+	if x.truth == nil || x.truthAt != x.moves {
+		x.truth, x.truthAt = observe(x.World), x.moves
 	}
 	return x.truth.owner(target)
 }

@@ -311,10 +311,36 @@ func (x *run) survives(victims ...*Peer) bool {
 	case x.established && x.rated:
 		return x.lately()+len(victims) < x.r && x.base(t.principals()) > x.r
 	case x.established:
-		return t.liveEntries(x.settled()) == nil && x.base(t.principals()) > x.r
+		return t.liveEntries(x.settled()) == nil && x.copiesSurvive(t, victims) && x.base(t.principals()) > x.r
 	default:
 		return t.shape() == nil
 	}
+}
+
+// copiesSurvive reports whether the lists that the victims may just have sent
+// leave whoever copies them a live entry: as a copy they begin with the victim and
+// lose their end.
+func (x *run) copiesSurvive(t *truth, victims []*Peer) bool {
+	for _, v := range victims {
+		for _, n := range v.Ring.Neighbours() {
+			n.Successors = distinct(n.Successors, x.r-1)
+			if len(n.Successors) > 0 && !t.anyLive(n, x.settled()) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// distinct cuts a list behind the first n distinct peers that it names.
+func distinct(list []chord.Place, n int) []chord.Place {
+	named := make(map[chord.PeerID]bool)
+	for i, p := range list {
+		if named[p.Peer] = true; len(named) > n {
+			return list[:i]
+		}
+	}
+	return list
 }
 
 // settled is the time before which a member must have become one for nobody to
@@ -391,7 +417,7 @@ func (x *run) invariant() error {
 	}
 	n := x.base(principals)
 	if !x.established {
-		x.established = n > x.r
+		x.established = n > x.r && t.liveEntries(x.settled()) == nil
 		return nil
 	}
 	if n <= x.r {

@@ -36,6 +36,7 @@ type World struct {
 	serial uint64
 	peers  []*Peer
 	byID   map[chord.PeerID]*Peer
+	moves  uint64 // counts changes of who is a member
 	err    error
 
 	// Counts of what the network carried.
@@ -183,6 +184,7 @@ func (w *World) Crash(p *Peer) {
 // notice, if the network gives evidence.
 func (w *World) stop(p *Peer) {
 	p.Ring = nil
+	w.moves++
 	for _, other := range w.peers {
 		if p.met[other] {
 			delete(other.met, p)
@@ -221,6 +223,7 @@ func (w *World) Wipe(p *Peer, indexes []uint32) {
 // Leave lets a peer leave in good order; it stops a second later.
 func (w *World) Leave(p *Peer) {
 	w.tracef("%s leaves", p)
+	w.moves++
 	w.done(p, p.Ring.Leave(w.clock()))
 	life := p.life
 	w.After(time.Second, func() {
@@ -292,6 +295,7 @@ func (w *World) done(p *Peer, out chord.Output) {
 	}
 	if out.Joined {
 		p.joined = w.now
+		w.moves++
 		w.tracef("%s is a member", p)
 	}
 	if out.Refused != nil {
