@@ -1,3 +1,5 @@
+//go:build unix
+
 package disk
 
 import (
@@ -9,6 +11,9 @@ import (
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
+	badgerds "github.com/ipfs/go-ds-badger"
+	badger4ds "github.com/ipfs/go-ds-badger4"
+	"golang.org/x/sys/unix"
 
 	"github.com/chorus-net/chorus/store"
 )
@@ -54,7 +59,7 @@ func callers(b *testing.B, n int, operation func()) {
 		})
 	}
 	b.ReportAllocs()
-	start, done := time.Now(), 0
+	start, busy, done := time.Now(), cpuTime(b), 0
 	for b.Loop() {
 		left <- struct{}{}
 		done++
@@ -62,6 +67,17 @@ func callers(b *testing.B, n int, operation func()) {
 	close(left)
 	wg.Wait()
 	b.ReportMetric(float64(done)/time.Since(start).Seconds(), "records/s")
+	b.ReportMetric(float64((cpuTime(b)-busy).Nanoseconds())/1000/float64(done), "cpu-us/op")
+}
+
+// cpuTime is what the process has used: on a busy machine it tells more than the
+// clock.
+func cpuTime(b *testing.B) time.Duration {
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 func BenchmarkApply(b *testing.B) {
@@ -84,28 +100,37 @@ func BenchmarkApply(b *testing.B) {
 // BenchmarkPutSync is what Apply is to be compared with: the datastore's own
 // synced Put for each call.
 func BenchmarkPutSync(b *testing.B) {
-	for _, e := range []Engine{Badger4, Badger} {
-		b.Run("engine="+string(e), func(b *testing.B) {
-			d, err := openEngine(b.TempDir(), Options{Engine: e}.withDefaults())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer d.Close()
-			for _, n := range []int{1, 16, 64} {
-				b.Run(fmt.Sprintf("callers=%d", n), func(b *testing.B) {
-					var g benchRecords
-					g.n.Store(uint64(time.Now().UnixNano()))
-					callers(b, n, func() {
-						shard, r := g.next(make([]byte, 0, 256))
-						v, _ := store.OpenRecord(r)
-						if err := d.Put(b.Context(), ds.RawKey(viewKey(shard, v)), r); err != nil {
-							b.Error(err)
-						}
-					})
+	bench := func(b *testing.B, d ds.Datastore, err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer d.Close()
+		for _, n := range []int{1, 16, 64} {
+			b.Run(fmt.Sprintf("callers=%d", n), func(b *testing.B) {
+				var g benchRecords
+				g.n.Store(uint64(time.Now().UnixNano()))
+				callers(b, n, func() {
+					shard, r := g.next(make([]byte, 0, 256))
+					v, _ := store.OpenRecord(r)
+					if err := d.Put(b.Context(), ds.RawKey(viewKey(shard, v)), r); err != nil {
+						b.Error(err)
+					}
 				})
-			}
-		})
+			})
+		}
 	}
+	b.Run("engine=badger4", func(b *testing.B) {
+		o := badger4ds.DefaultOptions
+		o.SyncWrites = true
+		d, err := badger4ds.NewDatastore(b.TempDir(), &o)
+		bench(b, d, err)
+	})
+	b.Run("engine=badger", func(b *testing.B) {
+		o := badgerds.DefaultOptions
+		o.SyncWrites = true
+		d, err := badgerds.NewDatastore(b.TempDir(), &o)
+		bench(b, d, err)
+	})
 }
 
 func benchFill(b *testing.B, s *Store, n uint64) {
@@ -178,4 +203,35 @@ func BenchmarkScan(b *testing.B) {
 		b.ReportMetric(float64(entries)/float64(b.N), "entries/op")
 		b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(entries), "ns/entry")
 	})
+}
+
+// BenchmarkOpen opens and closes a store of 1,000 records, so that it reads a
+// table and writes one.
+func BenchmarkOpen(b *testing.B) {
+	for _, e := range []Engine{Badger4, Badger, Memory} {
+		b.Run("engine="+string(e), func(b *testing.B) {
+			h := &home{t: b, dir: b.TempDir(), o: Options{Engine: e, Shards: testShards, Memory: NewMemoryDisk()}}
+			s := h.open()
+			benchFill(b, s, 1000)
+			s.Close()
+			var opening, closing time.Duration
+			for b.Loop() {
+				start := time.Now()
+				s, err := Open(b.Context(), h.dir, h.o)
+				if err != nil {
+					b.Fatal(err)
+				}
+				opening += time.Since(start)
+				shard, r := benchRecord(nil, 1)
+				s.Apply(b.Context(), shard, r)
+				start = time.Now()
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+				closing += time.Since(start)
+			}
+			b.ReportMetric(float64(opening.Microseconds())/1000/float64(b.N), "open-ms/op")
+			b.ReportMetric(float64(closing.Microseconds())/1000/float64(b.N), "close-ms/op")
+		})
+	}
 }

@@ -148,13 +148,15 @@ func (c *committer) put(r *request) (Outcome, error) {
 	return Outcome{Stored: true, Held: next.version}, nil
 }
 
-// remove plans to forget a record of a certain version.
+// remove plans to forget a record of a certain version, or, of none, one that
+// cannot be read.
 func (c *committer) remove(r *request) (Outcome, error) {
 	ch, err := c.current(r)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if ch.lost || ch.now.version.IsZero() || ch.now.version != r.version {
+	unreadable := ch.lost && ch.now.version.IsZero()
+	if ch.now.version != r.version || r.version.IsZero() && !unreadable {
 		return Outcome{Held: ch.now.version}, nil
 	}
 	c.growth -= ch.now.bytes

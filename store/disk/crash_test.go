@@ -3,7 +3,9 @@ package disk
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -16,27 +18,47 @@ import (
 	"github.com/chorus-net/chorus/store"
 )
 
-// childEnv makes the test binary a child that writes: its value is
-// "<engine> <folder>".
+// childEnv makes the test binary a child with a store: its value is
+// "<engine> <folder> <what it does>".
 const childEnv = "CHORUS_DISK_TEST_CHILD"
 
-// child writes records from eight goroutines, and the register of shard 0, and
-// prints what was acknowledged, until it is killed.
 func child(arg string) {
-	engine, dir, _ := strings.Cut(arg, " ")
-	s, err := Open(context.Background(), dir, Options{Engine: Engine(engine), Shards: testShards, Reserve: -1})
+	word := strings.SplitN(arg, " ", 3)
+	s, err := Open(context.Background(), word[1], Options{Engine: Engine(word[0]), Shards: testShards})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
 	fmt.Println("open", s.Totals().Live)
+	switch word[2] {
+	case "writes":
+		childWrites(s)
+	case "closes":
+		childCloses(s)
+	}
+}
+
+// childCloses writes one record and closes when it is told to.
+func childCloses(s *Store) {
+	shard, b := record("child", 1, "value")
+	_, err := s.Apply(context.Background(), shard, b)
+	fmt.Println("put", err)
+	os.Stdin.Read(make([]byte, 1))
+	err = s.Close()
+	fmt.Println("closed", errors.Is(err, ErrFull), err)
+}
+
+// childWrites writes records from eight goroutines, and the register of shard 0,
+// and prints what was acknowledged, until it is killed.
+func childWrites(s *Store) {
 	var mu sync.Mutex // of the output: a line is whole
 	for caller := range 8 {
 		go func() {
 			for i := 0; ; i++ {
 				full := fmt.Sprintf("%d/%d/%d", os.Getpid(), caller, i)
 				shard, b := record(full, 1, full+strings.Repeat(".", 100+i%2000))
-				if _, err := s.Apply(context.Background(), shard, b); err != nil {
+				_, err := s.Apply(context.Background(), shard, b)
+				if err != nil {
 					fmt.Println("error", err)
 				}
 				if caller == 0 {
@@ -53,11 +75,15 @@ func child(arg string) {
 	select {}
 }
 
-// startChild runs a child on a store of its own and returns what it prints.
-func startChild(t *testing.T, engine Engine, dir string) (*exec.Cmd, *bufio.Scanner) {
+// startChild runs a child and returns what it prints, and what it is told.
+func startChild(t *testing.T, engine Engine, dir, does string) (*exec.Cmd, *bufio.Scanner, io.Writer) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+string(engine)+" "+dir)
+	cmd.Env = append(os.Environ(), childEnv+"="+string(engine)+" "+dir+" "+does)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -73,21 +99,24 @@ func startChild(t *testing.T, engine Engine, dir string) (*exec.Cmd, *bufio.Scan
 	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "open ") {
 		t.Fatalf("child said %q", lines.Text())
 	}
-	return cmd, lines
+	return cmd, lines, in
 }
 
 // What was acknowledged before kill -9 is there afterwards, kill after kill.
-func TestKill(t *testing.T) {
-	rounds := 3
-	if os.Getenv("CHORUS_SOAK") != "" {
-		rounds = 50
-	}
+func TestKill(t *testing.T) { testKill(t, 3) }
+
+func TestSoakKill(t *testing.T) {
+	soak(t)
+	testKill(t, 100)
+}
+
+func testKill(t *testing.T, rounds int) {
 	for _, engine := range []Engine{Badger4, Badger} {
 		t.Run(string(engine), func(t *testing.T) {
 			h := &home{t: t, dir: t.TempDir(), o: Options{Engine: engine}}
 			acknowledged := make(map[string]bool)
 			for round := range rounds {
-				cmd, lines := startChild(t, engine, h.dir)
+				cmd, lines, _ := startChild(t, engine, h.dir, "writes")
 				register := -1
 				kill := time.AfterFunc(time.Duration(100+50*(round%7))*time.Millisecond, func() {
 					cmd.Process.Signal(syscall.SIGKILL)
@@ -139,7 +168,7 @@ func TestKill(t *testing.T) {
 // A folder that another process holds names the process.
 func TestLockedByProcess(t *testing.T) {
 	h := &home{t: t, dir: t.TempDir(), o: Options{}}
-	cmd, lines := startChild(t, Badger4, h.dir)
+	cmd, lines, _ := startChild(t, Badger4, h.dir, "writes")
 	go func() {
 		for lines.Scan() {
 		}

@@ -31,14 +31,18 @@
 // # Engines
 //
 // Badger4 is the default. It runs without compactors, which poll, until there are
-// tables to compact; it is opened anew, once, to get them. Its log is a file with
-// holes that is mapped into memory: a file system that fills up by another's hand
-// faster than Reserve foresees ends the process with SIGBUS. Nothing acknowledged
-// is lost by that.
+// tables to compact; then it is opened anew, once, to get them, and reads and
+// writes wait some 50 ms. On Linux its log is synced here, because Badger syncs
+// two files for each commit of which one is always empty.
+//
+// Badger 4 writes by way of memory that is mapped from files with holes: a file
+// system that fills up by another's hand while it compacts, faster than Reserve
+// foresees, ends the process with SIGBUS. Nothing acknowledged is lost by that,
+// and the next Open says ErrFull until there is space.
 //
 // Badger is Badger 1.6, by choice only: its asserts call log.Fatal, and those
 // remain that concern its own tables (an impossible order of keys in a table or a
-// level, a table file that cannot be removed). What is known to trip others is
+// level, a log file that cannot be removed). What is known to trip others is
 // taken care of: a torn tail opens (Truncate), a failed write, after which it
 // would write at the wrong place, leads to a new opening, and the copy of
 // everything that its value log keeps is collected by the amount written.
@@ -47,10 +51,13 @@
 //
 // # Corruption
 //
-// A record carries its checksum, and so do the values beside the records; the
-// engines check their blocks. A record that fails is a CorruptError with its key
-// from View, is listed by Scan, is not counted, and gives way to any good copy
-// that is applied. A table that fails keeps the store from opening.
+// A record carries its checksum, and so do the values beside the records. A
+// record that fails is a CorruptError with its key from View, is listed by Scan,
+// and gives way to any good copy that is applied. Tables and logs are verified
+// before an engine opens them (verify.go says why): one that is damaged, other
+// than by a torn tail, keeps the store from opening, with ErrCorrupt. What that
+// cannot tell is damage to the very last transaction of a log from a torn tail,
+// and, of Badger 1.6, damage to log files before the newest.
 //
 // # Goroutines
 //

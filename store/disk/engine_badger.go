@@ -102,9 +102,11 @@ func badgerHead(b []byte) (n int, key, value uint64, meta byte) {
 }
 
 func (e *badgerEngine) commit(ops []op) error {
-	err := commitTxn(e.Datastore, ops)
+	if err := commitTxn(e.Datastore, ops); err != nil {
+		return err
+	}
 	e.snaps.publish(e.DB.NewTransaction(false))
-	return err
+	return nil
 }
 
 func (e *badgerEngine) view(key string, fn func([]byte) error) (bool, error) {

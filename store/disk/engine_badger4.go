@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -20,6 +21,7 @@ import (
 // badger4Engine is go-ds-badger4.
 type badger4Engine struct {
 	*badgerds.Datastore
+	log        *logSync // nil: nothing is synced
 	snaps      snapshots[*badger.Txn]
 	compacting bool
 	written    int // bytes since the tables were last counted
@@ -41,22 +43,29 @@ func openBadger4(dir string, o Options) (engine, error) {
 	opts := badgerds.DefaultOptions
 	opts.GcInterval = 0 // the value log stays empty, see ValueThreshold
 	opts.Options = opts.Options.
-		WithSyncWrites(!o.NoSync).
+		WithSyncWrites(!o.NoSync && !ownSync).
 		WithDetectConflicts(false). // there is one writer
 		WithMetricsEnabled(false).
 		WithMemTableSize(memtable).
 		WithNumMemtables(2).
 		WithNumCompactors(0).
-		WithValueThreshold(1 << 20). // every record lies in the tables
+		WithNumLevelZeroTables(compactFrom).
+		WithNumLevelZeroTablesStall(2 * compactFrom). // bounds what one compaction takes
+		WithValueThreshold(1 << 20).                  // every record lies in the tables
 		WithValueLogFileSize(4 << 20).
-		WithBlockCacheSize(int64(o.CacheMB) << 20).
-		WithCompression(options.None).
+		WithBlockCacheSize(0).                               // and the tables are mapped and not
+		WithCompression(options.None).                       // compressed: the system caches them
 		WithChecksumVerificationMode(options.NoVerification) // see verify.go
 	if e.compacting {
 		opts.NumCompactors = 2
 	}
 	if e.Datastore, err = badgerds.NewDatastore(dir, &opts); err != nil {
 		return nil, err
+	}
+	if !o.NoSync {
+		if e.log, err = openLogSync(dir); err != nil {
+			return nil, errors.Join(err, e.Datastore.Close())
+		}
 	}
 	e.snaps.publish(e.DB.NewTransaction(false))
 	return e, nil
@@ -114,9 +123,16 @@ func badger4Head(b []byte) (n int, key, value uint64, meta byte) {
 }
 
 func (e *badger4Engine) commit(ops []op) error {
-	err := commitTxn(e.Datastore, ops)
+	if err := commitTxn(e.Datastore, ops); err != nil {
+		return err
+	}
+	if e.log != nil {
+		if err := e.log.sync(); err != nil {
+			return fmt.Errorf("sync log: %w", err)
+		}
+	}
 	e.snaps.publish(e.DB.NewTransaction(false))
-	return err
+	return nil
 }
 
 func (e *badger4Engine) view(key string, fn func([]byte) error) (bool, error) {
@@ -167,5 +183,8 @@ func (e *badger4Engine) Batch(context.Context) (ds.Batch, error) { return &batch
 // Close implements go-datastore.
 func (e *badger4Engine) Close() error {
 	e.snaps.clear()
+	if e.log != nil {
+		e.log.close()
+	}
 	return e.Datastore.Close()
 }

@@ -11,9 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/chorus-net/chorus/store"
 )
@@ -218,6 +215,16 @@ func TestFlippedRecord(t *testing.T) {
 				t.Fatalf("byte %d: fingerprint is not as before", i)
 			}
 		}
+		if err := s.committer.engine.commit([]op{{recordKey(shard, "ns", "k"), []byte("rubbish")}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DropShard(t.Context(), shard); err != nil {
+			t.Fatal(err)
+		}
+		if _, found, err := s.Get(shard, "ns", "k"); found || err != nil {
+			t.Fatalf("get after drop: %v, %v", found, err)
+		}
+		checkTotals(t, s)
 	})
 }
 
@@ -368,128 +375,5 @@ func copyFolder(t *testing.T, from, to string) {
 	err := os.CopyFS(to, os.DirFS(from))
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestReadOnly(t *testing.T) {
-	if os.Getuid() == 0 {
-		dir := t.TempDir()
-		if err := unix.Mount("none", dir, "tmpfs", 0, "size=1m"); err != nil {
-			t.Skip("cannot mount a file system here: ", err)
-		}
-		t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-		if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-			t.Fatal(err)
-		}
-		_, err := Open(t.Context(), dir, Options{})
-		if !errors.Is(err, ErrReadOnly) {
-			t.Fatalf("open on a read-only file system: %v", err)
-		}
-		return
-	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o500); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), dir, Options{}); !errors.Is(err, ErrReadOnly) {
-		t.Fatalf("open in a folder without permission: %v", err)
-	}
-}
-
-// A file system that fills up: writes are refused, reads and registers go on,
-// and when there is space writes do again. It may be filled to the brim.
-func TestFullDisk(t *testing.T) {
-	for _, engine := range []Engine{Badger4, Badger} {
-		t.Run(string(engine), func(t *testing.T) {
-			dir := t.TempDir()
-			if err := unix.Mount("none", dir, "tmpfs", 0, "size=160m"); err != nil {
-				t.Skip("cannot mount a file system here: ", err)
-			}
-			t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-			const reserve = 64 << 20
-			h := &home{t: t, dir: filepath.Join(dir, "store"), o: Options{Engine: engine, Shards: testShards, Reserve: reserve}}
-			s := h.open()
-			shard, b := record("first", 1, "value")
-			h.apply(s, shard, b)
-
-			// Fill it with records until it is refused.
-			acknowledged, refused := 0, error(nil)
-			for ; refused == nil; acknowledged++ {
-				shard, b := record(fmt.Sprint("fill/", acknowledged), 1, strings.Repeat("x", 200<<10))
-				_, refused = s.Apply(t.Context(), shard, b)
-			}
-			acknowledged--
-			if !errors.Is(refused, ErrFull) || acknowledged < 50 {
-				t.Fatalf("after %d records: %v", acknowledged, refused)
-			}
-			h.want(s, "first", "value")
-			if err := s.SaveRegister(t.Context(), 1, []byte("state")); err != nil {
-				t.Fatalf("save register on a nearly full disk: %v", err)
-			}
-
-			// Somebody else takes the rest, when the engine has come to rest: Badger 4
-			// does not survive it in the middle of a compaction (see doc.go).
-			settled(t, s)
-			ballast := filepath.Join(dir, "ballast")
-			fill(t, ballast)
-			if _, err := s.Apply(t.Context(), shard, b); !errors.Is(err, ErrFull) {
-				t.Fatalf("apply on a full disk: %v", err)
-			}
-			if err := s.SaveRegister(t.Context(), 1, []byte("other")); !errors.Is(err, ErrFull) {
-				t.Fatalf("save register on a full disk: %v", err)
-			}
-			h.want(s, "first", "value")
-			h.want(s, fmt.Sprint("fill/", acknowledged-1), strings.Repeat("x", 200<<10))
-
-			// There is space again.
-			if err := os.Remove(ballast); err != nil {
-				t.Fatal(err)
-			}
-			if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT, "size=400m"); err != nil {
-				t.Fatal(err)
-			}
-			_, b = record("first", 2, "again")
-			h.apply(s, shard, b)
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			s = h.open()
-			h.want(s, "first", "again")
-			if n := s.Totals().Live; n != int64(acknowledged+1) {
-				t.Fatalf("%d records, want %d", n, acknowledged+1)
-			}
-		})
-	}
-}
-
-// settled waits until the store's files have not changed for a while.
-func settled(t *testing.T, s *Store) {
-	t.Helper()
-	was, since := int64(-1), time.Now()
-	for deadline := since.Add(20 * time.Second); time.Since(since) < time.Second; time.Sleep(20 * time.Millisecond) {
-		n, err := s.DiskUsage()
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("store does not come to rest: %v", err)
-		}
-		if n != was {
-			was, since = n, time.Now()
-		}
-	}
-}
-
-// fill writes to path until the file system takes no more.
-func fill(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for b := make([]byte, 1<<20); ; {
-		if _, err := f.Write(b); errors.Is(err, syscall.ENOSPC) {
-			return
-		} else if err != nil {
-			t.Fatal(err)
-		}
 	}
 }

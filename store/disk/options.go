@@ -29,14 +29,12 @@ type Options struct {
 	// Shards of the ring, a power of two. 0 is the number that the folder was made
 	// with, 256 for a new folder. Another number than the folder's is an error.
 	Shards int
-	// CacheMB is Badger 4's block cache in MiB. 0 is none: tables are mapped into
-	// memory and not compressed, so the system's page cache serves them.
-	CacheMB int
 	// Quota bounds the records, in bytes of their encoded form. 0 is no bound.
 	Quota int64
-	// Reserve is how many bytes must stay free on the file system for a write to be
-	// accepted; an engine that runs out of space while it reorganises its files may
-	// stop the process. 0 is 128 MiB, negative is no reserve.
+	// Reserve is how many bytes must be free on the file system for a write to be
+	// accepted: what the engine may need while it reorganises its files, since Badger
+	// 4 stops the process when it runs out in the middle. 0 is 128 MiB, negative is
+	// none.
 	Reserve int64
 	// Logger takes what happens in the background. nil is slog.Default().
 	Logger *slog.Logger
@@ -76,9 +74,6 @@ func (o Options) validate() error {
 		if err := store.CheckShards(o.Shards); err != nil {
 			return fmt.Errorf("option Shards: %w", err)
 		}
-	}
-	if o.CacheMB < 0 {
-		return fmt.Errorf("option CacheMB: %d is negative", o.CacheMB)
 	}
 	if o.Quota < 0 {
 		return fmt.Errorf("option Quota: %d is negative", o.Quota)

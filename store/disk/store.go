@@ -125,7 +125,7 @@ func (s *Store) load() error {
 	if !found {
 		b = make([]byte, 8)
 		for binary.BigEndian.Uint64(b) == 0 {
-			rand.Read(b) //nolint:errcheck // it does not fail
+			rand.Read(b) // it does not fail
 		}
 		if err := s.engine.commit([]op{{incarnationKey, seal(b)}}); err != nil {
 			return err

@@ -85,7 +85,7 @@ func (t *totals) apply(changes []change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, ch := range changes {
-		if !ch.record {
+		if !ch.record || ch.old == ch.now {
 			continue
 		}
 		sum := &t.shards[ch.shard]

@@ -126,7 +126,8 @@ func (w *window) wait() ([]Outcome, error) {
 }
 
 // Remove forgets a record, if it is still of version v: a tombstone that all
-// have confirmed, a value that expired.
+// have confirmed, a value that expired. With the zero version it forgets a
+// record that fails its checksum.
 func (s *Store) Remove(ctx context.Context, shard store.ShardID, ns, key string, v store.Version) (Outcome, error) {
 	t, err := s.queueRemove(shard, recordKey(shard, ns, key), v)
 	if err != nil {
@@ -148,6 +149,9 @@ func (s *Store) DropShard(ctx context.Context, shard store.ShardID) error {
 		page, err := s.Scan(shard, Query{After: after})
 		if err != nil {
 			return err
+		}
+		for _, full := range page.Corrupt {
+			page.Entries = append(page.Entries, store.Entry{Key: full})
 		}
 		w := window{ctx: ctx}
 		for _, e := range page.Entries {
