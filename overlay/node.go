@@ -101,6 +101,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.group.start(func() { n.mover.run(n.ctx) })
 	n.group.start(func() { n.puller.run(n.ctx) })
 	n.group.start(func() { n.rememberPeers(n.ctx) })
+	n.waitSeated(ctx)
 	return n.openControl()
 }
 
