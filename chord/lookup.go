@@ -143,7 +143,7 @@ func (l *lookup) next() (PeerID, bool) {
 }
 
 // answered takes the answer of a peer.
-func (l *lookup) answered(from PeerID, done bool, nodes []Place) {
+func (l *lookup) answered(done bool, nodes []Place) {
 	l.waiting = false
 	l.hops++
 	if done {
@@ -201,7 +201,7 @@ func (r *Ring) end(l *lookup, err error) {
 // local answers a target that our own lists cover.
 func (r *Ring) local(target ID) ([]Place, bool) {
 	for _, s := range r.slots {
-		if target == s.ID || s.pred != nil && (between(s.pred.ID, target, s.ID)) {
+		if target == s.ID || s.pred != nil && between(s.pred.ID, target, s.ID) {
 			return append([]Place{s.Place}, s.list...), true
 		}
 	}

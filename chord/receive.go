@@ -245,7 +245,7 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		case !m.Member || i >= len(rs.found):
 			l.unanswered()
 		default:
-			l.answered(m.From, m.Found[i].Done, rs.found[i])
+			l.answered(m.Found[i].Done, rs.found[i])
 		}
 	}
 }

@@ -284,6 +284,8 @@ func (r *Ring) Deadline() time.Time {
 				sooner(m.probeAt)
 			}
 		}
+	case phaseNew, phaseLeft:
+		// They answer, and do nothing of their own.
 	}
 	return at
 }
