@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -318,32 +316,6 @@ func testQuorumLost(t *testing.T, alone *process, others ...*process) {
 	alone.during(func(*exec.Cmd) { _ = alone.cmd.Process.Signal(syscall.SIGTERM) }, "job", "get", slow).fails(client.CodeClosed)
 	if code := alone.wait(); code != 0 {
 		t.Errorf("SIGTERM: exit %d\n%s", code, alone.logs())
-	}
-}
-
-func TestDemo(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("starts a ring")
-	}
-	s := newShell(t)
-	tmp := t.TempDir()
-	s.env = []string{"TMPDIR=" + tmp}
-	r := s.run("demo", "--once")
-	busy := r.code == 5 && regexp.MustCompile(`^error unhealthy: the story did not hold: the ring agreed only after [0-9.]+ s\n$`).MatchString(r.err)
-	if r.code != 0 && !busy { // a machine that does much else besides is slow, not wrong
-		t.Fatalf("exit %d\n%s%s", r.code, r.out, r.err)
-	}
-	for _, word := range []string{"ada", "enzo", "songs/aria", "200 tasks", "is killed", "100 of 100 keys"} {
-		if !strings.Contains(r.out, word) {
-			t.Errorf("the story lacks %q:\n%s", word, r.out)
-		}
-	}
-	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
-		t.Errorf("the demo left %v, %v", left, err)
-	}
-	if _, err := os.Stat(s.home); err == nil {
-		t.Error("the demo touched the home")
 	}
 }
 
