@@ -243,9 +243,9 @@ func (c *committer) count() {
 // reopen closes the engine and opens it again: because it wants to, or because a
 // commit failed and what it has in memory may differ from its files. Reads wait
 // meanwhile; if it does not open they fail until it does.
-func (c *committer) reopen(probe bool) error {
+func (c *committer) reopen(failed bool) error {
 	s := c.s
-	if probe {
+	if failed {
 		if err := s.probe(); err != nil {
 			return err // reads go on with what there is
 		}
@@ -260,7 +260,7 @@ func (c *committer) reopen(probe bool) error {
 			s.opts.Logger.Debug("close storage engine", "err", err)
 		}
 	}
-	e, err := openEngine(s.engineDir(), s.opts)
+	e, err := openEngine(s.engineDir(), s.opts, failed)
 	if err != nil {
 		c.engine, s.engine, s.engineErr = nil, nil, classify(err)
 		return err

@@ -31,13 +31,14 @@ type engine interface {
 	settle(n int) (reopen bool)
 }
 
-// openEngine opens the engine that o names, in dir.
-func openEngine(dir string, o Options) (engine, error) {
+// openEngine opens the engine that o names, in dir. Files that this process wrote
+// a moment ago need not be verified.
+func openEngine(dir string, o Options, verify bool) (engine, error) {
 	switch o.Engine {
 	case Badger4:
-		return openBadger4(dir, o)
+		return openBadger4(dir, o, verify)
 	case Badger:
-		return openBadger(dir, o)
+		return openBadger(dir, o, verify)
 	case Memory:
 		return o.Memory.open(), nil
 	default:

@@ -35,9 +35,11 @@ var _ engine = (*badgerEngine)(nil)
 // everything that was written until it is collected.
 const badgerLog = 32 << 20
 
-func openBadger(dir string, o Options) (engine, error) {
-	if err := verifyBadger(dir); err != nil {
-		return nil, err
+func openBadger(dir string, o Options, verify bool) (engine, error) {
+	if verify {
+		if err := verifyBadger(dir); err != nil {
+			return nil, err
+		}
 	}
 	opts := badgerds.DefaultOptions // not nil: that would be Badger's own, which a torn tail keeps from opening
 	opts.GcInterval = 0             // collected after so many bytes, not after so much time

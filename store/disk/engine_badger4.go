@@ -34,12 +34,17 @@ var _ engine = (*badger4Engine)(nil)
 // does, so a store does without them until there is work for them.
 const compactFrom = 4
 
-func openBadger4(dir string, o Options) (engine, error) {
-	tables, err := verifyBadger4(dir)
+func openBadger4(dir string, o Options, verify bool) (engine, error) {
+	if verify {
+		if err := verifyBadger4(dir); err != nil {
+			return nil, err
+		}
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil {
 		return nil, err
 	}
-	e := &badger4Engine{compacting: tables >= compactFrom}
+	e := &badger4Engine{compacting: len(tables) >= compactFrom}
 	opts := badgerds.DefaultOptions
 	opts.GcInterval = 0 // the value log stays empty, see ValueThreshold
 	opts.Options = opts.Options.
@@ -72,18 +77,18 @@ func openBadger4(dir string, o Options) (engine, error) {
 }
 
 // verifyBadger4 checks the tables and the log of a folder before they are
-// opened, and counts the tables.
-func verifyBadger4(dir string) (int, error) {
+// opened.
+func verifyBadger4(dir string) error {
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil // it is new
+		return nil // it is new
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	manifest, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return 0, err
+		return err
 	}
 	opts := table.Options{BlockSize: 4 << 10}
 	err = verifyTables(dir, slices.Sorted(maps.Keys(manifest.Tables)), func(id uint64, data []byte) error {
@@ -94,13 +99,13 @@ func verifyBadger4(dir string) (int, error) {
 		return t.VerifyChecksum()
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	for _, path := range logs {
 		err = errors.Join(err, verifyLog(path, 20, badger4Head))
 	}
-	return len(manifest.Tables), err
+	return err
 }
 
 // badger4Head reads an entry's header: meta and user's meta, then the lengths

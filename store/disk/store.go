@@ -69,7 +69,7 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := s.space(min(s.opts.Reserve, openReserve)); err != nil {
 		return nil, err
 	}
-	if s.engine, err = openEngine(s.engineDir(), s.opts); err != nil {
+	if s.engine, err = openEngine(s.engineDir(), s.opts, true); err != nil {
 		return nil, err
 	}
 	if err := s.load(); err != nil {

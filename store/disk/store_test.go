@@ -104,7 +104,7 @@ func soak(t *testing.T) {
 func testDatastore(t *testing.T) {
 	eachEngine(t, func(t *testing.T, h *home) {
 		h.o.NoSync = true // thousands of single writes, of which none is to be kept
-		e, err := openEngine(h.dir, h.o.withDefaults())
+		e, err := openEngine(h.dir, h.o.withDefaults(), true)
 		if err != nil {
 			t.Fatal(err)
 		}
