@@ -133,6 +133,7 @@ func (n *Node) learn(ctx context.Context, info store.ShardInfo) (store.ShardInfo
 	}
 	c := n.shards.config(info.Shard)
 	n.puller.catchUp(info.Shard, c)
+	n.puller.await(ctx, info.Shard)
 	return store.ShardInfo{Shard: info.Shard, Config: c, Synced: n.puller.synced(info.Shard, c)}, nil
 }
 

@@ -12,25 +12,29 @@ import (
 
 // Bounds of moving shards.
 const (
-	moving       = 32               // shards that one peer moves at once
-	moveTimeout  = 15 * time.Second // of one push at a shard; the next sweep goes on
-	voteTimeout  = 2 * time.Second
-	stuckAfter   = 3 * time.Second // a fence this old is finished by any voter
-	sweepRestful = 10 * time.Second
-	sweepBusy    = time.Second
-	awaitFirst   = 5 * time.Millisecond
-	awaitMost    = 500 * time.Millisecond
+	moving        = 32               // shards that one peer moves at once
+	moveTimeout   = 15 * time.Second // of one push at a shard; the next sweep goes on
+	voteTimeout   = 2 * time.Second
+	stuckAfter    = 3 * time.Second // a fence this old is finished by any voter
+	sweepRestful  = 10 * time.Second
+	sweepBusy     = time.Second
+	gatherViews   = 150 * time.Millisecond
+	gatherTouched = 20 * time.Millisecond
+	awaitFirst    = 5 * time.Millisecond
+	awaitMost     = 500 * time.Millisecond
 )
 
 // mover moves this peer's shards to where the ring wants them. Its goroutine
-// sweeps over all shards when the ring or a configuration changed, and now and
-// then besides; each shard that is not in place gets a goroutine, of a bounded
-// number, that takes one planned step after the other.
+// looks at all shards when the ring changed, at one when its configuration did,
+// and now and then besides; each shard that is not in place gets a goroutine, of
+// a bounded number, that takes one planned step after the other.
 type mover struct {
 	n    *Node
 	wake chan struct{} // holds a token while a sweep is wanted
+	look chan struct{} // holds a token while shards are touched
 
 	mu      sync.Mutex
+	touched map[store.ShardID]bool
 	busy    map[store.ShardID]bool      // a goroutine is at it
 	pending map[store.ShardID]time.Time // since when fenced
 	absent  map[chord.PeerID]time.Time  // voters not in the ring's view, since when
@@ -46,7 +50,8 @@ type told struct {
 
 func newMover(n *Node) *mover {
 	return &mover{
-		n: n, wake: make(chan struct{}, 1),
+		n: n, wake: make(chan struct{}, 1), look: make(chan struct{}, 1),
+		touched: make(map[store.ShardID]bool),
 		busy:    make(map[store.ShardID]bool),
 		pending: make(map[store.ShardID]time.Time),
 		absent:  make(map[chord.PeerID]time.Time),
@@ -55,10 +60,21 @@ func newMover(n *Node) *mover {
 	}
 }
 
-// kick asks for a sweep soon.
-func (m *mover) kick() {
+// kick asks for a sweep soon: the ring changed.
+func (m *mover) kick() { signal(m.wake) }
+
+// touch asks for a look at one shard soon: its configuration changed.
+func (m *mover) touch(id store.ShardID) {
+	m.mu.Lock()
+	m.touched[id] = true
+	m.mu.Unlock()
+	signal(m.look)
+}
+
+// signal puts a token into a channel that holds one.
+func signal(c chan struct{}) {
 	select {
-	case m.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -66,23 +82,46 @@ func (m *mover) kick() {
 // run sweeps until the context ends.
 func (m *mover) run(ctx context.Context) {
 	slots := make(chan struct{}, moving)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.look:
+			if !sleep(ctx, gatherTouched) {
+				return
+			}
+			m.visitTouched(ctx, slots)
+			continue
+		case <-m.wake:
+			// Peers seldom come alone. A move for each would cost more than the wait.
+			if !sleep(ctx, gatherViews) {
+				return
+			}
+		case <-timer.C:
+		}
 		pause := sweepRestful
 		if !m.sweep(ctx, slots) {
 			pause = sweepBusy
 		}
-		pause = min(pause, m.nextGone())
-		select {
-		case <-ctx.Done():
-			return
-		case <-m.wake:
-		case <-time.After(pause):
-		}
+		timer.Reset(min(pause, m.nextGone()))
 	}
 }
 
-// sweep starts work on every shard that has some, and reports whether all
-// shards are in place.
+// visitTouched looks at the shards whose configurations changed.
+func (m *mover) visitTouched(ctx context.Context, slots chan struct{}) {
+	m.mu.Lock()
+	touched := m.touched
+	m.touched = make(map[store.ShardID]bool)
+	m.mu.Unlock()
+	view := m.n.view()
+	for id := range touched {
+		m.visit(ctx, slots, view, id)
+	}
+}
+
+// sweep looks at all shards, and reports whether all are in place.
 func (m *mover) sweep(ctx context.Context, slots chan struct{}) (restful bool) {
 	view := m.n.view()
 	if view.Len() == 0 {
@@ -91,39 +130,43 @@ func (m *mover) sweep(ctx context.Context, slots chan struct{}) (restful bool) {
 	m.noteAbsent(view)
 	restful = true
 	for i := range m.n.shards.list {
-		id := store.ShardID(i)
-		state := m.n.shards.snapshot(id)
-		if !m.n.shards.wasSeated(id) {
-			continue
-		}
-		if !state.Config.IsMember(m.n.self) {
-			restful = m.tidy(id, state.Config) && restful
-		}
-		m.n.puller.catchUp(id, state.Config)
-		s := m.situation(view, id, state)
-		if plan := s.Next(); plan.Action == store.Rest {
-			restful = restful && state.Config.Stable() && !state.Pending()
-			continue
-		}
-		restful = false
-		if !m.claim(id) {
-			continue
-		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			m.release(id)
-			return false
-		}
-		if !m.n.group.start(func() {
-			defer func() { <-slots }()
-			defer m.release(id)
-			m.push(ctx, id)
-		}) {
-			return false
-		}
+		restful = m.visit(ctx, slots, view, store.ShardID(i)) && restful
 	}
 	return restful
+}
+
+// visit starts work on a shard if it has some, and reports whether it is in
+// place.
+func (m *mover) visit(ctx context.Context, slots chan struct{}, view *chord.View, id store.ShardID) (restful bool) {
+	if !m.n.shards.wasSeated(id) || view.Len() == 0 {
+		return true
+	}
+	state := m.n.shards.snapshot(id)
+	restful = state.Config.Stable() && !state.Pending()
+	if !state.Config.IsMember(m.n.self) {
+		restful = m.tidy(id, state.Config) && restful
+	}
+	m.n.puller.catchUp(id, state.Config)
+	if m.situation(view, id, state).Next().Action == store.Rest {
+		return restful
+	}
+	if !m.claim(id) {
+		return false
+	}
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		m.release(id)
+		return false
+	}
+	if !m.n.group.start(func() {
+		defer func() { <-slots }()
+		defer m.release(id)
+		m.push(ctx, id)
+	}) {
+		m.release(id)
+	}
+	return false
 }
 
 // claim gives a shard to one goroutine.
@@ -167,27 +210,37 @@ func (m *mover) push(ctx context.Context, id store.ShardID) {
 				return // outbid: the next sweep looks again
 			}
 		case store.Await:
-			for _, v := range plan.Await {
-				info, err := m.n.askLearn(ctx, v, store.ShardInfo{Shard: id, Config: s.State.Config})
-				if err != nil {
-					m.n.log.Debug("tell configuration", "shard", id, "peer", m.n.label(v.Peer), "err", err)
-					continue
-				}
-				m.n.remember(id, s.State.Config, info.Config)
-				m.confirm(id, v, info.Config.Epoch)
-				if info.Config.Epoch == epoch {
-					synced[v] = info.Synced
-				}
-			}
-			if m.situation(m.n.view(), id, m.n.shards.snapshot(id)).Next().Action != store.Await {
-				continue
-			}
-			if !sleep(ctx, pause) {
+			m.tell(ctx, id, s.State.Config, plan.Await, synced)
+			if m.situation(m.n.view(), id, m.n.shards.snapshot(id)).Next().Action == store.Await && !sleep(ctx, pause) {
 				return
 			}
 			pause = min(2*pause, awaitMost)
 		}
 	}
+}
+
+// tell teaches peers a configuration, all at a time, and notes what they answer:
+// that they hold it, and what they synchronised from.
+func (m *mover) tell(ctx context.Context, id store.ShardID, c store.Config, peers []store.Voter, synced map[store.Voter][]store.Voter) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, v := range peers {
+		wg.Go(func() {
+			info, err := m.n.askLearn(ctx, v, store.ShardInfo{Shard: id, Config: c})
+			if err != nil {
+				m.n.log.Debug("tell configuration", "shard", id, "peer", m.n.label(v.Peer), "err", err)
+				return
+			}
+			m.n.remember(id, c, info.Config)
+			m.confirm(id, v, info.Config.Epoch)
+			if info.Config.Epoch == c.Epoch {
+				mu.Lock()
+				defer mu.Unlock()
+				synced[v] = info.Synced
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // decide runs the vote on the successor of a configuration and tells those
@@ -248,15 +301,17 @@ func (m *mover) attempt(ctx context.Context, id store.ShardID, p *store.Proposer
 	}
 }
 
-// announce teaches a decided configuration to its members and to those of the
-// one before. Whoever misses it learns it by a referral.
+// announce takes in a decided configuration and teaches it to those whom it
+// dismissed, and to its members unless that is this peer's next step anyway.
+// Whoever misses it learns it by a referral.
 func (m *mover) announce(ctx context.Context, id store.ShardID, base, c store.Config) {
 	if err := m.n.replica.learn(ctx, id, c); err != nil {
 		m.n.log.Error("learn configuration", "shard", id, "err", err)
 	}
+	tells := !m.atRest(id)
 	told := map[store.Voter]bool{m.n.self: true}
 	for _, v := range append(base.Members(), c.Members()...) {
-		if told[v] {
+		if told[v] || tells && c.IsMember(v) {
 			continue
 		}
 		told[v] = true

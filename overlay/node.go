@@ -286,7 +286,7 @@ func (n *Node) viewChanged() {
 // configMoved is told when a shard's configuration changed.
 func (n *Node) configMoved(id store.ShardID) {
 	n.puller.catchUp(id, n.shards.config(id))
-	n.mover.kick()
+	n.mover.touch(id)
 }
 
 // openControl serves the control socket of the home.

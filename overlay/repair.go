@@ -13,10 +13,11 @@ import (
 
 // Bounds of catching up.
 const (
-	pulling     = 16 // shards that one peer pulls at once
-	pullTimeout = 5 * time.Minute
-	pullCall    = 10 * time.Second
-	settleFor   = 200 * time.Millisecond // writes under way make replicas differ for this long
+	pulling       = 16 // shards that one peer pulls at once
+	pullTimeout   = 5 * time.Minute
+	pullCall      = 10 * time.Second
+	catchPatience = 250 * time.Millisecond
+	settleFor     = 200 * time.Millisecond // writes under way make replicas differ for this long
 )
 
 // puller brings this peer's shards up to what others hold: as a new voter, which
@@ -37,6 +38,7 @@ type catch struct {
 	epoch   uint64
 	from    []store.Voter
 	running bool
+	done    chan struct{} // closed when it has stopped running
 }
 
 func newPuller(n *Node) *puller {
@@ -74,7 +76,27 @@ func (p *puller) catchUp(id store.ShardID, c store.Config) {
 	if k.running || c.Synced(p.n.self, k.from) {
 		return
 	}
+	k.done = make(chan struct{})
 	k.running = p.n.group.start(func() { p.catchFrom(id, c, k) })
+}
+
+// await waits a little for a catch-up under way: with little to catch up on, who
+// asks how far it is need not ask twice.
+func (p *puller) await(ctx context.Context, id store.ShardID) {
+	p.mu.Lock()
+	k := p.catches[id]
+	running := k != nil && k.running
+	p.mu.Unlock()
+	if !running {
+		return
+	}
+	t := time.NewTimer(catchPatience)
+	defer t.Stop()
+	select {
+	case <-k.done:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // catchFrom pulls from one voter after the other until enough are done.
@@ -83,6 +105,7 @@ func (p *puller) catchFrom(id store.ShardID, c store.Config, k *catch) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		k.running = false
+		close(k.done)
 	}()
 	for _, v := range c.Voters {
 		if v == p.n.self || slices.Contains(p.synced(id, c), v) {
