@@ -118,7 +118,7 @@ func (n *Node) scanShard(ctx context.Context, id store.ShardID, req store.ScanRe
 	}
 	for {
 		st := s.Start(c, store.LevelQuorum, req, n.near)
-		end, why := runOp(ctx, n, s, st, ask, 0, nil)
+		end, why := runOp(ctx, n, s, st, ask, n.hedgeAfter(c), s.Hedge)
 		n.remember(id, c, s.Config())
 		if end == store.Done {
 			page, more := s.Result()

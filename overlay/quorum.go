@@ -54,12 +54,13 @@ const opTimeout = 5 * time.Second
 
 // runOp runs an operation from its first step to its end or the context's. It
 // returns how the operation ended; why is the first failure of a replica.
-// After hedge, unless that is 0, slow is called once for more requests.
+// Each time that hedge has passed, unless it is 0, slow is called for more
+// requests: the spare replicas may be as slow as those that they stand in for.
 func runOp[R any](ctx context.Context, n *Node, op operation[R], st store.Step, ask send[R], hedge time.Duration, slow func() store.Step) (end store.Outcome, why error) {
 	answers := make(chan answer[R], 8*store.MaxVoters)
 	var late <-chan time.Time
 	if hedge > 0 {
-		t := time.NewTimer(hedge)
+		t := time.NewTicker(hedge)
 		defer t.Stop()
 		late = t.C
 	}
@@ -79,7 +80,6 @@ func runOp[R any](ctx context.Context, n *Node, op operation[R], st store.Step, 
 				st = op.Reply(a.round, a.i, a.reply)
 			}
 		case <-late:
-			late = nil
 			st = slow()
 		case <-ctx.Done():
 			return store.Running, cmp.Or(why, ctx.Err())

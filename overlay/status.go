@@ -130,16 +130,21 @@ func (n *Node) Ping(ctx context.Context, peer string) (client.Pong, error) {
 	return client.Pong{Peer: peer, RTTus: float64(time.Since(start).Nanoseconds()) / 1e3}, nil
 }
 
-// near ranks voters by the measured round trip: this peer first, unmeasured
-// ones last.
+// near ranks voters by the measured round trip: this peer first, unmeasured ones
+// behind, and last those that do not answer the ring.
 func (n *Node) near(v store.Voter) int {
 	if v.Peer == n.self.Peer {
 		return -1
 	}
-	if rtt := n.host.RTT(v.Peer); rtt > 0 {
-		return int(rtt.Microseconds())
+	rank := n.host.RTT(v.Peer)
+	if rank == 0 {
+		rank = time.Hour
 	}
-	return int(time.Hour.Microseconds())
+	view := n.view()
+	if _, ok := view.Peer(v.Peer); !ok || view.Suspect(v.Peer) {
+		rank += 2 * time.Hour
+	}
+	return int(rank.Microseconds())
 }
 
 const (

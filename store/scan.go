@@ -3,7 +3,7 @@ package store
 import "strings"
 
 // Scan is the machine of one quorum scan: a page of a shard's keys, merged from
-// the pages of R replicas. It is driven like Read, without hedging.
+// the pages of R replicas. It is driven like Read.
 type Scan struct {
 	Asker
 	req   ScanRequest
@@ -59,6 +59,14 @@ func (s *Scan) Fail(round uint32, i int) Step {
 		return s.idle()
 	}
 	return s.replace(i, statusEnd, Config{})
+}
+
+// Hedge asks spare replicas beside those that have not answered.
+func (s *Scan) Hedge() Step {
+	if s.ended {
+		return s.idle()
+	}
+	return s.settle(s.fill(s.waiting()))
 }
 
 func (s *Scan) replace(i int, status Status, newer Config) Step {
