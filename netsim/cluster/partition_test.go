@@ -1,0 +1,83 @@
+package cluster_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chorus-net/chorus/netsim/cluster"
+	"github.com/chorus-net/chorus/netsim/cluster/simnet"
+	"github.com/chorus-net/chorus/overlay"
+)
+
+// Over a network with latency and loss, split into three and two peers, the
+// larger part goes on and the smaller one refuses. When the split ends they are
+// one ring again, and nothing that was acknowledged is lost.
+func TestPartition(t *testing.T) {
+	t.Parallel()
+	const keys = 30
+	c, ctx := start(t, cluster.Settings{
+		Peers:   5,
+		Network: &simnet.Settings{Latency: 5 * time.Millisecond, Jitter: 15 * time.Millisecond, Loss: 0.01, Seed: 1},
+		// With five replicas, the majority of every shard is in the larger part.
+		Node: overlay.Config{Replicas: 5, ReplaceAfter: 2 * time.Second, RepairEvery: time.Second},
+	})
+	nodes := c.Nodes()
+	put(t, ctx, nodes, "before/", keys)
+	settled(t, ctx, c, "before/", keys, 5)
+
+	c.Network().Partition([]int{0, 1, 2}, []int{3, 4})
+	var wg sync.WaitGroup
+	began := time.Now()
+	for i := range keys {
+		wg.Go(func() {
+			key := fmt.Sprintf("split/%d", i)
+			_, err := nodes[3+i%2].Put(ctx, key, []byte("of the minority"))
+			if !errors.Is(err, overlay.ErrQuorum) {
+				t.Errorf("put in the minority: %v", err)
+			}
+			if took := time.Since(began); took > 15*time.Second {
+				t.Errorf("put in the minority took %v", took)
+			}
+		})
+		wg.Go(func() {
+			key := fmt.Sprintf("split/%d", i)
+			if _, err := nodes[i%3].Put(ctx, key, []byte("value of "+key)); err != nil {
+				t.Errorf("put in the majority: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	began = time.Now()
+	for i := range 3 {
+		readAll(t, ctx, nodes[i], "before/", keys)
+		if listed, err := nodes[i].List(ctx, "before/", "", 0); err != nil || len(listed) != keys {
+			t.Errorf("listed %d keys in the majority, %v", len(listed), err)
+		}
+	}
+	t.Logf("read all keys in the majority in %v", time.Since(began).Round(time.Millisecond))
+
+	c.Network().Heal()
+	began = time.Now()
+	agree(t, c)
+	t.Logf("one ring again %v after the split", time.Since(began).Round(time.Millisecond))
+	for _, node := range nodes {
+		readAll(t, ctx, node, "before/", keys)
+		for i := range keys {
+			// What the minority could not promise may show all the same, if it is
+			// the newer one; what nobody wrote may not.
+			key := fmt.Sprintf("split/%d", i)
+			rec, err := node.Get(ctx, key)
+			if v := string(rec.Value); err != nil || v != "value of "+key && v != "of the minority" {
+				t.Errorf("get %s at %s: %q, %v", key, node.Name(), v, err)
+			}
+		}
+	}
+	put(t, ctx, nodes, "split/", keys)
+	for _, node := range nodes {
+		readAll(t, ctx, node, "split/", keys)
+	}
+	settled(t, ctx, c, "before/", keys, 5)
+}
