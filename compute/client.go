@@ -15,6 +15,7 @@ type client struct {
 	cursor  int     // where in list the next renewal goes on
 	downAt  instant // when the driver said that the owner is gone; never if it is heard
 	started instant
+	renewed instant // when a list of what is held last went out
 	renewAt instant
 
 	fresh   []*held // came in lately; the owner is not told yet
@@ -43,6 +44,9 @@ type flight struct {
 	outcomes []outcome
 }
 
+// renewPutOff is how many renewals in a row results may stand in for.
+const renewPutOff = 4
+
 type outcome struct {
 	held   *held
 	result Result
@@ -50,7 +54,7 @@ type outcome struct {
 
 func (s *Scheduler) clientOf(p *peer) *client {
 	if p.client == nil {
-		p.client = &client{owner: p, started: s.now, downAt: never, renewAt: s.now + s.cfg.Renew}
+		p.client = &client{owner: p, started: s.now, downAt: never, renewed: s.now, renewAt: s.now + s.cfg.Renew}
 		i, _ := s.holder.searchClient(p)
 		s.holder.clients = slices.Insert(s.holder.clients, i, p.client)
 	}
@@ -158,6 +162,8 @@ func (s *Scheduler) sendResults(c *client) {
 		s.sendFlight(c, &f, refs)
 	}
 	c.results, c.bytes = nil, 0
+	// Results renew the lease too; the list is put off, but not for ever.
+	c.renewAt = min(s.now+s.cfg.Renew, c.renewed+renewPutOff*s.cfg.Renew)
 }
 
 func (s *Scheduler) sendFlight(c *client, f *flight, refs []Ref) {
@@ -211,7 +217,7 @@ func (s *Scheduler) renew(c *client) {
 		}
 		c.cursor++
 	}
-	c.renewAt = s.now + s.cfg.Renew
+	c.renewed, c.renewAt = s.now, s.now+s.cfg.Renew
 	s.send(c.owner, Message{Kind: KindHold, Seq: s.nextSeq(), Refs: refs})
 }
 
@@ -300,7 +306,7 @@ func (s *Scheduler) returnTasks() {
 			s.send(c.owner, Message{Kind: KindReturn, Seq: s.nextSeq(), Refs: refs[:n]})
 			refs = refs[n:]
 		}
-		c.renewAt = s.now + s.cfg.Renew
+		c.renewed, c.renewAt = s.now, s.now+s.cfg.Renew
 	}
 }
 

@@ -26,6 +26,9 @@ const (
 	// beyond it news goes to a few and is passed on.
 	smallRing = 8
 	maxHops   = 3
+	// largePause is by how much rounds are further apart where news is passed on:
+	// something is always new then, and the model shows no gain from more.
+	largePause = 4
 	// firstRepeat is the first pause between repeats; it doubles up to Config.Refresh.
 	firstRepeat = 2 * time.Second
 	// hintSpread is over how long peers that hear of work for them spread their steals.
@@ -155,7 +158,11 @@ func (s *Scheduler) gossipDue() instant {
 		due = s.now
 	}
 	if g.started && due != never {
-		due = max(due, g.last+s.cfg.Gossip)
+		pause := s.cfg.Gossip
+		if len(g.known) > smallRing {
+			pause *= largePause
+		}
+		due = max(due, g.last+pause)
 	}
 	return due
 }

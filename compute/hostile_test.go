@@ -69,6 +69,31 @@ func (l *liar) message(peers []chord.PeerID) Message {
 	return m
 }
 
+// TestRefuses: a thief does not take what it cannot run, or what it has no room
+// for, and says so.
+func TestRefuses(t *testing.T) {
+	now := time.Unix(1, 0)
+	s, err := New(Config{Self: "a", MaxQueue: 2, Funcs: []string{"f/v1"}}, now, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := Message{Kind: KindGive, From: "b", To: "a", Session: 1, Seq: 7}
+	for i, fn := range []string{"g/v1", "f/v1", "f/v1", "f/v1"} {
+		m.Tasks = append(m.Tasks, Task{ID: TaskID(ID{}, ID{}, uint32(i)), Index: uint32(i), Code: Code{Func: fn}, Owner: "b", Attempt: 1})
+	}
+	out, err := s.Step(now, m)
+	if err != nil || len(out.Send) == 0 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	taken := out.Send[0]
+	if taken.Kind != KindTaken || taken.Seq != 7 || len(taken.Refs) != 2 || taken.Refs[0].Task != m.Tasks[0].ID || taken.Refs[1].Task != m.Tasks[3].ID {
+		t.Errorf("answer: %+v", taken)
+	}
+	if len(out.Run) != 1 || s.Stats().Foreign != 2 {
+		t.Errorf("%d started, %+v", len(out.Run), s.Stats())
+	}
+}
+
 // TestHostile: whatever peers say, invariants hold, nobody panics, and time
 // goes on. (What liars say about tasks can come true: peers of a ring are
 // trusted with results.)

@@ -53,7 +53,6 @@ var mutants = []struct{ name, file, old, new string }{
 	{"keep the session after giving up an owner", "client.go", `s.bumps++
 `, ``},
 	{"poll instead of sleeping", "thief.go", `t.asleep, t.fails = true, 0`, `t.asleep, t.fails = false, 0`},
-	{"steal without a pause", "thief.go", `len(unknown) == 0 || s.now < s.thief.blindAt`, `len(unknown) == 0`},
 	{"wake nobody", "victim.go", `		s.wake(p)
 	}
 }`, `		_ = p

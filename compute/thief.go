@@ -20,7 +20,6 @@ type thief struct {
 	regAt     instant      // earliest repeat of a registration
 	hint      chord.PeerID // who is said to have work
 	hintAt    instant
-	blindAt   instant // no blind steals before
 
 	arrivals map[arrivalKey]*arrival
 	order    []arrivalKey // oldest first
@@ -43,9 +42,6 @@ type arrival struct {
 
 const (
 	maxArrivals = 4096
-	// blindPause is how long a thief without any news of loads waits between
-	// rounds of steals from peers drawn at random.
-	blindPause = time.Second
 	// maxAge is when a load is too old to count; it halves every loadHalf.
 	maxAge   = 10 * time.Second
 	loadHalf = 2 * time.Second
@@ -87,9 +83,6 @@ func (s *Scheduler) seek() {
 			return
 		}
 	}
-	if s.now >= t.blindAt {
-		t.blindAt = s.now + blindPause
-	}
 	t.asleep, t.fails = true, 0
 	t.refreshAt = s.now + s.jitter(s.cfg.Refresh)
 	s.register()
@@ -109,7 +102,7 @@ func (s *Scheduler) pick() *peer {
 		}
 	}
 	if len(loaded) == 0 {
-		if len(unknown) == 0 || s.now < s.thief.blindAt {
+		if len(unknown) == 0 {
 			return nil
 		}
 		return unknown[s.rng.IntN(len(unknown))]
