@@ -93,7 +93,7 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 		return
 	}
 	head := s.head()
-	if p.ID != head.ID && !between(s.ID, p.ID, head.ID) {
+	if !r.table.holds(p) || p.ID != head.ID && !between(s.ID, p.ID, head.ID) {
 		return // overtaken by events
 	}
 	s.last = a
