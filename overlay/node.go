@@ -52,6 +52,7 @@ type Node struct {
 	control    *control // nil without a home
 	seen       peersSeen
 	signatures signatures
+	labels     sync.Map   // chord.PeerID to string
 	record     chord.Peer // of this peer, as it was made at the start
 }
 
@@ -271,8 +272,20 @@ func (n *Node) Done() <-chan struct{} { return n.ctx.Done() }
 // Alive reports whether the peer runs: it has not begun to stop.
 func (n *Node) Alive() bool { return n.up.Load() }
 
-// label names a peer for people and scripts.
-func (n *Node) label(id chord.PeerID) string { return p2p.FormatPeerID(id) }
+// label names a peer for people and scripts. Peers of the ring have their
+// names ready: each receipt holds several.
+func (n *Node) label(id chord.PeerID) string {
+	if name, ok := n.labels.Load(id); ok {
+		return name.(string)
+	}
+	name := p2p.FormatPeerID(id)
+	if n.members != nil {
+		if _, ok := n.view().Peer(id); ok {
+			n.labels.Store(id, name)
+		}
+	}
+	return name
+}
 
 // view returns the ring as this peer sees it.
 func (n *Node) view() *chord.View { return n.members.view.Load() }
