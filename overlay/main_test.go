@@ -1,0 +1,27 @@
+package overlay
+
+import (
+	"errors"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+// TestMain does not call Init: what a program that does not lend itself cannot
+// do is tested here, and modules are in netsim/cluster.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// It runs as long as the program: metrics of kad-dht.
+		goleak.IgnoreAnyFunction("go.opencensus.io/stats/view.(*worker).start"))
+}
+
+// codeOf returns the code of an error that people meet; "" if it has none.
+func codeOf(err error) string {
+	var e *client.Error
+	if errors.As(err, &e) {
+		return string(e.Code)
+	}
+	return ""
+}
