@@ -42,7 +42,7 @@ func TestFuncCarriesValues(t *testing.T) {
 
 func TestTaskError(t *testing.T) {
 	for want, err := range map[string]TaskError{
-		"task 3 of job j: too large":               {Job: "j", Index: 3, Reason: "too large"},
+		"task 3 of job j: too large":              {Job: "j", Index: 3, Reason: "too large"},
 		"task 0 of job j, last run by p: no luck": {Job: "j", Peer: "p", Reason: "no luck"},
 	} {
 		if err.Error() != want {
