@@ -65,7 +65,6 @@ func TestLeave(t *testing.T) {
 		t.Errorf("leave of the last peer: %v", err)
 	}
 	readAll(t, ctx, first, "l/", keys)
-
 }
 
 // A leave that cannot be completed in time says why, and the peer stays.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,13 +103,20 @@ func put(t *testing.T, ctx context.Context, nodes []*overlay.Node, prefix string
 // readAll checks that a peer reads all keys that put wrote.
 func readAll(t *testing.T, ctx context.Context, node *overlay.Node, prefix string, n int) {
 	t.Helper()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 8)
 	for i := range n {
-		key := fmt.Sprintf("%s%d", prefix, i)
-		rec, err := node.Get(ctx, key)
-		if err != nil || string(rec.Value) != "value of "+key {
-			t.Errorf("get %s at %s: %q, %v", key, node.Name(), rec.Value, err)
-		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			key := fmt.Sprintf("%s%d", prefix, i)
+			rec, err := node.Get(ctx, key)
+			if err != nil || string(rec.Value) != "value of "+key {
+				t.Errorf("get %s at %s: %q, %v", key, node.Name(), rec.Value, err)
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // settled waits until every key that put wrote has as many voters as it
