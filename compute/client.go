@@ -245,7 +245,7 @@ func (s *Scheduler) drop(c *client, refs []Ref) {
 			continue
 		}
 		s.stats.Dropped++
-		s.unhold(h, heldGone)
+		s.unhold(h)
 		s.release(h)
 	}
 }
@@ -285,7 +285,7 @@ func (s *Scheduler) onCancel(p *peer, m *Message) {
 	for _, h := range slices.Clone(c.list) {
 		if h.task.Job == m.Job && (h.state == heldQueued || h.state == heldRunning) {
 			s.stats.Dropped++
-			s.unhold(h, heldGone)
+			s.unhold(h)
 			s.release(h)
 		}
 	}
@@ -359,7 +359,7 @@ func (s *Scheduler) abandon(c *client) {
 		switch h.state {
 		case heldQueued, heldRunning:
 			s.stats.Dropped++
-			s.unhold(h, heldGone)
+			s.unhold(h)
 			s.release(h)
 		case heldGiven:
 			s.victim.forget(h)

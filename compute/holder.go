@@ -81,7 +81,7 @@ func (s *Scheduler) enqueue(h *held, top bool) {
 
 // unhold takes a task out of hand, whether it waits or runs. A run is told to
 // stop and keeps its slot until the driver reports it.
-func (s *Scheduler) unhold(h *held, next heldState) {
+func (s *Scheduler) unhold(h *held) {
 	switch h.state {
 	case heldQueued:
 		s.holder.queue.remove(h)
@@ -90,7 +90,7 @@ func (s *Scheduler) unhold(h *held, next heldState) {
 	case heldGone, heldGiven, heldRan:
 		return
 	}
-	s.letGo(h, next)
+	s.letGo(h, heldGone)
 }
 
 func (s *Scheduler) letGo(h *held, next heldState) {

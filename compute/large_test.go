@@ -17,7 +17,7 @@ func TestLargeRing(t *testing.T) {
 	m.every = 0
 	m.latency = 10 * time.Millisecond
 	m.cost = func(t *Task) time.Duration { return time.Duration(t.ID[0]+1) * 4 * time.Millisecond } // half a second
-	m.addN(peers, Config{Renew: time.Minute, Lease: 4 * time.Minute}) // so that each Hold is a steal's
+	m.addN(peers, Config{Renew: time.Minute, Lease: 4 * time.Minute})                               // so that each Hold is a steal's
 	m.run(5*time.Second, nil)
 	before, start := m.sent, m.now
 	tasks := peers * each

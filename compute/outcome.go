@@ -84,7 +84,7 @@ func (s *Scheduler) endAttempt(o *owned, at chord.PeerID, outcome Outcome, r *Re
 // crashed, if any.
 func (s *Scheduler) again(o *owned, crashedAt chord.PeerID) {
 	if h := s.holder.held[o.task.ID]; h != nil {
-		s.unhold(h, heldGone)
+		s.unhold(h)
 	}
 	o.task.Attempt++
 	o.task.Hop = 0
@@ -99,7 +99,7 @@ func (s *Scheduler) again(o *owned, crashedAt chord.PeerID) {
 // finish makes a task final and, with the last one, its job.
 func (s *Scheduler) finish(o *owned, state TaskState) {
 	if h := s.holder.held[o.task.ID]; h != nil {
-		s.unhold(h, heldGone)
+		s.unhold(h)
 	}
 	s.setState(o, state, nil)
 	j := o.job

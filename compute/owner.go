@@ -285,7 +285,7 @@ func (s *Scheduler) locate(p *peer, r Ref) bool {
 			return false // it runs here: two peers got it
 		}
 		if h := s.holder.held[r.Task]; h != nil {
-			s.unhold(h, heldGone)
+			s.unhold(h)
 		}
 		s.setState(o, TaskAway, p)
 	default:

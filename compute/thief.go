@@ -232,7 +232,7 @@ func (s *Scheduler) accept(p *peer, t *Task, a *arrival) bool {
 			s.reportLater(h.client, h)
 			return true
 		}
-		s.unhold(h, heldGone)
+		s.unhold(h)
 		s.release(h)
 	}
 	i, can := slices.BinarySearch(s.can, t.Code.Cap())

@@ -15,6 +15,7 @@ func Majority(n int) int { return n/2 + 1 }
 // strict: reads of level quorum or all never miss it.
 type Level uint8
 
+// The levels.
 const (
 	LevelQuorum Level = iota // a majority
 	LevelOne

@@ -28,8 +28,8 @@ func (s Status) String() string {
 // Valid reports whether s is one of the constants.
 func (s Status) Valid() bool { return s < statusEnd }
 
-// Requests about one shard name it, and the epoch that the caller goes by, in
-// the call's envelope. Target is common to them.
+// Target is common to requests about one shard. They name the shard, and the
+// epoch that the caller goes by, in the call's envelope.
 type Target struct {
 	// Incarnation is that of the voter whom the request is meant for: an answer
 	// by the peer's next life must not count as its former one's.

@@ -208,9 +208,11 @@ func TestModel(t *testing.T) {
 	slices.Sort(lines)
 	t.Logf("%d schedules did:\n%s", *modelSchedules, strings.Join(lines, "\n"))
 	// Gentle luck must not pass for proof.
-	for _, what := range []string{"crashes", "disks lost", "splits", "moves settled", "moves aborted", "ballots retried",
+	for _, what := range []string{
+		"crashes", "disks lost", "splits", "moves settled", "moves aborted", "ballots retried",
 		"writes stamped anew", "referrals followed", "hedges", "read repairs", "pushed configurations", "duplicates",
-		"answers not-member"} {
+		"answers not-member",
+	} {
 		if total[what] == 0 {
 			t.Errorf("no schedule did any: %s", what)
 		}

@@ -56,12 +56,6 @@ const (
 	shortReadsInJoint mutant = "a read takes its quorum in either set of a joint configuration"
 )
 
-type write struct {
-	key     string
-	version Version
-	start   int64
-}
-
 // world is one run of the model.
 type world struct {
 	rng    *rand.Rand

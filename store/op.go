@@ -96,6 +96,7 @@ func (q *Quorum) refused(i int, s Status, newer Config) (again Set, adopted bool
 		}
 	case StatusSkewed:
 		q.skewed |= bit(i)
+	default: // not a member, or nonsense
 	}
 	q.failed |= bit(i)
 	return 0, false

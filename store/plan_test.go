@@ -112,10 +112,12 @@ func TestPlanConverges(t *testing.T) {
 				if !live(self) {
 					continue
 				}
-				s := Situation{Self: self, State: State{Config: c}, Proposal: ring, N: n, Live: live, Gone: in(gone), Leaving: in(leaving),
+				s := Situation{
+					Self: self, State: State{Config: c}, Proposal: ring, N: n, Live: live, Gone: in(gone), Leaving: in(leaving),
 					Synced: func(v Voter) []Voter {
 						return slices.DeleteFunc(slices.Clone(c.Voters), func(v Voter) bool { return !live(v) })
-					}}
+					},
+				}
 				p := s.Next()
 				if p.Action != Propose {
 					continue

@@ -82,6 +82,7 @@ func (p *Pull) Next() PullStep {
 		}
 	case PullStore:
 		st.Records = p.views
+	case PullDone:
 	}
 	return st
 }
