@@ -24,7 +24,7 @@
 // core.
 //
 //	ring.go      the ring core and its messages
-//	shards.go    this peer's shards: configurations, fences, epochs
+//	shards.go    this peer's shards: configurations, epochs, writes under way
 //	replica.go   what other peers may ask of this peer's shards
 //	quorum.go    quorum operations on keys
 //	mover.go     moves shards to where the ring wants them

@@ -15,7 +15,7 @@ const (
 	moving        = 32               // shards that one peer moves at once
 	moveTimeout   = 15 * time.Second // of one push at a shard; the next sweep goes on
 	voteTimeout   = 2 * time.Second
-	stuckAfter    = 3 * time.Second // a fence this old is finished by any voter
+	stuckAfter    = 3 * time.Second // a proposal accepted so long ago is finished by any voter
 	sweepRestful  = 10 * time.Second
 	sweepBusy     = time.Second
 	gatherViews   = 150 * time.Millisecond
@@ -36,7 +36,7 @@ type mover struct {
 	mu      sync.Mutex
 	touched map[store.ShardID]bool
 	busy    map[store.ShardID]bool      // a goroutine is at it
-	pending map[store.ShardID]time.Time // since when fenced
+	pending map[store.ShardID]time.Time // since when the fate of a proposal is unknown
 	absent  map[chord.PeerID]time.Time  // voters not in the ring's view, since when
 	extra   map[store.ShardID]time.Time // shards with data and without a seat, since when
 	told    map[store.ShardID]*told
@@ -373,8 +373,8 @@ func (m *mover) atRest(id store.ShardID) bool {
 	return m.situation(m.n.view(), id, m.n.shards.snapshot(id)).Next().Action == store.Rest
 }
 
-// stuck reports whether a shard has been fenced for longer than a proposer
-// takes.
+// stuck reports whether the fate of an accepted proposal has been unknown for
+// longer than a proposer takes.
 func (m *mover) stuck(id store.ShardID, state store.State) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
