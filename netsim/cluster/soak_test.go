@@ -28,6 +28,7 @@ func TestSoak(t *testing.T) {
 	for ; time.Since(began) < length; rounds++ {
 		x.goOn(20)
 		i := rng.IntN(5)
+		t.Logf("%v: down goes %s", time.Now().Format(time.StampMilli), c.Nodes()[i].Name())
 		if rng.IntN(4) == 0 {
 			if err := c.Nodes()[i].Close(); err != nil {
 				t.Fatal(err)

@@ -27,9 +27,10 @@ type traffic struct {
 	wg   sync.WaitGroup
 
 	puts, gets, failedPuts, failedGets atomic.Int64
-	slowest                            atomic.Int64 // nanoseconds of one call
 	mu                                 sync.Mutex
 	failures                           []string // the first few
+	slowest                            time.Duration
+	slow                               string // which call that was
 }
 
 // tracked is a key and the last value of it that was acknowledged.
@@ -70,7 +71,7 @@ func (x *traffic) write(keys []tracked) {
 		k, node := &keys[n%int64(len(keys))], x.node()
 		began := time.Now()
 		_, err := node.Put(context.WithoutCancel(x.ctx), k.name, strconv.AppendInt(nil, n, 10))
-		x.took(began)
+		x.took(began, "put", k.name, node)
 		if err != nil {
 			x.failed(&x.failedPuts, node, err)
 			continue
@@ -91,7 +92,7 @@ func (x *traffic) check(node *overlay.Node, k *tracked) {
 	floor := k.acked.Load()
 	began := time.Now()
 	rec, err := node.Get(context.WithoutCancel(x.ctx), k.name)
-	x.took(began)
+	x.took(began, "get", k.name, node)
 	switch {
 	case err == nil:
 		got, err := strconv.ParseInt(string(rec.Value), 10, 64)
@@ -109,12 +110,11 @@ func (x *traffic) check(node *overlay.Node, k *tracked) {
 	x.gets.Add(1)
 }
 
-func (x *traffic) took(began time.Time) {
-	d := int64(time.Since(began))
-	for {
-		if old := x.slowest.Load(); d <= old || x.slowest.CompareAndSwap(old, d) {
-			return
-		}
+func (x *traffic) took(began time.Time, verb, key string, node *overlay.Node) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if d := time.Since(began); d > x.slowest {
+		x.slowest, x.slow = d, fmt.Sprintf("%s %s at %s, begun %v", verb, key, node.Name(), began.Format(time.StampMilli))
 	}
 }
 
@@ -153,8 +153,8 @@ func (x *traffic) end() {
 			x.check(node, &x.keys[i])
 		}
 	}
-	x.t.Logf("%d writes (%d failed), %d reads (%d failed), slowest call %v, failures: %q", x.puts.Load(), x.failedPuts.Load(),
-		x.gets.Load(), x.failedGets.Load(), time.Duration(x.slowest.Load()).Round(time.Millisecond), x.failures)
+	x.t.Logf("%d writes (%d failed), %d reads (%d failed), slowest call %v (%s), failures: %q", x.puts.Load(), x.failedPuts.Load(),
+		x.gets.Load(), x.failedGets.Load(), x.slowest.Round(time.Millisecond), x.slow, x.failures)
 }
 
 // endClean ends traffic that had no reason to fail at all.
