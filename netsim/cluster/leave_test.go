@@ -67,6 +67,54 @@ func TestLeave(t *testing.T) {
 	readAll(t, ctx, first, "l/", keys)
 }
 
+// Two of five peers leave at the same time, and one of them comes back later
+// with what it still has on its disk.
+func TestLeaveTogether(t *testing.T) {
+	t.Parallel()
+	const keys = 40
+	c, ctx := start(t, cluster.Settings{Peers: 5, Dir: t.TempDir(), Node: overlay.Config{ReplaceAfter: time.Second}})
+	put(t, ctx, c.Live(), "l/", keys)
+	x := newTraffic(t, c, 2)
+	x.goOn(10)
+	errs := make(chan error, 2)
+	for _, i := range []int{1, 4} {
+		go func() { errs <- c.Nodes()[i].Leave(ctx) }()
+	}
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	agree(t, c)
+	settled(t, ctx, c, "l/", keys, 3)
+	for i := range keys / 2 {
+		if _, err := c.Nodes()[0].Delete(ctx, fmt.Sprintf("l/%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back, err := c.Restart(ctx, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agree(t, c)
+	eventually(t, "it is a voter again", func() error {
+		if s, err := back.Status(ctx); err != nil || s.Keys == 0 {
+			return fmt.Errorf("%d keys, %w", s.Keys, err)
+		}
+		return nil
+	})
+	x.goOn(10)
+	x.endClean()
+	for _, node := range c.Live() {
+		for i := range keys {
+			_, err := node.Get(ctx, fmt.Sprintf("l/%d", i))
+			if deleted := errors.Is(err, overlay.ErrNotFound); deleted != (i < keys/2) || err != nil && !deleted {
+				t.Errorf("get l/%d at %s: %v", i, node.Name(), err)
+			}
+		}
+	}
+}
+
 // A leave that cannot be completed in time says why, and the peer stays.
 func TestLeaveWithoutQuorum(t *testing.T) {
 	t.Parallel()

@@ -81,3 +81,61 @@ func TestPartition(t *testing.T) {
 	}
 	settled(t, ctx, c, "before/", keys, 5)
 }
+
+// With three replicas, either part of a split ring may hold the majority of a
+// shard. They never both write to it.
+func TestPartitionHasOneMajority(t *testing.T) {
+	t.Parallel()
+	const keys = 40
+	c, ctx := start(t, cluster.Settings{
+		Peers:   5,
+		Network: &simnet.Settings{Latency: 5 * time.Millisecond, Seed: 2},
+		Node:    overlay.Config{ReplaceAfter: time.Second, RepairEvery: time.Second},
+	})
+	nodes := c.Nodes()
+	put(t, ctx, nodes, "k/", keys)
+	settled(t, ctx, c, "k/", keys, 3)
+	c.Network().Partition([]int{0, 1, 2}, []int{3, 4})
+	var wg sync.WaitGroup
+	written := make([][2]int, keys)
+	for i := range keys {
+		for side, node := range []*overlay.Node{nodes[i%3], nodes[3+i%2]} {
+			wg.Go(func() {
+				for range 2 { // before and after the parts have noticed
+					_, err := node.Put(ctx, fmt.Sprintf("k/%d", i), fmt.Appendf(nil, "side %d", side))
+					switch {
+					case err == nil:
+						written[i][side]++
+					case !errors.Is(err, overlay.ErrQuorum):
+						t.Errorf("put at %s: %v", node.Name(), err)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	c.Network().Heal()
+	agree(t, c)
+	sides := [2]int{}
+	for i, w := range written {
+		if w[0] > 0 && w[1] > 0 {
+			t.Errorf("both parts wrote k/%d", i)
+			continue
+		}
+		for side := range w {
+			if w[side] > 0 {
+				sides[side]++
+			}
+		}
+		for _, node := range nodes {
+			rec, err := node.Get(ctx, fmt.Sprintf("k/%d", i))
+			if err != nil || w[0]+w[1] > 0 && string(rec.Value) == "value of "+rec.Key {
+				t.Errorf("get k/%d at %s, written %v: %q, %v", i, node.Name(), w, rec.Value, err)
+			}
+		}
+	}
+	t.Logf("%d keys were written by the three, %d by the two, of %d", sides[0], sides[1], keys)
+	if sides[0] == 0 {
+		t.Error("the larger part wrote nothing")
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +59,48 @@ func TestRestartCatchesUp(t *testing.T) {
 		if deleted := errors.Is(err, overlay.ErrNotFound); deleted != (i < keys/2) {
 			t.Errorf("get before/%d at the peer that was down: %v", i, err)
 		}
+	}
+}
+
+// A peer that lost its disk comes back with its identity and nothing else. It
+// counts as another voter, gets its records anew, and nothing is lost though it
+// once had acknowledged them.
+func TestRestartWithoutDisk(t *testing.T) {
+	t.Parallel()
+	const keys = 60
+	c, ctx := start(t, cluster.Settings{Peers: 3, Dir: t.TempDir()})
+	put(t, ctx, c.Live(), "disk/", keys)
+	settled(t, ctx, c, "disk/", keys, 3)
+	x := newTraffic(t, c, 2)
+	for _, i := range []int{2, 0} {
+		x.goOn(10)
+		id := c.Nodes()[i].ID()
+		if err := c.Kill(i); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(c.Home(i), "data")); err != nil {
+			t.Fatal(err)
+		}
+		back, err := c.Restart(ctx, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back.ID() != id {
+			t.Errorf("came back as %s, was %s", back.ID(), id)
+		}
+		agree(t, c)
+		eventually(t, "it holds all keys again", func() error {
+			s, err := back.Status(ctx)
+			if err != nil || s.Keys < keys || s.UnderReplicated != 0 {
+				return fmt.Errorf("%d keys of %d, %d lack a replica, %w", s.Keys, keys, s.UnderReplicated, err)
+			}
+			return nil
+		})
+	}
+	x.goOn(10)
+	x.endClean()
+	for _, node := range c.Live() {
+		readAll(t, ctx, node, "disk/", keys)
 	}
 }
 
