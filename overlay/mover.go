@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -192,12 +193,12 @@ func (m *mover) push(ctx context.Context, id store.ShardID) {
 	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
 	synced := make(map[store.Voter][]store.Voter)
-	epoch, pause := uint64(0), awaitFirst
+	epoch, pause := uint64(0), time.Duration(0)
 	for ctx.Err() == nil {
 		s := m.situation(m.n.view(), id, m.n.shards.snapshot(id))
 		if s.State.Config.Epoch != epoch {
 			clear(synced)
-			epoch, pause = s.State.Config.Epoch, awaitFirst
+			epoch, pause = s.State.Config.Epoch, 0
 		}
 		s.Synced = func(v store.Voter) []store.Voter { return synced[v] }
 		plan := s.Next()
@@ -210,11 +211,11 @@ func (m *mover) push(ctx context.Context, id store.ShardID) {
 				return // outbid: the next sweep looks again
 			}
 		case store.Await:
-			m.tell(ctx, id, s.State.Config, plan.Await, synced)
-			if m.situation(m.n.view(), id, m.n.shards.snapshot(id)).Next().Action == store.Await && !sleep(ctx, pause) {
+			if pause > 0 && !sleep(ctx, pause) {
 				return
 			}
-			pause = min(2*pause, awaitMost)
+			pause = min(max(2*pause, awaitFirst), awaitMost)
+			m.tell(ctx, id, s.State.Config, plan.Await, synced)
 		}
 	}
 }
@@ -310,7 +311,7 @@ func (m *mover) announce(ctx context.Context, id store.ShardID, base, c store.Co
 	}
 	tells := !m.atRest(id)
 	told := map[store.Voter]bool{m.n.self: true}
-	for _, v := range append(base.Members(), c.Members()...) {
+	for _, v := range slices.Concat(base.Members(), c.Members()) {
 		if told[v] || tells && c.IsMember(v) {
 			continue
 		}
