@@ -110,19 +110,24 @@ func launch[R any](n *Node, op operation[R], st store.Step, ask send[R], answers
 	}
 }
 
+// list names members of an operation, this peer left out: its own answer comes
+// late if anything.
+func (n *Node) list(b *strings.Builder, sep string, q *store.Quorum, members store.Set) {
+	for i := range members.All() {
+		if v := q.Member(i); v != n.self {
+			b.WriteString(sep + n.label(v.Peer))
+			sep = ", "
+		}
+	}
+}
+
 // shortOf says which replicas an operation lacked, and why it did.
 func (n *Node) shortOf(q *store.Quorum, why error) string {
 	need, of := q.Need()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d replicas answered, %d needed", q.Acks().Len(), of, need)
-	if missing := q.Missing(); missing != 0 {
-		b.WriteString("; no answer from ")
-		sep := ""
-		for i := range missing.All() {
-			b.WriteString(sep + n.label(q.Member(i).Peer))
-			sep = ", "
-		}
-	}
+	fmt.Fprintf(&b, "%d of %d replicas are needed", need, of)
+	n.list(&b, "; out of reach ", q, q.Failed())
+	n.list(&b, "; no answer from ", q, q.Missing()&^q.Failed())
 	if q.Skewed() != 0 {
 		fmt.Fprintf(&b, "; the clock of this peer is more than %v ahead of theirs", store.DefaultSkew)
 	}

@@ -130,6 +130,10 @@ func (q *Quorum) Acks() Set { return q.acks }
 // answered.
 func (q *Quorum) Missing() Set { return q.sent &^ q.acks }
 
+// Failed returns the members that failed or refused; those of Missing beside
+// them have not answered yet.
+func (q *Quorum) Failed() Set { return q.failed }
+
 // Skewed returns the members that refused a write for its clock.
 func (q *Quorum) Skewed() Set { return q.skewed }
 
