@@ -31,6 +31,7 @@
 //	repair.go    keeps replicas of a shard alike
 //	tasks.go     the scheduler core and its workers
 //	control.go   the Unix socket that the command line talks to
+//	datastore.go the ring as a go-datastore
 //
 // # Goroutines
 //

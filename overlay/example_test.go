@@ -7,6 +7,8 @@ import (
 	"log"
 	"strings"
 
+	"github.com/ipfs/go-datastore"
+
 	"github.com/chorus-net/chorus/overlay"
 )
 
@@ -195,4 +197,21 @@ func ExampleNode_Leave() {
 	// <nil>
 	// clock <nil>
 	// true
+}
+
+// A library that wants a go-datastore gets a namespace of the ring.
+func ExampleNode_Datastore() {
+	ctx := context.Background()
+	node := startPeer(ctx, nil)
+	defer node.Close()
+	blocks := node.Datastore("blocks")
+	if err := blocks.Put(ctx, datastore.NewKey("/a/b"), []byte("hello")); err != nil {
+		log.Fatal(err)
+	}
+	record, err := node.Get(ctx, "blocks/a/b")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n", record.Value)
+	// Output: hello
 }
