@@ -4,8 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,168 +13,241 @@ import (
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
+// modelCommand is how errors name the command.
+const modelCommand = "peer netsim model"
+
 // modelFlags are the flags of netsim model.
 type modelFlags struct {
-	seed      uint64
 	schedules int
 	rough     bool
 	trace     bool
+	workload  string
+	model.Settings
 }
 
-// modelDoc sums up the schedules that were played.
+// modelDoc is the result of netsim model, with its settings. What does not
+// apply is null.
 type modelDoc struct {
-	Peers      int      `json:"peers"` // of the largest ring
-	Seed       uint64   `json:"seed"`
-	Schedules  int      `json:"schedules"`
-	Rough      bool     `json:"rough"`
-	VirtualS   float64  `json:"virtual_s"`
-	Violations int      `json:"violations"`
-	Failures   []string `json:"failures"` // the first few, each with its seed
-	Steps      int      `json:"steps"`
-	Joins      int      `json:"joins"`
-	Rejoins    int      `json:"rejoins"`
-	Crashes    int      `json:"crashes"`
-	Leaves     int      `json:"leaves"`
-	Splits     int      `json:"splits"`
-	HealS      float64  `json:"heal_s"` // longest time from the last change to a perfect ring
-	WallS      float64  `json:"wall_s"`
-	RSSMiB     float64  `json:"rss_mib"`
+	Peers          int     `json:"peers"` // with schedules: of the largest ring
+	Seed           uint64  `json:"seed"`
+	Schedules      int     `json:"schedules"`
+	Rough          bool    `json:"rough"`
+	Positions      int     `json:"positions"`
+	SuccessorPeers int     `json:"successor_peers"`
+	FingersOnly    bool    `json:"fingers_only"`
+	Kill           float64 `json:"kill"`
+	ChurnS         float64 `json:"churn_s"`
+	Loss           float64 `json:"loss"`
+	SplitS         float64 `json:"split_s"`
+	Rings          int     `json:"rings"`
+	Workload       string  `json:"workload"`
+	Rate           float64 `json:"rate"`
+	DurationS      float64 `json:"duration_s"`
+
+	VirtualS      float64             `json:"virtual_s"`
+	Violations    int                 `json:"violations"`
+	Lookups       *model.LookupReport `json:"lookups"`
+	BytesPerPeerS *float64            `json:"bytes_per_peer_s"`
+	LoadMax       *float64            `json:"load_max_over_mean"`
+	FormS         *float64            `json:"form_s"`
+	HealS         float64             `json:"heal_s"` // longest, with schedules; -1: not in time
+	Efficiency    *float64            `json:"efficiency"`
+	Histories     *historiesDoc       `json:"histories"`
+	WallS         float64             `json:"wall_s"`
+	RSSMiB        float64             `json:"rss_mib"`
 }
 
 func netsimModelCommand(c *console) *cobra.Command {
 	var f modelFlags
 	cmd := &cobra.Command{
 		Use:   "model",
-		Short: "Play random histories of a ring in virtual time and check its invariants",
-		Long: `Play random histories of a ring in virtual time: peers join, leave, crash and come
-back while messages are late, overtaken and doubled. The code is that of real
-peers, the network is a queue of events. The invariant of corrected Chord is checked
-after every step, and in the end, left in peace, the ring must be perfect. With
---rough messages are lost and the network splits, too; then only the end counts.
+		Short: "Run rings of thousands of peers in virtual time, or random histories that check the ring",
+		Long: `Run the ring of many peers in virtual time, and look up random keys at random
+peers while peers are killed, come and go, messages get lost or the network splits.
+The code is that of real peers, the network is a queue of events.
 
-A history follows from its seed: what failed once fails again, and --trace shows it.
-Exit status 5 means that something did not hold.`,
-		Example: "  peer netsim model --schedules 1000\n  peer netsim model --seed 42 --trace",
-		Args:    cobra.NoArgs,
+With --schedules play that many random histories of small rings instead: peers
+join, leave, crash and come back while messages are late, overtaken and doubled. The
+invariant of corrected Chord is checked after every step, and in the end, left in
+peace, the ring must be perfect. With --rough messages are lost and the network
+splits, too; then only the end counts.
+
+Everything follows from the seed: what failed once fails again, and --trace shows
+it. Exit status 5 means that a history did not hold.`,
+		Example: `  peer netsim model --peers 300 --kill 0.5 --successors 20
+  peer netsim model --peers 200 --churn 10m --loss 0.01 --duration 5m
+  peer netsim model --schedules 1000
+  peer netsim model --schedules 1 --seed 42 --trace`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.schedules < 1 || f.trace && f.schedules > 1 {
-				return usage("peer netsim model", "--schedules must be at least 1, and 1 with --trace, not %d", f.schedules)
+			if err := f.validate(cmd); err != nil {
+				return err
+			}
+			if f.schedules > 0 {
+				return c.netsimHistories(cmd.Context(), f)
 			}
 			return c.netsimModel(cmd.Context(), f)
 		},
 	}
 	flags := cmd.Flags()
-	flags.Uint64Var(&f.seed, "seed", 1, "seed of the first history; each next one has the next number")
-	flags.IntVar(&f.schedules, "schedules", 1, "number of histories")
-	flags.BoolVar(&f.rough, "rough", false, "lose messages and split the network, too")
-	flags.BoolVar(&f.trace, "trace", false, "write the history, step by step")
+	flags.IntVar(&f.Peers, "peers", 100, "number of peers")
+	flags.Uint64Var(&f.Seed, "seed", 1, "what everything follows from; each next history has the next number")
+	flags.IntVar(&f.schedules, "schedules", 0, "play so many random histories of small rings instead")
+	flags.BoolVar(&f.rough, "rough", false, "histories that lose messages and split the network, too")
+	flags.BoolVar(&f.trace, "trace", false, "write what happens, step by step")
+	flags.IntVar(&f.Positions, "positions", 8, "positions of each peer")
+	flags.IntVar(&f.SuccessorPeers, "successors", 8, "distinct peers in a successor list")
+	flags.BoolVar(&f.FingersOnly, "fingers-only", false, "keep neighbours and fingers only, no table of all peers")
+	flags.Float64Var(&f.Kill, "kill", 0, "fraction of the peers that crash at once, when the lookups begin")
+	flags.DurationVar(&f.Churn, "churn", 0, "mean session of a peer; a newcomer replaces who goes. 0: nobody goes")
+	flags.Float64Var(&f.Loss, "loss", 0, "fraction of messages that get lost, once the ring stands")
+	flags.DurationVar(&f.Split, "split", 0, "split the network for so long, when the lookups begin")
+	flags.IntVar(&f.Rings, "rings", 2, "parts that --split makes")
+	flags.StringVar(&f.workload, "workload", "lookups", "what the peers do: lookups")
+	flags.Float64Var(&f.Lookups, "rate", 50, "lookups a second over all peers")
+	flags.DurationVar(&f.Duration, "duration", time.Minute, "virtual time of lookups, once the ring stands")
 	return cmd
 }
 
-func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
-	doc := modelDoc{Seed: f.seed, Schedules: f.schedules, Rough: f.rough, Failures: []string{}}
-	start := time.Now()
-	defer c.progress("")
-	n := 0
-	for p := range c.playSchedules(ctx, f) {
-		doc.add(p)
-		if n++; n%16 == 0 {
-			c.progress("%d of %d histories, %d violations", n, f.schedules, doc.Violations)
+func (f *modelFlags) validate(cmd *cobra.Command) error {
+	switch {
+	case f.schedules < 0:
+		return usage(modelCommand, "--schedules must not be negative, is %d", f.schedules)
+	case f.schedules > 1 && f.trace:
+		return usage(modelCommand, "--trace shows one history, not %d", f.schedules)
+	case f.rough && f.schedules == 0:
+		return usage(modelCommand, "--rough is for --schedules")
+	case f.workload != "lookups":
+		return usage(modelCommand, "--workload must be lookups, not %q", f.workload)
+	}
+	if f.schedules > 0 {
+		for _, name := range []string{
+			"peers", "positions", "successors", "fingers-only", "kill", "churn", "loss", "split", "rings", "workload", "rate", "duration",
+		} {
+			if cmd.Flags().Changed(name) {
+				return usage(modelCommand, "--%s does not go with --schedules: a history draws it from its seed", name)
+			}
 		}
+		return nil
 	}
-	c.progress("")
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	doc.WallS, doc.RSSMiB = time.Since(start).Seconds(), residentMiB()
-	if err := c.print(doc, func(out io.Writer) { printModel(out, doc) }); err != nil {
-		return err
-	}
-	if doc.Violations > 0 {
-		return &client.Error{
-			Code:    client.CodeUnhealthy,
-			Message: fmt.Sprintf("%d of %d histories violated the ring's invariant; the first: %s", doc.Violations, f.schedules, doc.Failures[0]),
-		}
+	return f.validateRing()
+}
+
+func (f *modelFlags) validateRing() error {
+	switch {
+	case f.Peers < 1 || f.Peers > model.MaxPeers:
+		return usage(modelCommand, "--peers must be from 1 to %d, not %d", model.MaxPeers, f.Peers)
+	case f.Positions < 1 || f.Positions > 64:
+		return usage(modelCommand, "--positions must be from 1 to 64, not %d", f.Positions)
+	case f.SuccessorPeers < 1 || f.SuccessorPeers > 64:
+		return usage(modelCommand, "--successors must be from 1 to 64, not %d", f.SuccessorPeers)
+	case !(f.Kill >= 0 && f.Kill < 1):
+		return usage(modelCommand, "--kill must be from 0 up to 1, not %v", f.Kill)
+	case !(f.Loss >= 0 && f.Loss < 1):
+		return usage(modelCommand, "--loss must be from 0 up to 1, not %v", f.Loss)
+	case f.Churn < 0 || f.Split < 0:
+		return usage(modelCommand, "--churn and --split must not be negative")
+	case f.Rings < 2:
+		return usage(modelCommand, "--rings must be at least 2, not %d", f.Rings)
+	case f.Duration <= 0:
+		return usage(modelCommand, "--duration must be more than 0, not %v", f.Duration)
+	case !(f.Lookups > 0):
+		return usage(modelCommand, "--rate must be more than 0, not %v", f.Lookups)
 	}
 	return nil
 }
 
-// played is one history that came to its end.
-type played struct {
-	done model.Done
-	err  error
+// traceTo is where the transcript goes, nil if nobody wants it.
+func (c *console) traceTo(f modelFlags) io.Writer {
+	switch {
+	case !f.trace:
+		return nil
+	case c.json:
+		return c.err
+	default:
+		return c.out
+	}
 }
 
-// playSchedules plays histories on all cores and yields them as they end. The
-// channel is closed after the last, or soon after the context ends; read it to
-// its end.
-func (c *console) playSchedules(ctx context.Context, f modelFlags) <-chan played {
-	seeds, ended := make(chan uint64), make(chan played)
-	go func() {
-		defer close(seeds)
-		for i := range f.schedules {
-			select {
-			case seeds <- f.seed + uint64(i):
-			case <-ctx.Done():
-				return
-			}
+// netsimModel runs one ring.
+func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
+	f.Trace = c.traceTo(f)
+	last := time.Now()
+	f.Tell = func(part string, done float64) {
+		if time.Since(last) > 100*time.Millisecond {
+			last = time.Now()
+			c.progress("%-8s %s", part, bar(done))
 		}
-	}()
-	var players sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		players.Go(func() {
-			for seed := range seeds {
-				s := model.Schedule{Seed: seed, Rough: f.rough}
-				switch {
-				case f.trace && c.json:
-					s.Trace = c.err
-				case f.trace:
-					s.Trace = c.out
-				}
-				done, err := s.Run()
-				ended <- played{done, err}
-			}
-		})
 	}
-	go func() {
-		players.Wait()
-		close(ended)
-	}()
-	return ended
+	rep, err := model.Run(ctx, f.Settings)
+	c.progress("")
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return &client.Error{Code: client.CodeUnhealthy, Message: err.Error()}
+	}
+	doc := f.doc()
+	doc.Peers, doc.VirtualS, doc.Violations, doc.HealS = f.Peers, rep.VirtualS, rep.Violations, rep.HealS
+	doc.Positions, doc.SuccessorPeers, doc.FingersOnly = f.Positions, f.SuccessorPeers, f.FingersOnly
+	doc.Kill, doc.ChurnS, doc.Loss, doc.SplitS, doc.Rings = f.Kill, f.Churn.Seconds(), f.Loss, f.Split.Seconds(), f.Rings
+	doc.Workload, doc.Rate, doc.DurationS = f.workload, f.Lookups, f.Duration.Seconds()
+	doc.Lookups, doc.BytesPerPeerS, doc.LoadMax, doc.FormS = &rep.Lookups, &rep.BytesPerPeerS, &rep.LoadMax, &rep.FormS
+	doc.WallS, doc.RSSMiB = rep.WallS, residentMiB()
+	return c.print(doc, func(out io.Writer) { printModel(out, doc) })
 }
 
-func (d *modelDoc) add(p played) {
-	const shown = 10
-	d.Peers = max(d.Peers, p.done.MaxPeers)
-	d.VirtualS += p.done.Virtual.Seconds()
-	d.Steps += p.done.Steps
-	d.Joins += p.done.Joins
-	d.Rejoins += p.done.Rejoins
-	d.Crashes += p.done.Crashes
-	d.Leaves += p.done.Leaves
-	d.Splits += p.done.Splits
-	d.HealS = max(d.HealS, p.done.Converged.Seconds())
-	if p.err == nil {
-		return
-	}
-	d.Violations++
-	if len(d.Failures) < shown {
-		d.Failures = append(d.Failures, p.err.Error())
-	}
+// doc returns a result with what all results carry.
+func (f *modelFlags) doc() modelDoc {
+	return modelDoc{Seed: f.Seed, Schedules: f.schedules, Rough: f.rough}
+}
+
+// bar draws how much is done.
+func bar(done float64) string {
+	const width = 30
+	n := min(max(int(done*width), 0), width)
+	return fmt.Sprintf("[%s%s] %3.0f%%", strings.Repeat("#", n), strings.Repeat(".", width-n), 100*done)
 }
 
 func printModel(out io.Writer, d modelDoc) {
-	kind := "clean"
-	if d.Rough {
-		kind = "rough"
+	table := "with one-hop tables"
+	if d.FingersOnly {
+		table = "fingers only"
 	}
+	var faults []string
+	if d.Kill > 0 {
+		faults = append(faults, fmt.Sprintf("%g%% killed at once", 100*d.Kill))
+	}
+	if d.ChurnS > 0 {
+		faults = append(faults, fmt.Sprintf("sessions of %g s", d.ChurnS))
+	}
+	if d.Loss > 0 {
+		faults = append(faults, fmt.Sprintf("%g%% of messages lost", 100*d.Loss))
+	}
+	if d.SplitS > 0 {
+		faults = append(faults, fmt.Sprintf("split in %d for %g s", d.Rings, d.SplitS))
+	}
+	healed := ""
+	switch {
+	case d.Kill == 0 && d.SplitS == 0:
+	case d.HealS < 0:
+		healed = "not within the run"
+	default:
+		healed = fmt.Sprintf("after %.1f s", d.HealS)
+	}
+	l := d.Lookups
 	fields(out,
-		"histories", fmt.Sprintf("%d, %s, seeds %d to %d", d.Schedules, kind, d.Seed, d.Seed+uint64(d.Schedules)-1),
-		"rings", fmt.Sprintf("up to %d peers", d.Peers),
-		"events", fmt.Sprintf("%d joins, %d rejoins, %d crashes, %d leaves, %d splits", d.Joins, d.Rejoins, d.Crashes, d.Leaves, d.Splits),
-		"checked", fmt.Sprintf("%d steps", d.Steps),
+		"ring", fmt.Sprintf("%d peers with %d positions, %d successors, %s, seed %d", d.Peers, d.Positions, d.SuccessorPeers, table, d.Seed),
+		"formed", fmt.Sprintf("within %.1f s", *d.FormS),
+		"faults", strings.Join(faults, ", "),
+		"lookups", fmt.Sprintf("%d, %d failed, %d with the wrong owner", l.N, l.Failed, l.WrongOwner),
+		"hops", fmt.Sprintf("%.3f in the mean, %.2f%% in at most one", l.MeanHops, 100*l.OneHop),
+		"timeouts", fmt.Sprintf("%d, %.3f a lookup, at most %d", l.Timeouts, float64(l.Timeouts)/float64(max(l.N, 1)), l.MostTimeouts),
+		"messages", fmt.Sprintf("%d of the lookups themselves", l.Messages),
+		"traffic", fmt.Sprintf("%.0f B/s sent by a peer", *d.BytesPerPeerS),
+		"load", fmt.Sprintf("%.2f of the mean at most, three replicas each", *d.LoadMax),
 		"violations", d.Violations,
-		"healed", fmt.Sprintf("within %.1f s of the last change", d.HealS),
+		"healed", healed,
 		"time", fmt.Sprintf("%.0f s virtual, %.1f s real, %.0f MiB", d.VirtualS, d.WallS, d.RSSMiB),
 	)
 }

@@ -368,25 +368,3 @@ func TestNetsimCluster(t *testing.T) {
 	}
 	s.run("netsim", "cluster", "--split", "8s").fails(client.CodeUsage, "--split")
 }
-
-func TestNetsimModel(t *testing.T) {
-	t.Parallel()
-	s := newShell(t)
-	var doc map[string]any
-	s.doc(&doc, "netsim", "model", "--schedules", "3", "--seed", "7")
-	keysOf(t, "netsim model", doc, "peers", "seed", "virtual_s", "violations", "heal_s", "wall_s", "rss_mib")
-	if doc["violations"] != 0.0 || doc["virtual_s"].(float64) <= 0 {
-		t.Errorf("netsim model: %v", doc)
-	}
-	trace := s.ok("netsim", "model", "--seed", "7", "--trace")
-	if again := s.ok("netsim", "model", "--seed", "7", "--trace"); head(again) != head(trace) {
-		t.Error("a seed gave two histories")
-	}
-	s.run("netsim", "model", "--trace", "--schedules", "2").fails(client.CodeUsage)
-}
-
-// head is what comes before the summary, which tells wall-clock times.
-func head(out string) string {
-	before, _, _ := strings.Cut(out, "\nhistories")
-	return before
-}

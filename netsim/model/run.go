@@ -1,7 +1,7 @@
 package model
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"runtime"
 	"time"
@@ -9,54 +9,22 @@ import (
 	"github.com/chorus-net/chorus/chord"
 )
 
-// Run plays what the settings describe and reports its figures. An error is
-// one of the settings, or a ring that never came to stand; violations are
-// counted in the Report.
-func Run(s Settings) (Report, error) {
+// Run forms a ring, does to it what the settings describe while lookups run,
+// and reports the figures. An error is one of the settings or of the context, or a
+// ring that never came to stand.
+func Run(ctx context.Context, s Settings) (Report, error) {
 	s = s.withDefaults()
 	if err := s.validate(); err != nil {
 		return Report{}, err
 	}
 	start := time.Now()
-	rep := Report{Peers: s.Peers, Seed: s.Seed, Positions: s.Positions, Schedules: s.Schedules}
-	var err error
-	if s.Schedules > 0 {
-		err = runAll(s, &rep)
-	} else {
-		err = runLookups(s, &rep)
-	}
+	rep := Report{Peers: s.Peers, Seed: s.Seed, Positions: s.Positions}
+	err := runLookups(ctx, s, &rep)
 	rep.WallS = time.Since(start).Seconds()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	rep.RSSMiB = float64(mem.Sys-mem.HeapReleased) / (1 << 20)
 	return rep, err
-}
-
-// runAll plays random schedules.
-func runAll(s Settings, rep *Report) error {
-	const most = 10
-	sum := &Done{}
-	for i := range s.Schedules {
-		x := Schedule{Seed: s.Seed + uint64(i), Rough: s.Rough, Each: s.Each}
-		if i == 0 {
-			x.Trace = s.Trace
-		}
-		done, err := x.Run()
-		sum.add(done)
-		rep.VirtualS += done.Virtual.Seconds()
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, ErrViolation) {
-			return err
-		}
-		rep.Violations++
-		if len(rep.Failures) < most {
-			rep.Failures = append(rep.Failures, Failure{Seed: x.Seed, Error: err.Error()})
-		}
-	}
-	rep.Done = sum
-	return nil
 }
 
 // experiment is a run that measures lookups.
@@ -69,9 +37,10 @@ type experiment struct {
 	hops    int
 	oneHop  int
 	running bool
+	apart   bool // split, or not one ring again since
 }
 
-func runLookups(s Settings, rep *Report) error {
+func runLookups(ctx context.Context, s Settings, rep *Report) error {
 	cfg := chord.Config{SuccessorPeers: s.SuccessorPeers}
 	if s.FingersOnly {
 		cfg.TableSize = -1
@@ -79,7 +48,7 @@ func runLookups(s Settings, rep *Report) error {
 	x := &experiment{World: NewWorld(cfg, s.Seed), s: s, rep: rep}
 	x.Net.MinDelay, x.Net.MaxDelay = s.MinDelay, s.MaxDelay
 	x.Trace, x.Each, x.OnLookup = s.Trace, s.Each, x.ended
-	if err := x.form(); err != nil {
+	if err := x.form(ctx); err != nil {
 		return err
 	}
 	rep.LoadMax = x.load()
@@ -93,7 +62,7 @@ func runLookups(s Settings, rep *Report) error {
 			x.session(p)
 		}
 	}
-	if err := x.World.Run(s.Duration); err != nil {
+	if err := x.measure(ctx); err != nil {
 		return err
 	}
 	x.running = false
@@ -112,9 +81,34 @@ func runLookups(s Settings, rep *Report) error {
 	return nil
 }
 
+// measure lets the duration pass, and looks at the ring a hundred times.
+func (x *experiment) measure(ctx context.Context) error {
+	const looks = 100
+	for i := range looks {
+		if err := x.pass(ctx, "lookups", float64(i)/looks, x.s.Duration/looks); err != nil {
+			return err
+		}
+		if x.Net.Side == nil && !x.apart && observe(x.World).shape() != nil {
+			x.rep.Violations++
+		}
+	}
+	return x.World.Run(x.s.Duration % looks)
+}
+
+// pass lets virtual time pass as part of a run, unless the context has ended.
+func (x *experiment) pass(ctx context.Context, part string, done float64, d time.Duration) error {
+	if x.s.Tell != nil {
+		x.s.Tell(part, done)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return x.World.Run(d)
+}
+
 // form starts the peers, each with positions chosen for the ring as it is, and
 // waits until they agree.
-func (x *experiment) form() error {
+func (x *experiment) form(ctx context.Context) error {
 	const batch = 16 // joiners at a time
 	x.Create(x.newcomer())
 	for len(x.peers) < x.s.Peers {
@@ -125,13 +119,19 @@ func (x *experiment) form() error {
 			}
 			x.Join(x.newcomer(), contact)
 		}
-		if err := x.World.Run(500 * time.Millisecond); err != nil {
+		if err := x.pass(ctx, "joining", float64(len(x.peers))/float64(x.s.Peers), 500*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	limit := 5*time.Minute + time.Duration(x.s.Peers)*100*time.Millisecond
-	ok, err := x.RunUntil(limit, 250*time.Millisecond, x.whole)
-	if err == nil && !ok {
+	end := x.Now() + limit
+	for x.Now() < end && !x.whole() {
+		if err := x.pass(ctx, "agreeing", 1-float64(end-x.Now())/float64(limit), 250*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	var err error
+	if !x.whole() {
 		err = fmt.Errorf("form a ring of %d: not agreed after %v: %w", x.s.Peers, x.Now(), x.Converged())
 	}
 	x.rep.FormS = x.Now().Seconds()
@@ -199,6 +199,7 @@ func (x *experiment) disturb() {
 	}
 	if x.s.Split > 0 {
 		x.Net.Side = func(p *Peer) int { return p.Number % x.s.Rings }
+		x.apart = true
 		x.After(x.s.Split, func() {
 			x.Net.Side = nil
 			x.heal()
@@ -214,6 +215,7 @@ func (x *experiment) heal() {
 	look = func() {
 		if x.whole() {
 			x.rep.HealS = (x.Now() - began).Seconds()
+			x.apart = false
 			return
 		}
 		if x.running {
@@ -270,6 +272,7 @@ func (x *experiment) ownerOf(target chord.ID) chord.PeerID {
 func (x *experiment) ended(at *Peer, res chord.LookupResult) {
 	l := &x.rep.Lookups
 	l.Timeouts += res.Timeouts
+	l.MostTimeouts = max(l.MostTimeouts, res.Timeouts)
 	l.Messages += uint64(2*res.Hops + res.Timeouts)
 	if res.Err != nil {
 		l.Failed++

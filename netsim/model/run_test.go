@@ -7,7 +7,7 @@ import (
 )
 
 func TestRunLookups(t *testing.T) {
-	rep, err := Run(Settings{Peers: 40, Seed: 1, Positions: 4, Duration: 20 * time.Second})
+	rep, err := Run(t.Context(), Settings{Peers: 40, Seed: 1, Positions: 4, Duration: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,11 +21,11 @@ func TestRunLookups(t *testing.T) {
 
 func TestRunRepeats(t *testing.T) {
 	s := Settings{Peers: 20, Seed: 7, Positions: 2, Churn: 20 * time.Second, Loss: 0.02, Duration: 20 * time.Second}
-	a, err := Run(s)
+	a, err := Run(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Run(s)
+	b, err := Run(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestRunRepeats(t *testing.T) {
 }
 
 func TestSplitHeals(t *testing.T) {
-	rep, err := Run(Settings{Peers: 24, Seed: 3, Positions: 4, Split: 30 * time.Second, Duration: 75 * time.Second})
+	rep, err := Run(t.Context(), Settings{Peers: 24, Seed: 3, Positions: 4, Split: 30 * time.Second, Duration: 75 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestSplitHeals(t *testing.T) {
 }
 
 func TestFingersOnly(t *testing.T) {
-	rep, err := Run(Settings{Peers: 64, Seed: 1, Positions: 2, FingersOnly: true, Duration: 60 * time.Second, Lookups: 20})
+	rep, err := Run(t.Context(), Settings{Peers: 64, Seed: 1, Positions: 2, FingersOnly: true, Duration: 60 * time.Second, Lookups: 20})
 	if err != nil {
 		t.Fatal(err)
 	}

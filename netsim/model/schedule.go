@@ -48,8 +48,8 @@ type Done struct {
 	Converged                        time.Duration // after the last change
 }
 
-// add sums up what schedules did.
-func (d *Done) add(o Done) {
+// Add sums up what schedules did.
+func (d *Done) Add(o Done) {
 	d.Peers = max(d.Peers, o.Peers)
 	d.Positions = max(d.Positions, o.Positions)
 	d.SuccessorPeers = max(d.SuccessorPeers, o.SuccessorPeers)

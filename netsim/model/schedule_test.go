@@ -44,7 +44,7 @@ func playSchedules(t *testing.T, n int, rough bool) {
 			s.Trace = os.Stdout
 		}
 		done, err := s.Run()
-		sum.add(done)
+		sum.Add(done)
 		if err != nil && !errors.Is(err, ErrViolation) {
 			t.Fatal(err)
 		}

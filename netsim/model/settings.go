@@ -8,13 +8,14 @@ import (
 	"github.com/chorus-net/chorus/chord"
 )
 
+// MaxPeers bounds the peers of a run.
+const MaxPeers = 200_000
+
 // Settings describes a run of the model. The zero value of a field means what
 // its comment says.
 type Settings struct {
-	Peers     int    // 0: 100
-	Seed      uint64 // what everything follows from
-	Schedules int    // above 0: play so many schedules from Seed on, and nothing else
-	Rough     bool   // schedules that break the assumptions
+	Peers int    // 0: 100
+	Seed  uint64 // what everything follows from
 
 	Positions      int           // positions of a peer; 0: 8
 	SuccessorPeers int           // 0: the ring's default
@@ -31,8 +32,11 @@ type Settings struct {
 	Lookups  float64       // lookups a second over all peers; 0: 50
 
 	// Trace, if set, gets the transcript. Each, if set, sees every core first.
+	// Tell, if set, hears now and then which part of the run is under way, and
+	// which share of it is done.
 	Trace io.Writer
 	Each  func(*chord.Ring)
+	Tell  func(part string, done float64)
 }
 
 func (s Settings) withDefaults() Settings {
@@ -62,10 +66,8 @@ func (s Settings) withDefaults() Settings {
 
 func (s Settings) validate() error {
 	switch {
-	case s.Peers < 1 || s.Peers > 200_000:
-		return fmt.Errorf("model settings: Peers is %d, want 1 to 200000", s.Peers)
-	case s.Schedules < 0:
-		return fmt.Errorf("model settings: Schedules is %d, want 0 or more", s.Schedules)
+	case s.Peers < 1 || s.Peers > MaxPeers:
+		return fmt.Errorf("model settings: Peers is %d, want 1 to %d", s.Peers, MaxPeers)
 	case s.Positions < 1 || s.Positions > chord.MaxIndexes:
 		return fmt.Errorf("model settings: Positions is %d, want 1 to %d", s.Positions, chord.MaxIndexes)
 	case s.MinDelay < 0 || s.MaxDelay < s.MinDelay:
@@ -89,28 +91,20 @@ type Report struct {
 	Peers     int     `json:"peers"`
 	Seed      uint64  `json:"seed"`
 	Positions int     `json:"positions"`
-	Schedules int     `json:"schedules,omitempty"`
 	VirtualS  float64 `json:"virtual_s"` // virtual seconds, forming the ring included
 	WallS     float64 `json:"wall_s"`
 	RSSMiB    float64 `json:"rss_mib"`
 
-	// Violations counts schedules in which the invariant did not hold or a ring
-	// left in peace was not perfect in time; Failures says which, at most ten.
-	Violations int       `json:"violations"`
-	Failures   []Failure `json:"failures,omitempty"`
-	Done       *Done     `json:"done,omitempty"` // what all schedules did, added up
+	// Violations counts the looks at the ring, a hundred spread over Duration, at
+	// which the first live successors of the members did not form one ordered
+	// ring to which all others lead. A ring that is split is not looked at.
+	Violations int `json:"violations"`
 
 	Lookups       LookupReport `json:"lookups"`
 	FormS         float64      `json:"form_s"`           // from the first start until all agree
 	BytesPerPeerS float64      `json:"bytes_per_peer_s"` // sent, while lookups ran
 	LoadMax       float64      `json:"load_max_over_mean"`
 	HealS         float64      `json:"heal_s"` // from the end of the split, or the kill, until all agree; -1: not in time
-}
-
-// Failure is a schedule that went wrong.
-type Failure struct {
-	Seed  uint64 `json:"seed"`
-	Error string `json:"error"`
 }
 
 // LookupReport sums up lookups.
@@ -121,5 +115,7 @@ type LookupReport struct {
 	MeanHops   float64 `json:"mean_hops"`
 	OneHop     float64 `json:"one_hop"` // share that took at most one answer
 	Timeouts   int     `json:"timeouts"`
-	Messages   uint64  `json:"messages"` // requests and answers of the lookups themselves
+	// MostTimeouts is the largest number of timeouts of one lookup.
+	MostTimeouts int    `json:"most_timeouts"`
+	Messages     uint64 `json:"messages"` // requests and answers of the lookups themselves
 }

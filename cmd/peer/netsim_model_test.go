@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+func TestNetsimModel(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	var doc map[string]any
+	s.doc(&doc, "netsim", "model", "--peers", "12", "--seed", "3", "--positions", "2", "--kill", "0.25", "--loss", "0.01", "--duration", "20s")
+	keysOf(t, "netsim model", doc,
+		"peers", "seed", "virtual_s", "violations", "lookups", "bytes_per_peer_s", "load_max_over_mean", "heal_s", "efficiency", "wall_s", "rss_mib",
+		"schedules", "rough", "positions", "successor_peers", "fingers_only", "kill", "churn_s", "loss", "split_s", "rings", "workload", "rate", "duration_s")
+	lookups, ok := doc["lookups"].(map[string]any)
+	if !ok {
+		t.Fatalf("netsim model: lookups are %v", doc["lookups"])
+	}
+	keysOf(t, "lookups", lookups, "n", "failed", "wrong_owner", "mean_hops", "one_hop", "timeouts", "messages")
+	for key, want := range map[string]any{"peers": 12.0, "seed": 3.0, "positions": 2.0, "kill": 0.25, "loss": 0.01, "duration_s": 20.0, "violations": 0.0} {
+		if doc[key] != want {
+			t.Errorf("%s is %v, want %v", key, doc[key], want)
+		}
+	}
+	if lookups["n"].(float64) < 500 || doc["heal_s"].(float64) <= 0 {
+		t.Errorf("netsim model: %v", doc)
+	}
+	if out := s.ok("netsim", "model", "--peers", "5", "--duration", "2s", "--fingers-only"); !strings.Contains(out, "fingers only") {
+		t.Errorf("netsim model: %s", out)
+	}
+	for _, args := range [][]string{
+		{"--peers", "0"}, {"--positions", "65"}, {"--successors", "0"}, {"--kill", "1"}, {"--loss", "-1"}, {"--churn", "-1s"}, {"--rings", "1"},
+		{"--duration", "0s"}, {"--rate", "0"}, {"--workload", "chess"}, {"--rough"}, {"--schedules", "-1"},
+	} {
+		s.run(append([]string{"netsim", "model"}, args...)...).fails(client.CodeUsage, strings.TrimLeft(args[0], "-"))
+	}
+}
+
+func TestNetsimHistories(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	var doc map[string]any
+	s.doc(&doc, "netsim", "model", "--schedules", "3", "--seed", "7")
+	keysOf(t, "netsim model", doc, "peers", "seed", "virtual_s", "violations", "heal_s", "wall_s", "rss_mib", "histories")
+	if doc["violations"] != 0.0 || doc["virtual_s"].(float64) <= 0 {
+		t.Errorf("netsim model: %v", doc)
+	}
+	trace := s.ok("netsim", "model", "--schedules", "1", "--seed", "7", "--trace")
+	if again := s.ok("netsim", "model", "--schedules", "1", "--seed", "7", "--trace"); head(again) != head(trace) {
+		t.Error("a seed gave two histories")
+	}
+	s.run("netsim", "model", "--trace", "--schedules", "2").fails(client.CodeUsage, "--trace")
+	s.run("netsim", "model", "--schedules", "2", "--kill", "0.5").fails(client.CodeUsage, "--kill")
+}
+
+// head is what comes before the summary, which tells wall-clock times.
+func head(out string) string {
+	before, _, _ := strings.Cut(out, "\nhistories")
+	return before
+}
