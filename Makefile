@@ -40,6 +40,7 @@ fuzz:
 soak:
 	$(GO) test ./netsim/model -count=1 -timeout 0 -schedules $(SCHEDULES)
 	$(GO) test ./store -count=1 -timeout 0 -model.schedules $(SCHEDULES)
+	$(GO) test ./netsim/cluster -run TestSoak -count=1 -timeout 0 -soak 5m
 	$(GO) test ./overlay -run TestDatastoreSuite -count=1 -timeout 0 -datastore.all
 
 fmt:

@@ -12,6 +12,7 @@ import (
 // TestKeysSurviveKill puts keys at one peer, kills another, reads all of them
 // at a third, and starts the killed one again.
 func TestKeysSurviveKill(t *testing.T) {
+	long(t)
 	c, ctx := start(t, cluster.Settings{Peers: 5, Dir: t.TempDir()})
 	nodes := c.Nodes()
 	const keys = 100

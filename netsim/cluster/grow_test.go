@@ -15,6 +15,7 @@ import (
 // A ring of one keeps keys by itself and says so; while it grows to five,
 // every acknowledged write is readable at every peer, and no call fails.
 func TestGrow(t *testing.T) {
+	long(t)
 	t.Parallel()
 	c, ctx := start(t, cluster.Settings{Peers: 1, Dir: t.TempDir(), Node: overlay.Config{ReplaceAfter: time.Second}})
 	first := c.Nodes()[0]

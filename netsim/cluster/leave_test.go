@@ -16,6 +16,7 @@ import (
 // all of its shards and gives its tasks back before Leave returns, until one
 // is left, which refuses.
 func TestLeave(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const keys = 40
 	c, ctx := start(t, cluster.Settings{Peers: 4, Dir: t.TempDir(), Node: overlay.Config{Workers: 2}})
@@ -70,6 +71,7 @@ func TestLeave(t *testing.T) {
 // Two of five peers leave at the same time, and one of them comes back later
 // with what it still has on its disk.
 func TestLeaveTogether(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const keys = 40
 	c, ctx := start(t, cluster.Settings{Peers: 5, Dir: t.TempDir(), Node: overlay.Config{ReplaceAfter: time.Second}})

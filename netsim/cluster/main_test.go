@@ -36,6 +36,14 @@ var leaks = []goleak.Option{
 // that run tests are at times busy with something else.
 const patience = 60 * time.Second
 
+// long leaves a test that takes more than two seconds or so out of short runs.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+}
+
 // start starts peers, waits until they agree on the ring, and stops them at the
 // end of the test.
 func start(t *testing.T, s cluster.Settings) (*cluster.Cluster, context.Context) {

@@ -16,6 +16,7 @@ import (
 // larger part goes on and the smaller one refuses. When the split ends they are
 // one ring again, and nothing that was acknowledged is lost.
 func TestPartition(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const keys = 30
 	c, ctx := start(t, cluster.Settings{
@@ -85,6 +86,7 @@ func TestPartition(t *testing.T) {
 // With three replicas, either part of a split ring may hold the majority of a
 // shard. They never both write to it.
 func TestPartitionHasOneMajority(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const keys = 40
 	c, ctx := start(t, cluster.Settings{

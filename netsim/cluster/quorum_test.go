@@ -19,6 +19,7 @@ import (
 // missing, and a read that asks for one voter still works. Once they are back, so
 // is everything.
 func TestQuorumLostAndBack(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const keys = 40
 	c, ctx := start(t, cluster.Settings{Peers: 3, Dir: t.TempDir()})
@@ -113,6 +114,7 @@ func epochsOf(t *testing.T, ctx context.Context, node *overlay.Node) map[string]
 // A peer that stays away is replaced in a ring of four, and keeps its seats in
 // one of three: a crash never shrinks a configuration.
 func TestReplace(t *testing.T) {
+	long(t)
 	const keys = 40
 	cfg := overlay.Config{ReplaceAfter: time.Second}
 	t.Run("of four", func(t *testing.T) {

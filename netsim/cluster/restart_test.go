@@ -108,6 +108,7 @@ func TestRestartWithoutDisk(t *testing.T) {
 // All peers of a ring stop and start again, at once and told of nobody: their
 // homes know the ring.
 func TestRestartAll(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const keys = 60
 	c, ctx := start(t, cluster.Settings{Peers: 5, Dir: t.TempDir()})
@@ -174,6 +175,7 @@ func TestRestartAll(t *testing.T) {
 // A peer that belongs to a ring comes back although the address that it was
 // given does not answer; one that belongs to none says that nobody answers.
 func TestRestartWithoutContact(t *testing.T) {
+	long(t)
 	t.Parallel()
 	c, ctx := start(t, cluster.Settings{Peers: 3, Dir: t.TempDir()})
 	put(t, ctx, c.Live(), "c/", 20)

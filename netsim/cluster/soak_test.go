@@ -14,9 +14,7 @@ import (
 func TestSoak(t *testing.T) {
 	length := *soak
 	if length == 0 {
-		if testing.Short() {
-			t.Skip("takes seconds")
-		}
+		long(t)
 		length = 8 * time.Second
 	}
 	c, ctx := start(t, cluster.Settings{Peers: 5, Dir: t.TempDir(), Node: overlay.Config{ReplaceAfter: 2 * time.Second, RepairEvery: time.Second}})

@@ -103,6 +103,7 @@ func TestTasksSpread(t *testing.T) {
 
 // Tasks of a peer that dies while it holds and runs them run again.
 func TestTasksSurviveKill(t *testing.T) {
+	long(t)
 	t.Parallel()
 	c, ctx := start(t, cluster.Settings{Peers: 4, Node: overlay.Config{Workers: 2}})
 	owner, victim := c.Nodes()[0], c.Nodes()[3]

@@ -37,9 +37,7 @@ func module(t *testing.T, text string) []byte {
 // A module submitted at one peer runs at several, which fetch it from the
 // ring; traps and time limits are errors of the task alone.
 func TestModules(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts processes")
-	}
+	long(t)
 	t.Parallel()
 	c, ctx := start(t, cluster.Settings{Peers: 3, Node: overlay.Config{Workers: 1}})
 	owner := c.Nodes()[1]
