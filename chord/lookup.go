@@ -23,7 +23,15 @@ type LookupResult struct {
 	Nodes    []Peer
 	Hops     int // answers that it took, 0 if this peer knew
 	Timeouts int
+	Path     []Hop // those who were asked, in the order in which that ended
 	Err      error
+}
+
+// Hop is one request of a lookup.
+type Hop struct {
+	Peer     PeerID
+	RTT      time.Duration // until the answer, or until it was waited for no longer
+	Answered bool          // with something that the lookup could use
 }
 
 // lookup is an iterative search for the successors of a target.
@@ -40,6 +48,7 @@ type lookup struct {
 	waiting bool
 	hops    int
 	lost    int
+	path    []Hop
 	done    []Place
 	told    bool // done is final
 }
@@ -142,10 +151,11 @@ func (l *lookup) next() (PeerID, bool) {
 	return "", false
 }
 
-// answered takes the answer of a peer.
-func (l *lookup) answered(done bool, nodes []Place) {
+// answered takes the answer of a peer, which took rtt.
+func (l *lookup) answered(from PeerID, rtt time.Duration, done bool, nodes []Place) {
 	l.waiting = false
 	l.hops++
+	l.path = append(l.path, Hop{Peer: from, RTT: rtt, Answered: true})
 	if done {
 		l.done, l.told = nodes, true
 		return
@@ -162,15 +172,17 @@ func (l *lookup) answered(done bool, nodes []Place) {
 	l.nearer = l.nearer[:min(len(l.nearer), maxNearer)]
 }
 
-func (l *lookup) unanswered() {
+// unanswered gives up a peer that was asked a while ago.
+func (l *lookup) unanswered(from PeerID, after time.Duration) {
 	l.waiting = false
 	l.lost++
+	l.path = append(l.path, Hop{Peer: from, RTT: after})
 }
 
 // end takes a lookup out and tells who waits for it.
 func (r *Ring) end(l *lookup, err error) {
 	delete(r.lookups, l.id)
-	res := LookupResult{ID: l.id, Target: l.target, Hops: l.hops, Timeouts: l.lost, Err: err}
+	res := LookupResult{ID: l.id, Target: l.target, Hops: l.hops, Timeouts: l.lost, Path: l.path, Err: err}
 	if err == nil {
 		for _, p := range l.done {
 			rec := r.record(p.Peer)
@@ -238,7 +250,7 @@ func (r *Ring) find(target ID, k *packer) Found {
 func (r *Ring) preceding(target ID, n int) []Place {
 	t := r.table
 	at := t.search(target)
-	return r.pick(n, func(i int) Place { return t.index[(at+2*len(t.index)-1-i)%len(t.index)] })
+	return r.pick(n, func(i int) Place { return *t.index[(at+2*len(t.index)-1-i)%len(t.index)].at })
 }
 
 // following returns up to n places of distinct trusted peers at or after the
@@ -246,7 +258,7 @@ func (r *Ring) preceding(target ID, n int) []Place {
 func (r *Ring) following(target ID, n int) []Place {
 	t := r.table
 	at := t.search(target)
-	return r.pick(n, func(i int) Place { return t.index[(at+i)%len(t.index)] })
+	return r.pick(n, func(i int) Place { return *t.index[(at+i)%len(t.index)].at })
 }
 
 func (r *Ring) pick(n int, place func(int) Place) []Place {

@@ -243,9 +243,9 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		switch {
 		case l == nil:
 		case !m.Member || i >= len(rs.found):
-			l.unanswered()
+			l.unanswered(q.to, r.now.Sub(q.sent))
 		default:
-			l.answered(m.Found[i].Done, rs.found[i])
+			l.answered(q.to, r.now.Sub(q.sent), m.Found[i].Done, rs.found[i])
 		}
 	}
 }
@@ -255,10 +255,11 @@ func (r *Ring) heardStates(m *Message, rs *resolved, q *request) {
 	for i := range m.States {
 		st := &m.States[i]
 		for _, w := range q.wants {
-			if w.place.Index != st.Index || Position(m.From, st.Index) != w.place.ID {
+			if w.place.Index != st.Index {
 				continue
 			}
-			a := answer{of: w.place.ID, digest: st.Digest, answered: rs.states[i]}
+			r.answers++
+			a := answer{of: w.place.ID, digest: st.Digest, serial: r.answers, answered: rs.states[i]}
 			if st.Same {
 				if a.of != w.slot.last.of || a.digest != w.slot.last.digest {
 					continue

@@ -172,7 +172,7 @@ func (r *Ring) settle(q *request) {
 	}
 	for _, id := range q.finds {
 		if l := r.lookups[id]; l != nil {
-			l.unanswered()
+			l.unanswered(q.to, r.now.Sub(q.sent))
 		}
 	}
 }
