@@ -22,7 +22,7 @@ const (
 // peer has a better one. Two peers that dial each other at once must keep the
 // same of both streams: the one that the smaller ID opened.
 func (h *Host) adopt(id peer.ID, ns network.Stream, opener peer.ID) {
-	s := &stream{opener: opener, opened: time.Now()}
+	s := &stream{opener: opener, opened: time.Now(), remote: ns.Conn().RemoteMultiaddr()}
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -30,7 +30,7 @@ func (h *Host) adopt(id peer.ID, ns network.Stream, opener peer.ID) {
 		return
 	}
 	s.link = h.link(id)
-	s.conn = rpc.NewConn(ns, h.connConfig(s))
+	s.conn = rpc.NewConn(&meteredStream{Stream: ns, meter: &h.callBytes}, h.connConfig(s))
 	h.streams[s] = struct{}{}
 	old := s.link.stream
 	lost := s

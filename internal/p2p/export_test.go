@@ -2,3 +2,6 @@ package p2p
 
 // RankDials lets tests look at the ranking.
 var RankDials = rankDials
+
+// PathOf is pathOf, for tests.
+var PathOf = pathOf

@@ -46,6 +46,8 @@ type Host struct {
 	onConnect    []func(chord.PeerID)
 	onDisconnect []func(chord.PeerID)
 	past         rpc.Stats // of streams that have ended
+
+	callBytes, kadBytes meter
 }
 
 // closeTimeout bounds Close, killTimeout Kill.
@@ -83,7 +85,7 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	if !cfg.DisableKad {
 		var err error
-		if h.kad, err = newKad(h.host, prefix); err != nil {
+		if h.kad, err = newKad(&meteredHost{Host: h.host, meter: &h.kadBytes}, prefix); err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/rpc"
@@ -36,6 +37,7 @@ type stream struct {
 	conn   *rpc.Conn
 	opener peer.ID
 	opened time.Time
+	remote ma.Multiaddr // where the stream leads
 }
 
 // dial is an attempt to open a stream. The fields are set when done is closed.

@@ -8,6 +8,7 @@ const (
 	MethodPing  rpc.Method = 1 // echoes its payload; round trips and benchmarks
 	MethodRing  rpc.Method = 2 // cast: one ring message
 	MethodPeers rpc.Method = 3 // the peer records of the ring's view
+	MethodFind  rpc.Method = 4 // the way to a position by fingers alone
 
 	MethodWrite       rpc.Method = 10 // store one record at a replica
 	MethodRead        rpc.Method = 11 // read one record from a replica
@@ -37,4 +38,6 @@ const (
 	MethodCtlLeave  rpc.Method = 112
 	MethodCtlPing   rpc.Method = 113
 	MethodCtlBench  rpc.Method = 114
+	MethodCtlTrace  rpc.Method = 115
+	MethodCtlLookup rpc.Method = 116
 )
