@@ -210,9 +210,15 @@ func (c *Conn) fail(reason error) {
 	c.mu.Unlock()
 
 	c.cancel()
+	// A libp2p stream whose protocol the other side has not confirmed does not
+	// close while a read waits for that, which may be for ever.
+	_ = c.stream.SetReadDeadline(longAgo)
 	// What Close reports about a broken stream tells nothing that reason does not.
 	_ = c.stream.Close()
 }
+
+// longAgo as a deadline ends reads at once.
+var longAgo = time.Unix(1, 0)
 
 // reader notes when the other side is heard.
 type reader struct{ c *Conn }
