@@ -30,6 +30,7 @@ func (r *Ring) announce(self Peer) error {
 		r.table.toggle(old, bucketOf(old.ID))
 	}
 	r.self = self
+	r.table.version++
 	if !member {
 		return nil
 	}

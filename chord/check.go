@@ -31,6 +31,9 @@ func (r *Ring) check() error {
 			return fmt.Errorf("%d requests to %q, %d counted", waiting[m], id, m.waiting)
 		}
 	}
+	if filed := len(r.timers); filed < len(r.requests) {
+		return fmt.Errorf("%d requests, %d timers", len(r.requests), filed)
+	}
 	if len(r.out) != 0 {
 		return fmt.Errorf("%d messages not flushed", len(r.out))
 	}
@@ -100,7 +103,7 @@ func (r *Ring) checkTable() error {
 			return fmt.Errorf("%q is watched and unknown", id)
 		}
 	}
-	if !slices.IsSortedFunc(t.index, func(a, b Place) int { return a.ID.Compare(b.ID) }) {
+	if !slices.IsSortedFunc(t.index, func(a, b entry) int { return a.at.ID.Compare(b.at.ID) }) {
 		return fmt.Errorf("index out of order")
 	}
 	if index != len(t.index) || count != t.count || digest != t.digest {

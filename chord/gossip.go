@@ -47,17 +47,8 @@ func (r *Ring) addRumours(m *Message, k *packer, to PeerID) {
 	if len(r.rumours) == 0 || r.phase != phaseMember {
 		return
 	}
-	news := make([]*rumour, 0, len(r.rumours))
-	for _, n := range r.rumours {
-		news = append(news, n)
-	}
-	slices.SortFunc(news, func(a, b *rumour) int {
-		if a.left != b.left {
-			return b.left - a.left
-		}
-		return comparePeerIDs(a.peer, b.peer)
-	})
-	for _, n := range news[:min(len(news), rumoursInOne)] {
+	var freshest [rumoursInOne]*rumour
+	for _, n := range r.freshest(freshest[:0]) {
 		if n.peer == to {
 			// It knows. That still counts, or it would never be over in a ring
 			// of two.
@@ -70,6 +61,32 @@ func (r *Ring) addRumours(m *Message, k *packer, to PeerID) {
 			delete(r.rumours, n.peer)
 		}
 	}
+}
+
+// freshest appends the rumours that are to be passed on most often, as many as
+// news has room for.
+func (r *Ring) freshest(news []*rumour) []*rumour {
+	for _, n := range r.rumours {
+		i := len(news)
+		for i > 0 && n.fresher(news[i-1]) {
+			i--
+		}
+		if i == cap(news) {
+			continue
+		}
+		if len(news) == cap(news) {
+			news = news[:len(news)-1]
+		}
+		news = slices.Insert(news, i, n)
+	}
+	return news
+}
+
+func (n *rumour) fresher(o *rumour) bool {
+	if n.left != o.left {
+		return n.left > o.left
+	}
+	return n.peer < o.peer
 }
 
 // gossip tells a few peers the news.
@@ -106,7 +123,7 @@ func (r *Ring) anyMember() (PeerID, bool) {
 	}
 	start := r.rng.IntN(n)
 	for i := range n {
-		p := r.table.index[(start+i)%n]
+		p := r.table.index[(start+i)%n].at
 		if p.Peer == r.self.ID {
 			continue
 		}

@@ -3,6 +3,7 @@ package chord
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Kind says what a Message is.
@@ -192,16 +193,14 @@ type answered struct {
 // positions of a record, or finds them ready.
 func (m *Message) resolve(places func(*Peer) []Place) (*resolved, error) {
 	rs := &resolved{sender: -1, places: make([][]Place, len(m.Peers))}
-	seen := make(map[PeerID]bool, len(m.Peers))
+	if twice(m.Peers) {
+		return nil, fmt.Errorf("%w: two records of one peer", ErrMessage)
+	}
 	for i := range m.Peers {
 		p := &m.Peers[i]
 		if err := p.validate(); err != nil {
 			return nil, err
 		}
-		if seen[p.ID] {
-			return nil, fmt.Errorf("%w: two records of one peer", ErrMessage)
-		}
-		seen[p.ID] = true
 		if p.ID == m.From {
 			rs.sender = i
 		}
@@ -228,9 +227,32 @@ func (m *Message) resolve(places func(*Peer) []Place) (*resolved, error) {
 	return rs, nil
 }
 
+// twice reports whether a peer has two records among ps.
+func twice(ps []Peer) bool {
+	if len(ps) <= fewPeers {
+		for i := range ps {
+			if slices.ContainsFunc(ps[:i], func(o Peer) bool { return o.ID == ps[i].ID }) {
+				return true
+			}
+		}
+		return false
+	}
+	seen := make(map[PeerID]bool, len(ps))
+	for i := range ps {
+		seen[ps[i].ID] = true
+	}
+	return len(seen) < len(ps)
+}
+
+// fewPeers are searched faster one by one than through a map.
+const fewPeers = 12
+
 func (m *Message) resolveState(s *State, rs *resolved) (a answered, err error) {
 	if s.Index >= MaxIndex {
 		return a, fmt.Errorf("%w: state of index %d", ErrMessage, s.Index)
+	}
+	if len(s.List) == 0 && !s.HasPred {
+		return a, nil
 	}
 	if a.list, err = rs.all(s.List); err != nil {
 		return a, err
@@ -283,24 +305,45 @@ func (rs *resolved) place(ref Ref) (Place, error) {
 // packer collects the records that a message's references need.
 type packer struct {
 	peers []Peer
-	at    map[PeerID]uint32
+	at    map[PeerID]uint32 // nil while they are few
 }
 
 // add makes sure that the record travels and reports whether it fits.
 func (k *packer) add(p *Peer) bool {
-	if _, ok := k.at[p.ID]; ok {
+	if k.find(p.ID) >= 0 {
 		return true
 	}
 	if len(k.peers) >= maxPeers {
 		return false
 	}
-	if k.at == nil {
-		k.at = make(map[PeerID]uint32)
-	}
-	k.at[p.ID] = uint32(len(k.peers))
 	k.peers = append(k.peers, *p)
+	switch n := len(k.peers); {
+	case n > fewPeers && k.at == nil:
+		k.at = make(map[PeerID]uint32, 4*fewPeers)
+		for i := range k.peers {
+			k.at[k.peers[i].ID] = uint32(i)
+		}
+	case k.at != nil:
+		k.at[p.ID] = uint32(n - 1)
+	}
 	return true
 }
 
+// find returns the ordinal of a peer's record, -1 if it was not added.
+func (k *packer) find(id PeerID) int {
+	if k.at != nil {
+		if i, ok := k.at[id]; ok {
+			return int(i)
+		}
+		return -1
+	}
+	for i := range k.peers {
+		if k.peers[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
 // ref returns the reference to a place whose record was added.
-func (k *packer) ref(p Place) Ref { return Ref{Peer: k.at[p.Peer], Index: p.Index} }
+func (k *packer) ref(p Place) Ref { return Ref{Peer: uint32(k.find(p.Peer)), Index: p.Index} }

@@ -78,7 +78,7 @@ func (r *Ring) flush() {
 func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	r.nextReq++
 	q := &request{
-		req: r.nextReq, to: id, sent: r.now, deadline: r.now.Add(r.timeout(id)),
+		req: r.nextReq, to: id, sent: r.now,
 		wants: o.wants, finds: o.finds, sync: o.sync,
 	}
 	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes}
@@ -109,6 +109,7 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	r.addRumours(&m, &k, id)
 	m.Peers = k.peers
 	r.requests[q.req] = q
+	r.file(q, r.now.Add(r.timeout(id)))
 	r.send(m)
 }
 
@@ -126,21 +127,14 @@ func (r *Ring) send(m Message) {
 
 // expire handles requests whose time is over.
 func (r *Ring) expire() {
-	var due []*request
-	for _, q := range r.requests {
-		if !r.now.Before(q.deadline) {
-			due = append(due, q)
-		}
-	}
-	slices.SortFunc(due, func(a, b *request) int { return int(int64(a.req - b.req)) })
-	for _, q := range due {
+	for _, q := range r.due() {
 		if q.late {
 			delete(r.requests, q.req)
 			continue
 		}
 		r.stats.Timeouts++
 		q.late = true
-		q.deadline = r.now.Add(2 * r.cfg.MaxTimeout)
+		r.file(q, r.now.Add(2*r.cfg.MaxTimeout))
 		r.settle(q)
 		r.failed(q.to, q.sent, 0)
 	}

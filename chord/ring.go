@@ -23,7 +23,9 @@ type Ring struct {
 
 	out      map[PeerID]*outgoing // what this call asks of whom
 	requests map[uint64]*request
+	timers   timers // of requests
 	nextReq  uint64
+	answers  uint64 // states that were told
 	lookups  map[uint64]*lookup
 	nextLook uint64
 
@@ -160,6 +162,7 @@ func (r *Ring) Leave(now time.Time) Output {
 		r.release(q)
 	}
 	clear(r.requests)
+	r.timers = nil
 	return r.finish()
 }
 
@@ -256,7 +259,7 @@ func (r *Ring) Deadline() time.Time {
 			at = t
 		}
 	}
-	for _, q := range r.requests {
+	if q := r.nextRequest(); q != nil {
 		sooner(q.deadline)
 	}
 	switch r.phase {

@@ -13,6 +13,10 @@ type slot struct {
 	asking []ID   // positions whose state was asked for and has not come
 	last   answer // the newest state of the head, so that an unchanged one need not travel
 
+	digest   uint64 // of pred and list as of digestAt; 0: not computed yet
+	digestAt stamp
+	copiedAt stamp // list is what came of last then
+
 	joining []Place // while joining: nodes that may be the successor, nearest first
 }
 
@@ -20,6 +24,7 @@ type slot struct {
 type answer struct {
 	of     ID
 	digest uint64
+	serial uint64 // numbers the answers; an unchanged one keeps its number
 	answered
 }
 

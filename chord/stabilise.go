@@ -71,7 +71,7 @@ func (r *Ring) nearest(s *slot) (Place, bool) {
 	n := len(r.table.index)
 	i := r.table.search(s.ID)
 	for k := range n {
-		p := r.table.index[(i+k)%n]
+		p := *r.table.index[(i+k)%n].at
 		if p.ID == s.ID {
 			continue
 		}
@@ -96,11 +96,15 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 	if !r.table.holds(p) || p.ID != head.ID && !between(s.ID, p.ID, head.ID) {
 		return // overtaken by events
 	}
+	again := a.serial != 0 && a.serial == s.last.serial && s.copiedAt == r.stamp()
 	s.last = a
 	if r.mutant == mutantSkipCopy && p.ID == head.ID {
 		return
 	}
-	r.setList(s, r.normal(s, append([]Place{p}, a.list...)))
+	if !again {
+		r.setList(s, r.normal(s, append([]Place{p}, a.list...)))
+		s.copiedAt = r.stamp()
+	}
 	if c := a.pred; c.Peer != "" && c.Peer != r.self.ID && between(s.ID, c.ID, p.ID) && r.table.holds(c) {
 		if r.mutant == mutantAdoptBlindly {
 			r.setList(s, r.normal(s, []Place{c}))
@@ -200,9 +204,21 @@ func (r *Ring) record(id PeerID) *Peer {
 	return nil
 }
 
+// stamp tells whether slots or records have changed.
+type stamp struct{ revision, version uint64 }
+
+func (r *Ring) stamp() stamp { return stamp{r.revision, r.table.version} }
+
 // stateDigest identifies predecessor and list of a slot, records included. It
 // is never 0.
 func (r *Ring) stateDigest(s *slot) uint64 {
+	if now := r.stamp(); s.digest == 0 || s.digestAt != now {
+		s.digest, s.digestAt = r.computeDigest(s), now
+	}
+	return s.digest
+}
+
+func (r *Ring) computeDigest(s *slot) uint64 {
 	h := fnv.New64a()
 	var b [8]byte
 	add := func(p Place) {

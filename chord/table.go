@@ -52,12 +52,29 @@ type table struct {
 	watched  map[PeerID]*member // suspects and hearsay: those with a probe to come
 	departed map[PeerID]*departed
 
-	index   []Place // ascending by ID: positions of the admitted, and our own as a member
+	index   []entry // ascending: positions of the admitted, and our own as a member
 	count   int     // admitted members
 	digest  uint64  // of the records behind index
 	parts   [buckets]uint64
 	changed bool // the view is out of date
+
+	version uint64 // counts the changes of records
 }
+
+// entry is a position in the index: a pointer, and the first bytes of what it
+// points to, which decide nearly all comparisons.
+type entry struct {
+	high uint64
+	at   *Place
+}
+
+// less reports whether the entry lies before id, whose first bytes are high.
+func (e entry) less(high uint64, id *ID) bool {
+	return e.high < high || e.high == high && e.at.ID.Less(*id)
+}
+
+// high returns the first bytes of a position.
+func (a *ID) high() uint64 { return binary.BigEndian.Uint64(a[:8]) }
 
 func newTable(self PeerID) *table {
 	return &table{
@@ -90,6 +107,7 @@ func bucketOf(id PeerID) int {
 // insert adds a record as hearsay.
 func (t *table) insert(p Peer, places []Place) *member {
 	m := &member{peer: p, places: places, bucket: bucketOf(p.ID)}
+	t.version++
 	t.members[p.ID] = m
 	t.watched[p.ID] = m
 	return m
@@ -113,6 +131,7 @@ func (t *table) remove(m *member) {
 		t.dropIndex(m.places)
 		t.toggle(&m.peer, m.bucket)
 	}
+	t.version++
 	delete(t.members, m.peer.ID)
 	delete(t.watched, m.peer.ID)
 }
@@ -125,6 +144,7 @@ func (t *table) replace(m *member, p Peer, places []Place) {
 		t.addIndex(places)
 		t.toggle(&p, m.bucket)
 	}
+	t.version++
 	m.peer, m.places = p, places
 }
 
@@ -136,14 +156,15 @@ func (t *table) toggle(p *Peer, bucket int) {
 }
 
 func (t *table) addIndex(ps []Place) {
-	for _, p := range ps {
-		t.index = slices.Insert(t.index, t.search(p.ID), p)
+	for i := range ps {
+		p := &ps[i]
+		t.index = slices.Insert(t.index, t.search(p.ID), entry{p.ID.high(), p})
 	}
 }
 
 func (t *table) dropIndex(ps []Place) {
 	for _, p := range ps {
-		if i := t.search(p.ID); i < len(t.index) && t.index[i].ID == p.ID {
+		if i := t.search(p.ID); i < len(t.index) && t.index[i].at.ID == p.ID {
 			t.index = slices.Delete(t.index, i, i+1)
 		}
 	}
@@ -152,7 +173,8 @@ func (t *table) dropIndex(ps []Place) {
 // search returns the ordinal of the first indexed place at or after id, which
 // is len(t.index) beyond the last.
 func (t *table) search(id ID) int {
-	return sort.Search(len(t.index), func(i int) bool { return !t.index[i].ID.Less(id) })
+	high := id.high()
+	return sort.Search(len(t.index), func(i int) bool { return !t.index[i].less(high, &id) })
 }
 
 // holds reports whether the newest known record of the place's peer lists it.
@@ -224,7 +246,7 @@ func (t *table) view(self *Peer, complete bool) *View {
 		at[v.peers[i].ID] = int32(i)
 	}
 	for i, p := range t.index {
-		v.places[i] = spot{id: p.ID, peer: at[p.Peer]}
+		v.places[i] = spot{id: p.at.ID, peer: at[p.at.Peer]}
 	}
 	return v
 }

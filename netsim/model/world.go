@@ -1,7 +1,6 @@
 package model
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -64,8 +63,8 @@ type Peer struct {
 	tickAt time.Duration
 	life   int // counts starts, so that events of an earlier life go nowhere
 	seen   uint64
-	joined time.Duration  // when it last became a member
-	met    map[*Peer]bool // peers that a connection is open to
+	joined time.Duration // when it last became a member
+	met    peerSet       // peers that a connection is open to
 }
 
 // Up reports whether the peer runs.
@@ -75,29 +74,6 @@ func (p *Peer) Up() bool { return p.Ring != nil }
 func (p *Peer) Member() bool { return p.Ring != nil && p.Ring.Member() }
 
 func (p *Peer) String() string { return fmt.Sprintf("p%d", p.Number) }
-
-// event is something that happens at a moment.
-type event struct {
-	at     time.Duration
-	serial uint64
-	do     func()
-}
-
-type events []event
-
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].serial < q[j].serial
-}
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *events) Pop() any {
-	old := *q
-	e := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*q = old[:len(old)-1]
-	return e
-}
 
 // NewWorld returns an empty world.
 func NewWorld(cfg chord.Config, seed uint64) *World {
@@ -186,8 +162,8 @@ func (w *World) stop(p *Peer) {
 	p.Ring = nil
 	w.moves++
 	for _, other := range w.peers {
-		if p.met[other] {
-			delete(other.met, p)
+		if p.met.has(other) {
+			other.met.remove(p)
 			w.unreachable(other, p)
 		}
 	}
@@ -236,14 +212,14 @@ func (w *World) Leave(p *Peer) {
 // After calls do once the time has passed.
 func (w *World) After(d time.Duration, do func()) {
 	w.serial++
-	heap.Push(&w.queue, event{at: w.now + d, serial: w.serial, do: do})
+	w.queue.push(event{at: w.now + d, serial: w.serial, do: do})
 }
 
 // Run lets time pass and returns the first error of AfterStep.
 func (w *World) Run(d time.Duration) error {
 	until := w.now + d
 	for w.err == nil && len(w.queue) > 0 && w.queue[0].at <= until {
-		e := heap.Pop(&w.queue).(event)
+		e := w.queue.pop()
 		w.now = e.at
 		e.do()
 	}
@@ -277,7 +253,7 @@ func (w *World) start(p *Peer) {
 		w.Each(ring)
 	}
 	p.Ring = ring
-	p.met = make(map[*Peer]bool)
+	p.met = nil
 	p.life++
 	p.tickAt = 0
 	p.seen = 0
@@ -291,7 +267,7 @@ func (w *World) clock() time.Time { return epoch.Add(w.now) }
 // done handles what a call of a core returned.
 func (w *World) done(p *Peer, out chord.Output) {
 	for i := range out.Messages {
-		w.post(p, out.Messages[i])
+		w.post(p, &out.Messages[i])
 	}
 	if out.Joined {
 		p.joined = w.now
@@ -341,9 +317,9 @@ func (w *World) schedule(p *Peer) {
 }
 
 // post puts a message on the network.
-func (w *World) post(from *Peer, m chord.Message) {
+func (w *World) post(from *Peer, m *chord.Message) {
 	w.Messages++
-	w.Bytes += uint64(wireSize(&m))
+	w.Bytes += uint64(wireSize(m))
 	to := w.byID[m.To]
 	copies := 1
 	if w.chance(w.Net.Duplicate) {
@@ -352,7 +328,7 @@ func (w *World) post(from *Peer, m chord.Message) {
 	for range copies {
 		if w.chance(w.Net.Loss) {
 			w.Lost++
-			w.traceMessage("lost", from, &m)
+			w.traceMessage("lost", from, m)
 			continue
 		}
 		life := from.life
@@ -360,20 +336,21 @@ func (w *World) post(from *Peer, m chord.Message) {
 	}
 }
 
-func (w *World) deliver(from *Peer, life int, to *Peer, m chord.Message) {
+func (w *World) deliver(from *Peer, life int, to *Peer, m *chord.Message) {
 	if to == nil || !w.connected(from, to) {
 		w.Lost++
 		return
 	}
 	if to.Up() {
 		if w.Net.Evidence && from.Up() && from.life == life {
-			from.met[to], to.met[from] = true, true
+			from.met.add(to)
+			to.met.add(from)
 		}
-		w.traceMessage("", from, &m)
-		w.done(to, to.Ring.Step(w.clock(), m))
+		w.traceMessage("", from, m)
+		w.done(to, to.Ring.Step(w.clock(), *m))
 		return
 	}
-	w.traceMessage("to nobody", from, &m)
+	w.traceMessage("to nobody", from, m)
 	if from.life == life {
 		w.unreachable(from, to)
 	}
