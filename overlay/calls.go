@@ -14,8 +14,8 @@ import (
 // The calls of this file ask one peer for one thing. What this peer asks of
 // itself takes no network and no encoding.
 
-func shardHeader(m rpc.Method, id store.ShardID, epoch uint64) rpc.Header {
-	return rpc.Header{Method: m, Shard: uint32(id), Epoch: epoch}
+func shardHeader(m rpc.Method, id store.ShardID, by goesBy) rpc.Header {
+	return rpc.Header{Method: m, Shard: uint32(id), Epoch: by.config.Epoch, Deadline: by.until}
 }
 
 // call makes a call and parses its answer.
@@ -33,7 +33,7 @@ func (n *Node) askWrite(ctx context.Context, to store.Voter, id store.ShardID, b
 	if to.Peer == n.self.Peer {
 		return n.replica.write(ctx, id, by.config.Epoch, req)
 	}
-	return call(ctx, n, to.Peer, shardHeader(wire.MethodWrite, id, by.config.Epoch), wire.AppendWriteRequest(nil, &req), wire.ParseWriteReply)
+	return call(ctx, n, to.Peer, shardHeader(wire.MethodWrite, id, by), wire.AppendWriteRequest(nil, &req), wire.ParseWriteReply)
 }
 
 func (n *Node) askRead(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, ns, key string) (store.ReadReply, error) {
@@ -41,7 +41,7 @@ func (n *Node) askRead(ctx context.Context, to store.Voter, id store.ShardID, by
 	if to.Peer == n.self.Peer {
 		return n.replica.read(ctx, id, by.config.Epoch, req)
 	}
-	return call(ctx, n, to.Peer, shardHeader(wire.MethodRead, id, by.config.Epoch), wire.AppendReadRequest(nil, &req), wire.ParseReadReply)
+	return call(ctx, n, to.Peer, shardHeader(wire.MethodRead, id, by), wire.AppendReadRequest(nil, &req), wire.ParseReadReply)
 }
 
 func (n *Node) askScan(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, req store.ScanRequest) (store.ScanReply, error) {
@@ -49,21 +49,21 @@ func (n *Node) askScan(ctx context.Context, to store.Voter, id store.ShardID, by
 	if to.Peer == n.self.Peer {
 		return n.replica.scan(ctx, id, by.config.Epoch, req)
 	}
-	return call(ctx, n, to.Peer, shardHeader(wire.MethodScan, id, by.config.Epoch), wire.AppendScanRequest(nil, &req), wire.ParseScanReply)
+	return call(ctx, n, to.Peer, shardHeader(wire.MethodScan, id, by), wire.AppendScanRequest(nil, &req), wire.ParseScanReply)
 }
 
 func (n *Node) askSync(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, req store.SyncRequest) (store.SyncReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, pullCall)
 	defer cancel()
 	req.Target = by.target(to)
-	return call(ctx, n, to.Peer, shardHeader(wire.MethodSync, id, by.config.Epoch), wire.AppendSyncRequest(nil, &req), wire.ParseSyncReply)
+	return call(ctx, n, to.Peer, shardHeader(wire.MethodSync, id, by), wire.AppendSyncRequest(nil, &req), wire.ParseSyncReply)
 }
 
 func (n *Node) askFetch(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, req store.FetchRequest) (store.FetchReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, pullCall)
 	defer cancel()
 	req.Target = by.target(to)
-	return call(ctx, n, to.Peer, shardHeader(wire.MethodFetch, id, by.config.Epoch), wire.AppendFetchRequest(nil, &req), wire.ParseFetchReply)
+	return call(ctx, n, to.Peer, shardHeader(wire.MethodFetch, id, by), wire.AppendFetchRequest(nil, &req), wire.ParseFetchReply)
 }
 
 // askVote asks an acceptor to prepare or to accept a proposal.
@@ -75,7 +75,7 @@ func (n *Node) askVote(ctx context.Context, to store.Voter, id store.ShardID, p 
 	if p.Value.Epoch > 0 {
 		m = wire.MethodAccept
 	}
-	return call(ctx, n, to.Peer, shardHeader(m, id, p.Base.Epoch), wire.AppendProposal(nil, &p), wire.ParseVote)
+	return call(ctx, n, to.Peer, shardHeader(m, id, goesBy{config: p.Base}), wire.AppendProposal(nil, &p), wire.ParseVote)
 }
 
 // askLearn teaches a peer a decided configuration and returns what it then
@@ -84,7 +84,7 @@ func (n *Node) askLearn(ctx context.Context, to store.Voter, info store.ShardInf
 	if to == n.self {
 		return n.learn(ctx, info)
 	}
-	infos, err := call(ctx, n, to.Peer, shardHeader(wire.MethodLearn, info.Shard, info.Config.Epoch), wire.AppendShardInfos(nil, []store.ShardInfo{info}), wire.ParseShardInfos)
+	infos, err := call(ctx, n, to.Peer, shardHeader(wire.MethodLearn, info.Shard, goesBy{config: info.Config}), wire.AppendShardInfos(nil, []store.ShardInfo{info}), wire.ParseShardInfos)
 	if err != nil {
 		return store.ShardInfo{}, err
 	}

@@ -38,6 +38,9 @@ type goesBy struct {
 	config store.Config
 	push   bool // send the configuration along
 	brief  bool // leave out a large value
+	// until ends the call; zero: the context does. A deadline in the envelope
+	// costs less than a context of its own for each replica.
+	until time.Time
 }
 
 // target names the voter that a request is for.
@@ -92,13 +95,11 @@ func launch[R any](n *Node, op operation[R], st store.Step, ask send[R], answers
 	if st.Send == 0 {
 		return
 	}
-	c := op.Config()
+	c, until := op.Config(), time.Now().Add(opTimeout)
 	for i := range st.Send.All() {
-		to, by := op.Member(i), goesBy{config: c, push: st.Push.Has(i), brief: st.Brief.Has(i)}
+		to, by := op.Member(i), goesBy{config: c, push: st.Push.Has(i), brief: st.Brief.Has(i), until: until}
 		started := n.group.start(func() {
-			ctx, cancel := context.WithTimeout(n.ctx, opTimeout)
-			defer cancel()
-			r, err := ask(ctx, to, by)
+			r, err := ask(n.ctx, to, by)
 			select {
 			case answers <- answer[R]{round: st.Round, i: i, reply: r, err: err}:
 			default: // the operation was answered more often than its queue holds: it is long over
