@@ -92,6 +92,7 @@ func (n *Node) peersChanged(v *chord.View) {
 	for _, id := range lost {
 		n.tasks.peerDown(id)
 	}
+	n.alignKad(v, found)
 	if len(found) > 0 {
 		// Whoever is back may hold what this peer missed, and the other way round.
 		n.puller.kick()

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/rpc"
@@ -39,8 +40,9 @@ type Config struct {
 	// ListenUDP opens the sockets that QUIC uses, as a simulated network does.
 	// Nil: the system's.
 	ListenUDP func(network string, addr *net.UDPAddr) (net.PacketConn, error)
-	// EnableMetrics registers libp2p's Prometheus metrics.
-	EnableMetrics bool
+	// Metrics is where libp2p registers its Prometheus metrics, unless Host is
+	// set. Nil: it keeps none.
+	Metrics prometheus.Registerer
 	// MaxMemory bounds what connections and streams may use, in bytes. Zero: an
 	// eighth of the machine's memory.
 	MaxMemory int64

@@ -22,6 +22,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
 	"github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
 )
 
@@ -37,7 +38,7 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("limit connections: %w", err), limits.Close())
 	}
-	udp := &sockets{listen: cfg.ListenUDP}
+	udp := &sockets{listen: cfg.ListenUDP, metrics: cfg.Metrics}
 	opts := []libp2p.Option{
 		libp2p.Identity(cfg.Key),
 		libp2p.NoListenAddrs, // see listen
@@ -57,7 +58,9 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 		libp2p.Ping(false),
 		libp2p.UserAgent("chorus"),
 	}
-	if !cfg.EnableMetrics {
+	if cfg.Metrics != nil {
+		opts = append(opts, libp2p.PrometheusRegisterer(cfg.Metrics))
+	} else {
 		opts = append(opts, libp2p.DisableMetrics())
 	}
 	h, err := libp2p.New(append(opts, cfg.Options...)...)
@@ -115,7 +118,7 @@ func newLimits(cfg Config, rpcProtocol protocol.ID) (network.ResourceManager, er
 		),
 		rcmgr.WithConnRateLimiters(connRate()),
 	}
-	if !cfg.EnableMetrics {
+	if cfg.Metrics == nil {
 		opts = append(opts, rcmgr.WithMetricsDisabled())
 	}
 	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(concrete), opts...)
@@ -149,7 +152,8 @@ func connRate() *rate.Limiter {
 // sockets opens QUIC's UDP sockets and remembers them, so that Kill can take
 // them away before QUIC says good-bye on them.
 type sockets struct {
-	listen func(network string, addr *net.UDPAddr) (net.PacketConn, error)
+	listen  func(network string, addr *net.UDPAddr) (net.PacketConn, error)
+	metrics prometheus.Registerer // nil: none
 
 	mu    sync.Mutex
 	open  []net.PacketConn
@@ -166,6 +170,9 @@ func (s *sockets) connManager(limits network.ResourceManager) any {
 		}
 		if s.listen != nil {
 			opts = append(opts, quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return s, nil }))
+		}
+		if s.metrics != nil {
+			opts = append(opts, quicreuse.EnableMetrics(s.metrics))
 		}
 		cm, err := quicreuse.NewConnManager(reset, token, opts...)
 		s.mu.Lock()
