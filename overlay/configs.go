@@ -69,6 +69,9 @@ func (n *Node) newerConfig(ctx context.Context, id store.ShardID, c store.Config
 	}
 	newest = n.shards.config(id)
 	for range ask {
+		if newest.Epoch > c.Epoch {
+			break // a referral leads to a still newer one
+		}
 		for _, info := range <-answers {
 			if info.Shard == id && info.Config.Epoch > newest.Epoch {
 				newest = info.Config
