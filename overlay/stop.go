@@ -15,6 +15,7 @@ import (
 
 const (
 	drainTimeout = 1500 * time.Millisecond // for tasks of others to go back to them
+	goneTimeout  = 8 * time.Second
 	leavePoll    = 50 * time.Millisecond
 	farewell     = time.Second // for those who check to hear that this peer left
 )
@@ -24,6 +25,13 @@ const (
 // may be called repeatedly.
 func (n *Node) Close() error {
 	n.end.Do(func() { n.endErr = n.shut() })
+	if n.disk != nil {
+		// The disk of a peer that was killed lets go of its files in its own time.
+		select {
+		case <-n.disk.Gone():
+		case <-time.After(goneTimeout):
+		}
+	}
 	return n.endErr
 }
 

@@ -35,6 +35,7 @@ type Store struct {
 	engine    engine // nil: engineErr says why
 	engineErr error
 
+	gone      chan struct{} // closed when no file is in use any more
 	closing   sync.Once
 	closeErr  error
 	committer *committer
@@ -57,7 +58,7 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{opts: o.withDefaults(), queue: newQueue(), stopped: make(chan struct{})}
+	s := &Store{opts: o.withDefaults(), queue: newQueue(), stopped: make(chan struct{}), gone: make(chan struct{})}
 	if err := s.lock(ctx, dir); err != nil {
 		return nil, err
 	}
@@ -232,7 +233,10 @@ const closeTimeout = 8 * time.Second
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		ended := make(chan error, 1)
-		go func() { ended <- s.close() }()
+		go func() {
+			defer close(s.gone)
+			ended <- s.close()
+		}()
 		select {
 		case s.closeErr = <-ended:
 		case <-time.After(closeTimeout):
@@ -274,6 +278,10 @@ func (s *Store) leave(why error) {
 	s.engine, s.engineErr = nil, why
 }
 
+// Gone is closed when the store uses none of its files any more: some time
+// after Crash, or with Close.
+func (s *Store) Gone() <-chan struct{} { return s.gone }
+
 // Crash ends the store as the death of its process would, for simulations: what
 // waits in the queue is dropped, nobody is told any more that a write went well
 // (the group on its way to the disk may or may not arrive), nothing is summed up
@@ -294,6 +302,7 @@ func (s *Store) Crash() {
 		s.queue.close(true)
 		s.leave(ErrClosed)
 		go func() {
+			defer close(s.gone)
 			<-s.stopped
 			if s.committer.engine != nil {
 				closeEngine(s.committer.engine) //nolint:errcheck // nobody is left to hear it
