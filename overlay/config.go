@@ -64,6 +64,9 @@ type Config struct {
 	// RepairEvery is the pause between two comparisons of a shard's replicas;
 	// default 30 s.
 	RepairEvery time.Duration
+	// Metrics makes libp2p, Kademlia, puts and gets keep metrics for Node.Metrics;
+	// default: they do not.
+	Metrics bool
 	// Logger receives what happens; default: nothing.
 	Logger *slog.Logger
 

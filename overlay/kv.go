@@ -50,7 +50,12 @@ func (n *Node) put(ctx context.Context, key string, rec store.Record, opts []Put
 }
 
 // write runs the quorum write of a record that lacks only its version.
-func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (Receipt, error) {
+func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (_ Receipt, err error) {
+	op := "put"
+	if rec.Tombstone {
+		op = "delete"
+	}
+	defer n.meter.end(op, n.meter.begin(), &err)
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	key := store.JoinKey(rec.Namespace, rec.Key)
@@ -69,11 +74,7 @@ func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (
 		}
 		newer, found := n.newerConfig(ctx, shard, w.Config())
 		if !found || ctx.Err() != nil {
-			verb := "put"
-			if rec.Tombstone {
-				verb = "delete"
-			}
-			return Receipt{}, n.unanswered(ctx, verb, key, &w.Quorum, why)
+			return Receipt{}, n.unanswered(ctx, op, key, &w.Quorum, why)
 		}
 		c = newer
 	}
@@ -150,7 +151,8 @@ func (n *Node) Get(ctx context.Context, key string, opts ...GetOption) (Record, 
 	return n.read(ctx, ns, name, level)
 }
 
-func (n *Node) read(ctx context.Context, ns, name string, level store.Level) (Record, error) {
+func (n *Node) read(ctx context.Context, ns, name string, level store.Level) (_ Record, err error) {
+	defer n.meter.end("get", n.meter.begin(), &err)
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	key := store.JoinKey(ns, name)

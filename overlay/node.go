@@ -51,6 +51,7 @@ type Node struct {
 	modules    *modules // nil if the program is not lent
 	control    *control // nil without a home
 	seen       peersSeen
+	meter      *meter // nil if Config.Metrics is off
 	signatures signatures
 	labels     sync.Map   // chord.PeerID to string
 	record     chord.Peer // of this peer, as it was made at the start
@@ -148,8 +149,14 @@ func (n *Node) openDisk(ctx context.Context) (err error) {
 }
 
 func (n *Node) openHost(ctx context.Context) (err error) {
+	if n.cfg.Metrics {
+		if n.meter, err = newMeter(); err != nil {
+			return err
+		}
+	}
 	n.host, err = p2p.New(ctx, p2p.Config{
 		Key: n.key, Listen: n.cfg.Listen, Ring: n.ring.ID[:], Registry: n.registry(), Host: n.cfg.Host,
+		Metrics: n.meter.registerer(),
 	})
 	if err != nil {
 		return listenError(err)

@@ -20,6 +20,7 @@ const stopTime = 9 * time.Second
 // runFlags are the flags of run.
 type runFlags struct {
 	config   overlay.Config
+	metrics  string // where to serve them, "" for nowhere
 	engine   *choice
 	logLevel *choice
 }
@@ -52,6 +53,7 @@ them up.`,
 	flags.StringVar(&f.config.Ring, "ring", "", "refuse to join a ring of another `name`")
 	flags.IntVar(&f.config.Workers, "workers", 0, "tasks that run at once; 0 is one a core, -1 none")
 	flags.Var(f.engine, "engine", "what keeps the keys: badger4, badger or memory")
+	flags.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics at this `host:port`, under /metrics; without a host on loopback")
 	flags.Var(f.logLevel, "log-level", "least level of what is logged: debug, info, warn or error")
 	return cmd
 }
@@ -62,6 +64,13 @@ func (c *console) runPeer(ctx context.Context, f runFlags) error {
 	f.config.Engine = f.engine.value
 	f.config.Logger = c.logger(f.logLevel.value)
 
+	metrics, err := listenMetrics(f.metrics)
+	if err != nil {
+		return err
+	}
+	defer metrics.close()
+	f.config.Metrics = metrics != nil
+
 	joining, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	node, err := overlay.Join(joining, f.config)
@@ -69,6 +78,10 @@ func (c *console) runPeer(ctx context.Context, f runFlags) error {
 		return err
 	}
 	c.announce(ctx, node)
+	if metrics != nil {
+		metrics.serve(node.Metrics())
+		c.note("metrics: %s", metrics.url())
+	}
 	select {
 	case <-ctx.Done():
 		c.note("stopping: keys stay in %s", c.home)
