@@ -32,6 +32,20 @@
 //	tasks.go     the scheduler core and its workers
 //	control.go   the Unix socket that the command line talks to
 //	datastore.go the ring as a go-datastore
+//	routing.go   the ring and Kademlia as libp2p's routing
+//	metrics.go   what the parts count, for Prometheus
+//
+// # Beside the keys
+//
+// Node.Routing is for what is built on libp2p. Its values are keys of the
+// ring, in the namespace "routing"; peers, providers and rendezvous go by
+// Kademlia, which runs on the same host under the ring's own protocol and is told
+// of every peer of the ring. Node.Metrics is an http.Handler that looks at all
+// parts when it is scraped; what has to be counted as it happens is off unless
+// Config.Metrics is set.
+//
+//	rendezvous := discovery.NewRoutingDiscovery(node.Routing()) // of go-libp2p
+//	http.Handle("/metrics", node.Metrics())
 //
 // # Goroutines
 //

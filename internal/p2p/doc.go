@@ -7,6 +7,10 @@
 // the ring: who is a member, who is suspected and who holds what are other
 // packages' matters, for which OnConnect and OnDisconnect are hints.
 //
+// Kademlia speaks the ring's own protocol and keeps no values. OfferKad and
+// PruneKad make its routing table follow the ring, as the owner of the view tells.
+// Metrics of libp2p go to Config.Metrics; kad-dht's are bridged by KadMetrics.
+//
 // A Host keeps at most one stream of calls to each peer, whichever side opened
 // it; see package rpc for what travels there. The first call to a peer opens
 // it, and all calls made meanwhile wait for the same attempt.
