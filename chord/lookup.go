@@ -16,8 +16,8 @@ var ErrBusy = errors.New("too many lookups under way")
 type LookupResult struct {
 	ID     uint64 // as Lookup returned it
 	Target ID
-	// Owner is the owner of the target as its owner or predecessor told it, and
-	// Nodes the distinct peers from there onward, the owner first.
+	// Owner is the owner of the target, which has answered, and Nodes the
+	// distinct peers from there onward, the owner first.
 	Owner    Peer
 	OwnerAt  ID // the owner's position
 	Nodes    []Peer
@@ -42,9 +42,12 @@ type lookup struct {
 	contact PeerID // whom to ask first, if not those that we know
 	finger  int    // 1 + ordinal of the finger that it is for; 0: none
 
-	ahead   []Place // at or behind the target, nearest first: its owner, if we know all
-	nearer  []Place // before the target, nearest first
-	tried   []PeerID
+	ahead   []Place  // at or behind the target, nearest first: the first that lives is its owner
+	nearer  []Place  // before the target, nearest first
+	tried   []PeerID // all that were asked
+	dead    []PeerID // those of them that did not answer
+	vouched []PeerID // of whom somebody said that only those ahead of them come before
+	starts  int      // how often it began, first and anew
 	waiting bool
 	hops    int
 	lost    int
@@ -53,10 +56,15 @@ type lookup struct {
 	told    bool // done is final
 }
 
+// checked reports whether the owner must have answered. A lookup of our own
+// purposes need not know: whoever uses what it found asks it anyway.
+func (l *lookup) checked() bool { return l.join == nil && l.finger == 0 }
+
 const (
-	maxTried   = 40 // peers that a lookup asks at most
+	maxTried   = 64 // peers that a lookup asks at most
 	maxNearer  = 16
 	maxHopless = 3
+	maxStarts  = 4
 )
 
 // Lookup starts a search for the owner of target, whose result comes in an
@@ -86,12 +94,24 @@ func (r *Ring) startLookup(l *lookup) {
 	if l.join != nil {
 		return
 	}
-	if nodes, ok := r.local(l.target); ok {
+	r.orient(l)
+}
+
+// orient takes what this peer knows itself.
+func (r *Ring) orient(l *lookup) {
+	l.starts++
+	nodes, ok := r.local(l.target)
+	switch {
+	case ok && (!l.checked() || nodes[0].Peer == r.self.ID):
 		l.done, l.told = nodes, true
 		return
-	}
-	if r.cfg.tabled() && r.table.count < r.cfg.TableSize {
+	case ok:
+		l.successors(nodes)
+	case r.cfg.tabled() && r.table.count < r.cfg.TableSize:
 		l.ahead = r.following(l.target, maxHopless)
+		if at, pred, ok := r.before(l.target); ok {
+			l.follows(at, pred)
+		}
 	}
 	l.nearer = r.preceding(l.target, maxNearer)
 }
@@ -120,8 +140,12 @@ func (r *Ring) advance(l *lookup) {
 		r.end(l, nil)
 		return
 	}
-	to, ok := l.next()
-	if !ok || len(l.tried) > maxTried {
+	to, ok := r.next(l)
+	if l.told {
+		r.end(l, nil)
+		return
+	}
+	if !ok || len(l.tried) >= maxTried {
 		r.end(l, ErrLookup)
 		return
 	}
@@ -134,51 +158,6 @@ func (r *Ring) advance(l *lookup) {
 	o.finds = append(o.finds, l.id)
 }
 
-// next picks whom to ask: the contact, the believed owner, those before it.
-func (l *lookup) next() (PeerID, bool) {
-	if l.contact != "" && len(l.tried) == 0 {
-		return l.contact, true
-	}
-	for _, list := range []*[]Place{&l.ahead, &l.nearer} {
-		for len(*list) > 0 {
-			p := (*list)[0]
-			*list = (*list)[1:]
-			if !slices.Contains(l.tried, p.Peer) {
-				return p.Peer, true
-			}
-		}
-	}
-	return "", false
-}
-
-// answered takes the answer of a peer, which took rtt.
-func (l *lookup) answered(from PeerID, rtt time.Duration, done bool, nodes []Place) {
-	l.waiting = false
-	l.hops++
-	l.path = append(l.path, Hop{Peer: from, RTT: rtt, Answered: true})
-	if done {
-		l.done, l.told = nodes, true
-		return
-	}
-	for _, p := range nodes {
-		if !slices.Contains(l.tried, p.Peer) && !slices.Contains(l.nearer, p) {
-			l.nearer = append(l.nearer, p)
-		}
-	}
-	slices.SortStableFunc(l.nearer, func(a, b Place) int {
-		da, db := distance(a.ID, l.target), distance(b.ID, l.target)
-		return da.Compare(db)
-	})
-	l.nearer = l.nearer[:min(len(l.nearer), maxNearer)]
-}
-
-// unanswered gives up a peer that was asked a while ago.
-func (l *lookup) unanswered(from PeerID, after time.Duration) {
-	l.waiting = false
-	l.lost++
-	l.path = append(l.path, Hop{Peer: from, RTT: after})
-}
-
 // end takes a lookup out and tells who waits for it.
 func (r *Ring) end(l *lookup, err error) {
 	delete(r.lookups, l.id)
@@ -186,7 +165,7 @@ func (r *Ring) end(l *lookup, err error) {
 	if err == nil {
 		for _, p := range l.done {
 			rec := r.record(p.Peer)
-			if rec == nil {
+			if rec == nil || slices.Contains(l.dead, p.Peer) {
 				continue // departed, as far as we know
 			}
 			if len(res.Nodes) == 0 {
@@ -213,7 +192,10 @@ func (r *Ring) end(l *lookup, err error) {
 // local answers a target that our own lists cover.
 func (r *Ring) local(target ID) ([]Place, bool) {
 	for _, s := range r.slots {
-		if target == s.ID || s.pred != nil && between(s.pred.ID, target, s.ID) {
+		if target != s.ID && (s.pred == nil || !between(s.pred.ID, target, s.ID)) {
+			continue
+		}
+		if _, found := r.intruder(target, s.Place); !found {
 			return append([]Place{s.Place}, s.list...), true
 		}
 	}
@@ -234,7 +216,10 @@ func (r *Ring) find(target ID, k *packer) Found {
 	nodes, done := r.local(target)
 	f := Found{Done: done}
 	if !done {
-		nodes = r.preceding(target, maxReferal)
+		nodes = r.preceding(target, maxReferal-1)
+		if _, pred, ok := r.before(target); ok {
+			nodes = append(nodes, pred)
+		}
 	}
 	for _, p := range nodes[:min(len(nodes), maxFound)] {
 		if rec := r.record(p.Peer); rec != nil && k.add(rec) {

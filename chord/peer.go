@@ -62,11 +62,11 @@ func (p Peer) Positions() []ID {
 }
 
 // Before returns how far before target the nearest of the peer's positions
-// lies. One that is at the target lies a whole turn before it.
+// lies; 0 if one is there.
 func (p Peer) Before(target ID) ID {
 	var least ID
 	for i, at := range p.Positions() {
-		if d := distance(at, target); i == 0 || least == (ID{}) || d != (ID{}) && d.Less(least) {
+		if d := distance(at, target); i == 0 || d.Less(least) {
 			least = d
 		}
 	}

@@ -245,7 +245,11 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		case !m.Member || i >= len(rs.found):
 			l.unanswered(q.to, r.now.Sub(q.sent))
 		default:
-			l.answered(q.to, r.now.Sub(q.sent), m.Found[i].Done, rs.found[i])
+			var at []Place
+			if from != nil {
+				at = from.places
+			}
+			l.answered(q.to, r.now.Sub(q.sent), at, m.Found[i].Done, rs.found[i])
 		}
 	}
 }

@@ -62,6 +62,11 @@ func (d *Done) Add(o Done) {
 	d.Leaves += o.Leaves
 	d.Splits += o.Splits
 	d.Refused += o.Refused
+	d.MinPeers = min(d.MinPeers, o.MinPeers)
+	if d.MaxPeers == 0 {
+		d.MinPeers = o.MinPeers
+	}
+	d.MaxPeers = max(d.MaxPeers, o.MaxPeers)
 	d.Virtual += o.Virtual
 	d.Converged = max(d.Converged, o.Converged)
 }
