@@ -6,6 +6,7 @@ import (
 
 	"github.com/chorus-net/chorus/internal/rpc"
 	"github.com/chorus-net/chorus/internal/wire"
+	"github.com/chorus-net/chorus/overlay/client"
 )
 
 // empty is the document of requests that say nothing.
@@ -25,6 +26,8 @@ func (c *control) register() {
 	handle(c, wire.MethodCtlStatus, rpc.Spec{Name: "control.status"}, c.status)
 	handle(c, wire.MethodCtlRing, rpc.Spec{Name: "control.ring"}, c.ring)
 	handle(c, wire.MethodCtlPing, rpc.Spec{Name: "control.ping"}, c.ping)
+	handle(c, wire.MethodCtlTrace, rpc.Spec{Name: "control.trace"}, c.trace)
+	handle(c, wire.MethodCtlLookup, rpc.Spec{Name: "control.lookup"}, c.lookups)
 	handle(c, wire.MethodCtlLeave, rpc.Spec{Name: "control.leave"}, c.leave)
 }
 
@@ -97,6 +100,16 @@ func (c *control) ring(ctx context.Context, _ empty, _ []byte) (any, []byte, err
 func (c *control) ping(ctx context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
 	pong, err := c.node.Ping(ctx, in.ID)
 	return pong, nil, err
+}
+
+func (c *control) trace(ctx context.Context, in wire.ControlGet, _ []byte) (any, []byte, error) {
+	trace, err := c.node.Trace(ctx, in.Key)
+	return trace, nil, err
+}
+
+func (c *control) lookups(ctx context.Context, in client.LookupSpec, _ []byte) (any, []byte, error) {
+	lookups, err := c.node.Lookups(ctx, in)
+	return lookups, nil, err
 }
 
 // leave hands the peer's keys over and closes the peer behind the answer: Close

@@ -24,6 +24,8 @@ type ring struct {
 	loop *drive.Loop[*chord.Ring, chord.Message, chord.Output]
 	view atomic.Pointer[chord.View]
 
+	lookups map[uint64]chan<- chord.LookupResult // under way; the loop's
+
 	joined   chan struct{} // closed when the peer is a member
 	joinOnce sync.Once
 }
@@ -33,7 +35,7 @@ func newRing(n *Node, cfg chord.Config, self chord.Peer) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{n: n, core: core, joined: make(chan struct{})}
+	r := &ring{n: n, core: core, lookups: make(map[uint64]chan<- chord.LookupResult), joined: make(chan struct{})}
 	r.view.Store(core.View())
 	r.loop = drive.New(core, r.output, drive.Config{})
 	return r, nil
@@ -59,6 +61,12 @@ func (r *ring) output(out chord.Output) {
 		r.view.Store(r.core.View())
 		r.n.viewChanged()
 	}
+	for _, res := range out.Lookups {
+		if to, ok := r.lookups[res.ID]; ok {
+			delete(r.lookups, res.ID)
+			to <- res // has room
+		}
+	}
 	if out.Joined {
 		r.joinOnce.Do(func() { close(r.joined) })
 	}
@@ -73,6 +81,27 @@ func (r *ring) send(m chord.Message) {
 			r.unreachable(m.To)
 		}
 	})
+}
+
+// lookup finds the owner of a position.
+func (r *ring) lookup(ctx context.Context, target chord.ID) (chord.LookupResult, error) {
+	found := make(chan chord.LookupResult, 1)
+	err := r.do(ctx, func(core *chord.Ring, now time.Time) chord.Output {
+		id, out := core.Lookup(now, target)
+		r.lookups[id] = found
+		return out
+	})
+	if err != nil {
+		return chord.LookupResult{}, err
+	}
+	select {
+	case res := <-found:
+		return res, nil
+	case <-ctx.Done():
+		return chord.LookupResult{}, ctx.Err()
+	case <-r.n.ctx.Done():
+		return chord.LookupResult{}, ErrClosed
+	}
 }
 
 // unreachable tells the core that a peer could not be reached.

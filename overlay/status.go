@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/chorus-net/chorus/internal/p2p"
-	"github.com/chorus-net/chorus/internal/rpc"
-	"github.com/chorus-net/chorus/internal/wire"
 	"github.com/chorus-net/chorus/overlay/client"
 	"github.com/chorus-net/chorus/store"
 )
@@ -114,20 +112,25 @@ func (n *Node) Ping(ctx context.Context, peer string) (client.Pong, error) {
 		return client.Pong{}, usage("ping: %w", err)
 	}
 	if id == n.self.Peer {
-		return client.Pong{Peer: peer}, nil
+		return client.Pong{Peer: peer, Via: client.ViaSelf}, nil
 	}
 	if _, ok := n.view().Peer(id); !ok {
 		return client.Pong{}, &client.Error{
 			Code: client.CodeNotFound, Message: fmt.Sprintf("ping: peer %s is not in the ring", peer), Fix: "peer ring (for the peers of the ring)",
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	start := time.Now()
-	if _, err := n.host.Call(ctx, id, rpc.Header{Method: wire.MethodPing}, []byte("ping")); err != nil {
+	rtt, err := n.roundTrip(ctx, id, opTimeout)
+	if err != nil {
 		return client.Pong{}, &client.Error{Code: client.CodeTimeout, Message: fmt.Sprintf("ping %s: %v", peer, err), Fix: "peer ring"}
 	}
-	return client.Pong{Peer: peer, RTTus: float64(time.Since(start).Nanoseconds()) / 1e3}, nil
+	pong := client.Pong{Peer: peer, RTTus: micros(rtt), Via: client.ViaDirect}
+	if path, ok := n.host.Path(id); ok {
+		pong.Transport, pong.Addr = path.Transport, path.Addr
+		if path.Relayed {
+			pong.Via = client.ViaRelay
+		}
+	}
+	return pong, nil
 }
 
 // near ranks voters by the measured round trip: this peer first, unmeasured ones

@@ -73,10 +73,15 @@ func fullLen(ns, key int) int {
 // pass CheckKey.
 func Route(ns, key string) chord.ID {
 	var buf [2 + MaxKey]byte
-	b := binary.BigEndian.AppendUint16(buf[:0], uint16(len(ns)))
+	return sha256.Sum256(AppendRoute(buf[:0], ns, key))
+}
+
+// AppendRoute appends the bytes whose SHA-256 is the position of a key.
+// Kademlia, which hashes by itself, finds the same position by them.
+func AppendRoute(b []byte, ns, key string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(ns)))
 	b = append(b, ns...)
-	b = append(b, key...)
-	return sha256.Sum256(b)
+	return append(b, key...)
 }
 
 // ShardID numbers a shard: the top bits of a key's position.

@@ -146,7 +146,19 @@ type Job struct {
 type Pong struct {
 	Peer  string  `json:"peer"`
 	RTTus float64 `json:"rtt_us"` // round trip, microseconds
+	Via   string  `json:"via"`    // ViaDirect, ViaRelay or ViaSelf
+	// Transport carries the calls: "tcp", "quic" or another protocol of
+	// multiaddrs; Addr is its other end.
+	Transport string `json:"transport,omitempty"`
+	Addr      string `json:"addr,omitempty"`
 }
+
+// The ways that a ping takes.
+const (
+	ViaDirect = "direct"
+	ViaRelay  = "relayed"
+	ViaSelf   = "self" // a peer that pings itself
+)
 
 // Ended reports whether the job's state is final.
 func (j Job) Ended() bool {
