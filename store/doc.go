@@ -7,7 +7,8 @@
 //   - quorum operations: [Write], [Read], [Scan], one machine for each request;
 //   - configurations: the acceptor in [State], the [Proposer], and
 //     [Situation.Next], which tells a shard's leader what to do;
-//   - reconciliation: [Fingerprint] and [Pull].
+//   - reconciliation: [Fingerprint] and [Pull];
+//   - registers: the acceptor in [Register], and [CAS], which changes one.
 //
 // It does not own the ring's opinion of who should hold a shard (chord), the
 // disk (store/disk), sending, retrying and waiting (the driver, package
@@ -51,6 +52,7 @@
 //	fingerprint  []ShardInfo  -> []ShardInfo    and the fingerprints of what is held
 //	sync         SyncRequest  -> SyncReply      a page of versions
 //	fetch        FetchRequest -> FetchReply     the records of some keys
+//	cas          CASRequest   -> CASReply       both phases of a register, to all members
 //
 // # What the caller has to do
 //
@@ -137,4 +139,66 @@
 // acknowledged before, stamps the record above it, and goes again.
 //
 // Level one promises none of this; all that it adds is speed.
+//
+// # Registers
+//
+// A register is a key that changes by compare-and-swap: CASPaxos (Rystsov 2018)
+// on the members of the key's shard, under its epoch. A replica keeps of each the
+// ballot promised, the ballot accepted and the state accepted with it: a version
+// that counts changes, the dot of the change, a value. A change, [CAS], is
+//
+//	prepare  a ballot at a quorum; each promises to accept none below, and tells
+//	         what it accepted
+//	apply    take the state of the highest ballot; if its version is the expected
+//	         one, the change makes the next version of it
+//	accept   that state at a quorum
+//
+// and a read, like a change that does not fit, has what it found accepted
+// again, unless a quorum never accepted anything: another may have seen more or
+// less of an unfinished change, and the next must see the same. Both phases go
+// to all members and take a majority of Voters and one of Next; refusals by
+// epoch are those of writes, and a referral begins a new attempt in the new
+// epoch. Both phases sync, reads too.
+//
+// What became of a change can be unknown: its coordinator died or gave up. One
+// that repeats an attempt knows its earlier one by the dot; only if others have
+// since gone further, perhaps from there, is its verdict [Unsure].
+//
+// The driver keeps to the rules above, with requests on registers in the place
+// of writes, and to these:
+//
+//  8. Admission and queueing of a CASRequest, prepare or accept, are one step
+//     (rule 2), [Register.Step] runs in the order of commits on what the disk
+//     then holds (rule 3), and what it changed is synced before the answer.
+//  9. A register that accepted something is listed, compared, handed over and
+//     counted in fingerprints as the record of [Register.Record], and one that
+//     is handed over is merged by [Register.Merge], in a pull and in a repair.
+//     One that only promised is not listed; once the replica serves a later
+//     epoch it may be forgotten.
+//  10. A dot is drawn from the peer's Clock, and names one change.
+//
+// Why a change that was applied is never lost. Call a state that a quorum
+// accepted at ballot c chosen; the claim is that whatever is proposed at a
+// higher ballot b builds on it. By induction over the proposals between c and b
+// it is enough that b's promises tell of a ballot of at least c.
+//
+//   - In one epoch, b's quorum and c's share a member, as both are majorities of
+//     the same sets. It accepted c before it promised b, or else it would have
+//     refused c, and what is accepted only grows, merging included. Merging adds
+//     no ballot that was not proposed, and raises the promise with it, so none at
+//     or above b is told.
+//   - From an earlier epoch, accepted states are to prepare what records are to
+//     read: by (1) and (2) above b's quorum has a member that holds c or newer.
+//
+// And what begins after c was chosen is not chosen below c: within the epoch
+// promises see to that, at earlier ones nothing succeeds any more (1), and a later
+// one has no ballot below c, because the epoch orders first. That is why a promise need not move with the shard. It binds its replica within one
+// epoch, where it is on disk; the replica leaves the epoch by refusing all of
+// it. Were ballots to ignore epochs, a state accepted by a minority and left
+// behind could return from a dismissed voter and outrank what the new voters
+// chose without having heard of its ballot; the model shows it.
+//
+// What a replica merged it may have promised not to accept. That is harmless to
+// the above, but copies say nothing about what is chosen: so nobody may infer
+// that from replicas that merely agree, and there is no read in one phase.
 package store

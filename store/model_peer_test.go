@@ -29,6 +29,7 @@ type peer struct {
 	// On disk.
 	disk    State
 	records map[string][]byte
+	cas     map[string][]byte // registers, with their promises
 	ceiling uint64
 
 	// In memory.
@@ -50,7 +51,7 @@ type peer struct {
 }
 
 func newPeer(w *world, index int) *peer {
-	p := &peer{w: w, index: index, records: map[string][]byte{}}
+	p := &peer{w: w, index: index, records: map[string][]byte{}, cas: map[string][]byte{}}
 	w.nextInc++
 	p.self = Voter{Peer: chord.PeerID(string(rune('a' + index))), Incarnation: w.nextInc}
 	p.wall = w.rng.Int64N(1500) - 750
@@ -66,6 +67,7 @@ func (p *peer) boot() {
 	if p.w.mutant == forgetPromise {
 		p.mem = State{Config: p.disk.Config}
 	}
+	p.bootCAS()
 	p.clock = NewClock(modelSkew, p.ceiling)
 	if p.w.mutant == clockForgets {
 		p.clock = NewClock(modelSkew, 0)
@@ -242,6 +244,10 @@ func (p *peer) store(record []byte, repair bool, done func(Status, Version)) {
 	v, err := OpenRecord(record)
 	if err != nil {
 		p.w.fail("record on the wire: %v", err)
+		return
+	}
+	if v.Class() == ClassPaxos {
+		p.mergeCAS(v, func() { done(StatusOK, v.Version()) })
 		return
 	}
 	key := JoinKey(string(v.Namespace()), string(v.Key()))

@@ -27,13 +27,18 @@ func (w *world) schedule() {
 		p := w.peers[w.rng.IntN(len(w.peers))]
 		if p.up {
 			key := keys[w.rng.IntN(len(keys))]
-			if w.chance(0.5) {
+			switch {
+			case w.history != nil:
+				p.change(key)
+			case w.chance(0.5):
 				p.put(key)
-			} else {
+			default:
 				p.get(key)
 			}
 		}
-		if w.chaos {
+		if w.chaos && w.history != nil {
+			w.after(1+w.rng.Int64N(60), load) // changes of a register outbid each other
+		} else if w.chaos {
 			w.after(1+w.rng.Int64N(12), load)
 		}
 	}
@@ -73,7 +78,7 @@ func (w *world) disturb(p *peer) {
 		p.crash()
 		w.nextInc++
 		p.self.Incarnation = w.nextInc
-		p.disk, p.records, p.ceiling = State{}, map[string][]byte{}, 0
+		p.disk, p.records, p.cas, p.ceiling = State{}, map[string][]byte{}, map[string][]byte{}, 0
 		w.after(20+w.rng.Int64N(200), func() {
 			if !p.up {
 				p.boot()
@@ -175,7 +180,10 @@ func (w *world) calm() {
 
 // runModel runs one schedule.
 func runModel(seed uint64, m mutant) *world {
-	w := newWorld(seed, m)
+	return newWorld(seed, m).play()
+}
+
+func (w *world) play() *world {
 	w.schedule()
 	w.run(modelChaos)
 	w.calm()

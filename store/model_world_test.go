@@ -54,6 +54,20 @@ const (
 	minorityDecides   mutant = "a proposer takes one acceptance for a decision"
 	staleSyncs        mutant = "a move settles on what synchronised under a former epoch"
 	shortReadsInJoint mutant = "a read takes its quorum in either set of a joint configuration"
+
+	// Of registers.
+	casForgets     mutant = "a register's promises are kept in memory"
+	casIgnores     mutant = "a change ignores what was accepted"
+	casFirst       mutant = "a change goes by the first promise instead of the newest state"
+	casFlat        mutant = "ballots of registers ignore epochs"
+	casReadShort   mutant = "a read returns what it found without having it accepted"
+	casMinority    mutant = "a change takes one acceptance for a quorum"
+	casAnyBallot   mutant = "an acceptor accepts below its promise"
+	casForgetsDot  mutant = "a repeated change does not know its earlier attempt"
+	casNeverUnsure mutant = "a change that may have happened counts as a conflict"
+	casNoMerge     mutant = "a new voter drops the registers that it is handed"
+	casMergesOld   mutant = "a register that is handed over replaces a newer one"
+	casLate        mutant = "an admitted request on a register is queued some time later"
 )
 
 // world is one run of the model.
@@ -77,6 +91,7 @@ type world struct {
 
 	written map[Version]string // every version ever stamped, and its key
 	acked   map[string]Version // newest acknowledged strict write of a key
+	history *casHistory        // of registers, if the load is changes of those
 	failure error              // a broken promise, which ends the run
 	hung    error              // something that should have come in order once quiet, and did not
 	did     map[string]int     // what the schedule did

@@ -15,6 +15,9 @@ const (
 	// Stamp (writes only): a replica holds a newer version, Newest. Move the
 	// clock past it, stamp the record anew and call Again.
 	Stamp
+	// Outbid (registers only): another change has a higher ballot. Pause for a
+	// random while and call Again.
+	Outbid
 )
 
 // Step is what the driver of an operation does next.

@@ -38,7 +38,7 @@ type Class uint8
 const (
 	// ClassEventual is last-writer-wins with quorum reads and writes.
 	ClassEventual Class = 0
-	// ClassPaxos is a compare-and-swap register (not served yet).
+	// ClassPaxos is a compare-and-swap register, see Register (not served yet).
 	ClassPaxos Class = 1
 	// ClassRaft is an ordered namespace (not served yet).
 	ClassRaft Class = 2
@@ -224,6 +224,9 @@ func (v View) Record() Record {
 
 // Raw returns the whole encoding.
 func (v View) Raw() []byte { return v.raw }
+
+// Class returns the record's consistency class.
+func (v View) Class() Class { return Class(v.raw[1]) }
 
 // Version returns the record's version.
 func (v View) Version() Version {
