@@ -88,6 +88,17 @@
 // failed to answer us. Fingers take over where the ring is larger than the table.
 // Table and fingers shorten lookups and speed repair; they never decide what is right.
 //
+// # Lookups
+//
+// A lookup asks the believed owner, and whoever stands before the target if that
+// one does not answer or does not know. It ends when the owner itself has answered:
+// a peer that claims the target, or the first that lives in the successor list of
+// the target's predecessor. A peer does not claim a target while it knows of
+// somebody between them. A lookup that knows nobody else to ask begins anew, at
+// most 4 times, since a ring that lost many peers at once heals meanwhile; then
+// the first that answered is taken, or ErrLookup. Lookups of joiners and for
+// fingers take a predecessor's word, as they ask whom they found anyway.
+//
 // # Failure
 //
 // A request that times out (after a time computed from the round trips) or a word

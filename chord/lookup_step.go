@@ -20,7 +20,7 @@ func (r *Ring) next(l *lookup) (PeerID, bool) {
 		for len(l.nearer) > 0 {
 			p := l.nearer[0]
 			l.nearer = l.nearer[1:]
-			if !slices.Contains(l.tried, p.Peer) {
+			if p.Peer != r.self.ID && !slices.Contains(l.tried, p.Peer) {
 				return p.Peer, true
 			}
 		}
@@ -28,6 +28,7 @@ func (r *Ring) next(l *lookup) (PeerID, bool) {
 			return to, true
 		}
 		if !l.checked() || l.starts >= maxStarts {
+			l.resign()
 			return "", false
 		}
 		l.tried, l.ahead, l.vouched = slices.Clone(l.dead), nil, nil
@@ -60,6 +61,15 @@ func (r *Ring) nextAhead(l *lookup) (PeerID, bool) {
 	return "", false
 }
 
+// resign takes the first ahead that lives for the owner, though nobody vouches
+// for it: the ring has not healed while the lookup began anew again and again.
+func (l *lookup) resign() {
+	live := func(p Place) bool { return !slices.Contains(l.dead, p.Peer) }
+	if i := slices.IndexFunc(l.ahead, live); i >= 0 && l.checked() {
+		l.done, l.told = l.ahead[i:], true
+	}
+}
+
 // suspected reports whether a peer failed to answer lately, or has departed.
 func (r *Ring) suspected(id PeerID) bool {
 	m := r.table.members[id]
@@ -87,8 +97,18 @@ func (l *lookup) answered(from PeerID, rtt time.Duration, at []Place, done bool,
 		l.done, l.told = nodes, true
 	case done:
 		l.successors(nodes)
+		l.stands(at)
 	default:
 		l.referred(at, nodes)
+		l.stands(at)
+	}
+}
+
+// stands files the first place of a peer that has answered ahead, if it lies
+// before others that are: they are not the owner, whatever others say.
+func (l *lookup) stands(at []Place) {
+	if near, ok := l.first(at); ok && len(l.ahead) > 0 && l.precedes(near, l.ahead[len(l.ahead)-1]) {
+		l.add(near)
 	}
 }
 
@@ -124,21 +144,17 @@ func (l *lookup) unanswered(from PeerID, after time.Duration) {
 func (l *lookup) successors(nodes []Place) {
 	for _, p := range nodes {
 		l.add(p)
-		l.vouch(p.Peer)
+		if !slices.Contains(l.vouched, p.Peer) {
+			l.vouched = append(l.vouched, p.Peer)
+		}
 	}
 }
 
-// follows takes the word of the peer at p that pred comes right before it.
+// follows takes the word of the peer at p that pred comes before it. That is
+// not to vouch for it: if pred is dead, others that live may stand before pred.
 func (l *lookup) follows(p, pred Place) {
 	l.add(p)
 	l.add(pred)
-	l.vouch(p.Peer)
-}
-
-func (l *lookup) vouch(id PeerID) {
-	if !slices.Contains(l.vouched, id) {
-		l.vouched = append(l.vouched, id)
-	}
 }
 
 // add files a place ahead.
