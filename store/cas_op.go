@@ -72,8 +72,11 @@ func (p *CAS) Start(c Config, self uint64, key string, change Change) Step {
 }
 
 // Again begins another attempt, after the outcome Outbid or Failed, under the
-// same configuration or a newer one.
+// configuration that it went by or a newer one.
 func (p *CAS) Again(c Config) Step {
+	if c.Epoch < p.config.Epoch {
+		c = p.config // an attempt must outrank the earlier ones
+	}
 	if c.Epoch != p.ballot.Epoch {
 		p.seen = 0
 	}

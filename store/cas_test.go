@@ -330,6 +330,36 @@ func TestCASRepeats(t *testing.T) {
 	}
 }
 
+// Attempts outrank each other: a referral begins one at the newer epoch, and no
+// old configuration leads back.
+func TestCASFollowsReferrals(t *testing.T) {
+	old, recent := Config{Epoch: 4, Voters: vs("abc")}, Config{Epoch: 6, Voters: vs("abd")}
+	var op CAS
+	st := op.Start(old, 1, "k", Change{Read: true})
+	if st = op.Reply(st.Round, 0, CASReply{Status: StatusBehind}); st.Send != 1 || st.Push != 1 {
+		t.Errorf("a replica that is behind: %+v", st)
+	}
+	op.Reply(st.Round, 1, CASReply{Status: StatusOutbid, Promised: casBallot(4, 9, 2)})
+	if st = op.Fail(st.Round, 2); st.Outcome != Outbid {
+		t.Fatalf("without a quorum: %+v", st)
+	}
+	if st = op.Again(old); op.Request().Ballot != casBallot(4, 10, 1) {
+		t.Errorf("outbid, it goes on with %v", op.Request().Ballot)
+	}
+	st = op.Reply(st.Round, 2, CASReply{Status: StatusReferral, Config: recent})
+	if op.Request().Ballot != casBallot(6, 1, 1) || st.Send.Len() != 3 || op.Member(2) != recent.Voters[2] {
+		t.Errorf("referred, it goes on with %v: %+v", op.Request().Ballot, st)
+	}
+	// What cannot be true counts as no answer.
+	op.Reply(st.Round, 0, CASReply{Status: StatusOK, Accepted: casBallot(7, 1, 1)})
+	if st = op.Reply(st.Round, 1, CASReply{Status: StatusOK, State: CASState{Version: 1}}); st.Outcome != Failed {
+		t.Errorf("after two false answers: %+v", st)
+	}
+	if op.Again(old); op.Request().Ballot != casBallot(6, 2, 1) {
+		t.Errorf("an old configuration leads to %v", op.Request().Ballot)
+	}
+}
+
 func FuzzDecodeRegister(f *testing.F) {
 	r := sampleRegister()
 	f.Add(r.AppendTo(nil))
