@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -98,11 +99,14 @@ func (t *tasks) send(m compute.Message) {
 	})
 }
 
-// ran hands the result of a run to the core.
+// ran hands the result of a run to the core, however full its inbox is: a slot
+// whose result is lost never comes free.
 func (t *tasks) ran(r compute.Result) {
-	err := t.loop.Act(t.n.ctx, func(core scheduler, now time.Time) compute.Output { return core.Ran(now, r) })
-	if err != nil && t.n.ctx.Err() == nil {
-		t.n.log.Error("report result", "task", r.Task.String(), "err", err)
+	for {
+		err := t.loop.Act(t.n.ctx, func(core scheduler, now time.Time) compute.Output { return core.Ran(now, r) })
+		if !errors.Is(err, drive.ErrFull) || !sleep(t.n.ctx, time.Millisecond) {
+			return // told, or the peer stops
+		}
 	}
 }
 
