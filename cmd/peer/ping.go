@@ -27,25 +27,44 @@ func pingCommand(c *console) *cobra.Command {
 					return err
 				}
 				return c.print(pong, func(out io.Writer) {
-					fmt.Fprintf(out, "%s answered in %.2f ms\n", peerNames{peer.ID: peer.Name}.name(peer.ID), pong.RTTus/1000)
+					fmt.Fprintln(out, pongLine(peer, pong))
 				})
 			})
 		},
 	}
 }
 
+// pongLine tells how a peer answered, for people.
+func pongLine(peer client.PeerInfo, pong client.Pong) string {
+	name := peerNames{peer.ID: peer.Name}.name(peer.ID)
+	switch {
+	case pong.Via == client.ViaSelf:
+		return name + " is the peer that was asked"
+	case pong.Transport == "":
+		return fmt.Sprintf("%s answered in %.2f ms", name, pong.RTTus/1000)
+	default:
+		return fmt.Sprintf("%s answered in %.2f ms, %s over %s (%s)", name, pong.RTTus/1000, pong.Via, pong.Transport, pong.Addr)
+	}
+}
+
 // findPeer returns the peer of the ring that people mean: by its name, its ID
-// or the end of that.
+// or the end of that. What fits exactly goes before what fits the end.
 func findPeer(ctx context.Context, cl *client.Client, who string) (client.PeerInfo, error) {
 	ring, err := cl.Ring(ctx)
 	if err != nil {
 		return client.PeerInfo{}, err
 	}
-	var found []client.PeerInfo
+	var found, ends []client.PeerInfo
 	for _, p := range ring.Peers {
-		if p.Name == who || strings.HasSuffix(p.ID, who) {
+		switch {
+		case p.Name == who || p.ID == who:
 			found = append(found, p)
+		case strings.HasSuffix(p.ID, who):
+			ends = append(ends, p)
 		}
+	}
+	if len(found) == 0 {
+		found = ends
 	}
 	switch {
 	case len(found) == 0 || who == "":

@@ -80,6 +80,8 @@ func testBadKeys(t *testing.T, s *shell) {
 	s.run("put", "\xff", "v").fails(client.CodeBadKey, "UTF-8")
 	s.run("put", "k", "v", "--timeout", "1ns").fails(client.CodeTimeout, "--timeout")
 	s.run("ping", "nobody").fails(client.CodeNotFound, "nobody")
+	s.run("trace", strings.Repeat("k", 1025)).fails(client.CodeKeyTooLong)
+	s.run("trace", "").fails(client.CodeBadKey, "empty")
 }
 
 func testDocuments(t *testing.T, s *shell) {
@@ -256,9 +258,8 @@ func TestWalkThrough(t *testing.T) {
 	if got := cyd.ok("get", "greeting"); got != "hello" {
 		t.Errorf("read at another peer: %q", got)
 	}
-	if out := bob.ok("ping", "cyd"); !strings.Contains(out, "ms") {
-		t.Errorf("ping: %s", out)
-	}
+	testPing(t, bob, cyd)
+	testTrace(t, bob)
 	testSpread(t, ada, 3)
 
 	dot := (&shell{t: t, home: filepath.Join(filepath.Dir(ada.home), "dot")}).start("--name", "dot", "--join", ada.addr)

@@ -38,6 +38,10 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"bench", "kv", "--callers", "1,b"}, []string{"not a list of whole numbers"}},
 		{[]string{"bench", "kv", "--callers", "0"}, []string{"--callers"}},
 		{[]string{"bench", "kv", "--duration", "0s"}, []string{"--duration"}},
+		{[]string{"bench", "lookup", "--peers", "1"}, []string{"--peers"}},
+		{[]string{"bench", "lookup", "--n", "0"}, []string{"--n must be"}},
+		{[]string{"bench", "lookup", "--positions", "65"}, []string{"--positions"}},
+		{[]string{"trace"}, []string{"usage: peer trace KEY"}},
 		{[]string{"completion", "fihs"}, []string{"did you mean fish?"}},
 		{[]string{"init", "--open", "--ring", "a b"}, []string{"name"}},
 		{[]string{"init", "--open", "--shards", "3"}, []string{"power of two"}},
@@ -88,6 +92,8 @@ func TestNoPeer(t *testing.T) {
 		{"job", "logs", "x"},
 		{"submit", "sha256"},
 		{"bench", "kv"},
+		{"bench", "lookup"},
+		{"trace", "k"},
 	} {
 		s.run(args...).fails(client.CodeNoPeer, s.home, "fix: peer run --home "+s.home)
 	}
@@ -181,7 +187,7 @@ func TestHelpIsComplete(t *testing.T) {
 	s := newShell(t)
 	for _, path := range []string{
 		"", "demo", "init", "run", "leave", "put", "get", "del", "ls", "submit", "job", "job ls", "job show", "job logs",
-		"job cancel", "job get", "status", "ring", "ping", "bench", "bench kv", "netsim", "config", "config show", "version", "completion",
+		"job cancel", "job get", "status", "ring", "ping", "trace", "bench", "bench kv", "bench lookup", "netsim", "config", "config show", "version", "completion",
 	} {
 		out := s.ok(append(strings.Fields(path), "--help")...)
 		if !strings.Contains(out, "Usage:") || len(strings.Split(out, "\n")[0]) < 20 {
