@@ -32,8 +32,18 @@ func TestNetsimModel(t *testing.T) {
 		t.Errorf("netsim model: %s", out)
 	}
 	for _, args := range [][]string{
-		{"--peers", "0"}, {"--positions", "65"}, {"--successors", "0"}, {"--kill", "1"}, {"--loss", "-1"}, {"--churn", "-1s"}, {"--rings", "1"},
-		{"--duration", "0s"}, {"--rate", "0"}, {"--workload", "chess"}, {"--rough"}, {"--schedules", "-1"},
+		{"--peers", "0"},
+		{"--positions", "65"},
+		{"--successors", "0"},
+		{"--kill", "1"},
+		{"--loss", "-1"},
+		{"--churn", "-1s"},
+		{"--rings", "1"},
+		{"--duration", "0s"},
+		{"--rate", "0"},
+		{"--workload", "chess"},
+		{"--rough"},
+		{"--schedules", "-1"},
 	} {
 		s.run(append([]string{"netsim", "model"}, args...)...).fails(client.CodeUsage, strings.TrimLeft(args[0], "-"))
 	}
