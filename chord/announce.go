@@ -17,6 +17,20 @@ func (r *Ring) Announce(now time.Time, self Peer) Output {
 	return r.finish()
 }
 
+// Refresh asks peers of the ring how they see it now. Those who are no
+// neighbours seldom talk, and what Agreement tells of them may be old.
+func (r *Ring) Refresh(now time.Time, ids []PeerID) Output {
+	r.begin(now)
+	if r.phase == phaseMember {
+		for _, id := range ids[:min(len(ids), maxProbes)] {
+			if m := r.table.members[id]; m != nil && m.waiting == 0 {
+				r.ask(id)
+			}
+		}
+	}
+	return r.finish()
+}
+
 func (r *Ring) announce(self Peer) error {
 	if err := self.validate(); err != nil {
 		return err

@@ -127,8 +127,20 @@ func (r *ring) receive(_ context.Context, req *rpc.Request) ([]byte, error) {
 	return nil, r.loop.Post(m)
 }
 
-// agreement tells how many of the other peers see the same ring.
+// agreement tells how many of the other peers see the same ring. Peers that
+// seem not to are asked, and given a moment to answer.
 func (r *ring) agreement(ctx context.Context) (agree, of int, differ []chord.PeerID, err error) {
-	err = r.loop.Do(ctx, func(core *chord.Ring) { agree, of, differ = core.Agreement() })
+	for range 2 {
+		err = r.loop.Act(ctx, func(core *chord.Ring, now time.Time) chord.Output {
+			agree, of, differ = core.Agreement()
+			return core.Refresh(now, differ)
+		})
+		if err != nil || len(differ) == 0 || !sleep(ctx, agreePause) {
+			break
+		}
+	}
 	return agree, of, differ, r.n.orClosed(err)
 }
+
+// agreePause is long enough for an answer on a quick network.
+const agreePause = 50 * time.Millisecond
