@@ -24,6 +24,8 @@
 //     which may read it from any goroutine;
 //   - raises the Seq of its record each time it starts, so that news of its former
 //     life are told from news of this one;
+//   - calls Refresh for those who seem to differ before it tells people what
+//     Agreement says: what is known of peers that are no neighbours may be old;
 //   - keeps the peers of the view somewhere, hands them to Rejoin after a restart,
 //     and to Hint now and then if they have dropped out of the view.
 //
