@@ -32,12 +32,10 @@ const (
 	MethodCtlJobs   rpc.Method = 106
 	MethodCtlWait   rpc.Method = 107
 	MethodCtlCancel rpc.Method = 108
-	MethodCtlLogs   rpc.Method = 109
 	MethodCtlStatus rpc.Method = 110
 	MethodCtlRing   rpc.Method = 111
 	MethodCtlLeave  rpc.Method = 112
 	MethodCtlPing   rpc.Method = 113
-	MethodCtlBench  rpc.Method = 114
 	MethodCtlTrace  rpc.Method = 115
 	MethodCtlLookup rpc.Method = 116
 )
