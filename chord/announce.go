@@ -35,23 +35,21 @@ func (r *Ring) announce(self Peer) error {
 	if err := self.validate(); err != nil {
 		return err
 	}
-	old := &r.self
+	old := r.self
 	if self.ID != old.ID || self.Incarnation != old.Incarnation || !slices.Equal(self.Indexes, old.Indexes) || self.Seq <= old.Seq {
 		return fmt.Errorf("%w: not a newer record of this peer and its positions", ErrMessage)
 	}
 	member := r.phase == phaseMember
 	if member {
-		r.table.toggle(old, bucketOf(old.ID))
+		r.table.toggle(old)
 	}
-	r.self = self
+	r.self = completed(self)
 	r.table.version++
 	if !member {
 		return nil
 	}
-	r.table.toggle(&r.self, bucketOf(self.ID))
-	for _, m := range r.table.members {
-		m.told = false // they know the old record
-	}
+	r.table.toggle(r.self)
+	r.table.untold() // they know the old record
 	r.spread(rumour{kind: rumourAlive, peer: self.ID, incarnation: self.Incarnation, seq: self.Seq})
 	r.touch()
 	return nil

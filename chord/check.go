@@ -86,12 +86,15 @@ func (r *Ring) checkTable() error {
 	if r.phase == phaseMember {
 		index, digest = len(r.slots), r.self.digest()
 	}
+	if stranger != (contact{}) {
+		return fmt.Errorf("strangers were talked to: %+v", stranger)
+	}
 	for id, m := range t.members {
 		if m.peer.ID != id || id == r.self.ID {
 			return fmt.Errorf("%q filed as %q", m.peer.ID, id)
 		}
 		if m.admitted {
-			index += len(m.places)
+			index += len(m.peer.places)
 			count++
 			digest ^= m.peer.digest()
 		} else if t.watched[id] != m {

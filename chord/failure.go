@@ -37,10 +37,10 @@ func (r *Ring) timeout(id PeerID) time.Duration {
 
 // alive notes that the peer itself sent something.
 func (r *Ring) alive(m *member) {
-	m.heard = r.now
 	if m.suspect {
 		r.table.changed = true
 	}
+	m.met().heard = r.now
 	m.failure = failure{waiting: m.waiting, probeAt: m.probeAt}
 	if m.admitted {
 		delete(r.table.watched, m.peer.ID)
@@ -54,7 +54,7 @@ func (r *Ring) failed(id PeerID, sent time.Time, pause time.Duration) {
 	if m == nil || sent.Before(m.failedAt) {
 		return
 	}
-	m.fails++
+	m.met().fails++
 	m.failedAt = r.now
 	m.probeAt = r.now.Add(pause)
 	if m.fails > r.cfg.Probes || m.reported && m.fails > 1 {

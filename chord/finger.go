@@ -23,14 +23,10 @@ func (r *Ring) fixFinger() {
 	r.fixing = l.id
 }
 
-func (r *Ring) fixedFinger(k int, res *LookupResult) {
-	if res.Err != nil || res.Owner.ID == r.self.ID {
-		return
-	}
-	for _, p := range res.Owner.places() {
-		if p.ID == res.OwnerAt {
-			r.fingers[k] = &p
-		}
+// fixedFinger takes the first of the places that a finger's lookup found.
+func (r *Ring) fixedFinger(k int, nodes []Place) {
+	if len(nodes) > 0 && nodes[0].Peer != r.self.ID && r.table.holds(nodes[0]) {
+		r.fingers[k] = &nodes[0]
 	}
 }
 

@@ -163,7 +163,7 @@ func (r *Ring) events(m *Message) {
 		if p == nil || p.peer.Incarnation != e.Incarnation || p.peer.Seq > e.Seq {
 			continue
 		}
-		p.reported = true
+		p.met().reported = true
 		if p.waiting == 0 {
 			r.ask(e.Peer)
 		}
@@ -193,11 +193,11 @@ func (r *Ring) addSync(reply *Message, k *packer, theirs []uint64) {
 			return
 		}
 		for _, m := range ms {
-			if !k.add(&m.peer) {
+			if !k.add(m.peer) {
 				return
 			}
 		}
-		if b == bucketOf(r.self.ID) && !k.add(&r.self) {
+		if b == r.self.part && !k.add(r.self) {
 			return
 		}
 		reply.Synced = append(reply.Synced, uint32(b))
@@ -216,7 +216,7 @@ func (r *Ring) synced(m *Message, q *request) {
 			if doubts >= maxDoubts {
 				return
 			}
-			told := slices.ContainsFunc(m.Peers, func(o Peer) bool { return o.ID == p.peer.ID })
+			told := slices.ContainsFunc(m.Peers, func(o *Record) bool { return o.ID == p.peer.ID })
 			if !told && p.waiting == 0 && r.now.Sub(p.heard) >= doubtfulAfter {
 				r.ask(p.peer.ID)
 				doubts++

@@ -47,14 +47,14 @@ func TestHostileMessagesChangeNothing(t *testing.T) {
 	answer := func(change func(*Message)) Message {
 		m := Message{
 			Kind: KindReply, From: "p0", To: "p1", Req: ask.Req, Member: true,
-			Peers:  []Peer{testPeer(0, 4), testPeer(5, 4)},
+			Peers:  []*Record{NewRecord(testPeer(0, 4)), NewRecord(testPeer(5, 4))},
 			States: []State{{Index: index, Digest: 1}},
 		}
 		change(&m)
 		return m
 	}
 	peer := func(change func(*Peer)) func(*Message) {
-		return func(m *Message) { change(&m.Peers[1]) }
+		return func(m *Message) { change(&m.Peers[1].Peer) }
 	}
 	many := make([]uint32, MaxIndexes+1)
 	for i := range many {
@@ -79,7 +79,8 @@ func TestHostileMessagesChangeNothing(t *testing.T) {
 		"a list through itself":   {answer(func(m *Message) { m.States[0].List = []Ref{{Index: index}} }), ErrMessage},
 		"a list with a double":    {answer(func(m *Message) { m.States[0].List = []Ref{{Peer: 1}, {Peer: 1}} }), ErrMessage},
 		"a list without end":      {answer(func(m *Message) { m.States[0].List = make([]Ref, maxList+1) }), ErrMessage},
-		"too many records":        {answer(func(m *Message) { m.Peers = make([]Peer, maxPeers+1) }), ErrMessage},
+		"too many records":        {answer(func(m *Message) { m.Peers = make([]*Record, maxPeers+1) }), ErrMessage},
+		"no record at all":        {answer(func(m *Message) { m.Peers[1] = nil }), ErrMessage},
 		"two records of one peer": {answer(func(m *Message) { m.Peers[1] = m.Peers[0] }), ErrMessage},
 		"too many events":         {answer(func(m *Message) { m.Events = make([]Event, maxEvents+1) }), ErrMessage},
 		"an event of kind 0":      {answer(func(m *Message) { m.Events = []Event{{Peer: "p0"}} }), ErrMessage},
@@ -123,7 +124,7 @@ func TestStrangersReportIsOnlyAHint(t *testing.T) {
 	p := newPair(t)
 	r := p.rings["p0"]
 	claim := Message{
-		Kind: KindAsk, From: "p1", To: "p0", Req: 1, Member: true, Peers: []Peer{testPeer(7, 4)},
+		Kind: KindAsk, From: "p1", To: "p0", Req: 1, Member: true, Peers: []*Record{NewRecord(testPeer(7, 4))},
 		Events: []Event{{Kind: EventDead, Peer: "p1", Incarnation: 1, Seq: 1}},
 	}
 	r.Step(p.now, claim)
@@ -181,7 +182,7 @@ func randomMessage(rng *rand.Rand, asked []uint64) Message {
 		}
 		p := testPeer(i, 1+rng.IntN(4))
 		p.Seq = 1 + rng.Uint64N(3)
-		m.Peers = append(m.Peers, p)
+		m.Peers = append(m.Peers, NewRecord(p))
 	}
 	ref := func() Ref { return Ref{Peer: uint32(rng.IntN(6)), Index: uint32(rng.IntN(4))} }
 	for range rng.IntN(3) {

@@ -110,11 +110,11 @@ func (r *Ring) forgetAttempt() {
 
 // foundSuccessor takes the end of the lookup of an own position: its
 // successors, of which the first that answers as a member is joined.
-func (r *Ring) foundSuccessor(s *slot, res *LookupResult, nodes []Place) {
+func (r *Ring) foundSuccessor(s *slot, nodes []Place, err error) {
 	if r.phase != phaseJoining {
 		return
 	}
-	if res.Err != nil {
+	if err != nil {
 		r.retryJoin()
 		return
 	}
@@ -215,12 +215,9 @@ func (r *Ring) create() {
 func (r *Ring) become() {
 	r.phase = phaseMember
 	clear(r.lookups)
-	own := r.self.places()
-	r.table.addIndex(own)
-	r.table.toggle(&r.self, bucketOf(r.self.ID))
-	for _, m := range r.table.members {
-		m.told = false // they know us as a stranger
-	}
+	r.table.addIndex(r.self.places)
+	r.table.toggle(r.self)
+	r.table.untold() // they know us as a stranger
 	r.spread(rumour{kind: rumourAlive, peer: r.self.ID, incarnation: r.self.Incarnation, seq: r.self.Seq})
 	r.stabiliseAt = r.now
 	r.lastRound = r.now.Add(-minRound)

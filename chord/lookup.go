@@ -161,32 +161,45 @@ func (r *Ring) advance(l *lookup) {
 // end takes a lookup out and tells who waits for it.
 func (r *Ring) end(l *lookup, err error) {
 	delete(r.lookups, l.id)
-	res := LookupResult{ID: l.id, Target: l.target, Hops: l.hops, Timeouts: l.lost, Path: l.path, Err: err}
-	if err == nil {
-		for _, p := range l.done {
-			rec := r.record(p.Peer)
-			if rec == nil || slices.Contains(l.dead, p.Peer) {
-				continue // departed, as far as we know
-			}
-			if len(res.Nodes) == 0 {
-				res.Owner, res.OwnerAt = *rec, p.ID
-			}
-			if !slices.ContainsFunc(res.Nodes, func(q Peer) bool { return q.ID == p.Peer }) {
-				res.Nodes = append(res.Nodes, *rec)
-			}
-		}
-		if len(res.Nodes) == 0 {
-			res.Err = ErrLookup
-		}
+	nodes := r.living(l)
+	if err == nil && len(nodes) == 0 {
+		err = ErrLookup
 	}
 	switch {
 	case l.join != nil:
-		r.foundSuccessor(l.join, &res, l.done)
+		r.foundSuccessor(l.join, l.done, err)
 	case l.finger > 0:
-		r.fixedFinger(l.finger-1, &res)
+		r.fixedFinger(l.finger-1, nodes)
 	default:
-		r.result.Lookups = append(r.result.Lookups, res)
+		r.result.Lookups = append(r.result.Lookups, r.outcome(l, nodes, err))
 	}
+}
+
+// living returns what a lookup found, without those who departed as far as we
+// know.
+func (r *Ring) living(l *lookup) []Place {
+	var ps []Place
+	for _, p := range l.done {
+		if r.record(p.Peer) != nil && !slices.Contains(l.dead, p.Peer) {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// outcome puts the end of a lookup in words.
+func (r *Ring) outcome(l *lookup, nodes []Place, err error) LookupResult {
+	res := LookupResult{ID: l.id, Target: l.target, Hops: l.hops, Timeouts: l.lost, Path: l.path, Err: err}
+	for i, p := range nodes {
+		rec := r.record(p.Peer)
+		if i == 0 {
+			res.Owner, res.OwnerAt = rec.Peer, p.ID
+		}
+		if !slices.ContainsFunc(res.Nodes, func(q Peer) bool { return q.ID == p.Peer }) {
+			res.Nodes = append(res.Nodes, rec.Peer)
+		}
+	}
+	return res
 }
 
 // local answers a target that our own lists cover.

@@ -55,7 +55,7 @@ type Message struct {
 
 	// Peers are the records of those that Refs name and of others of which the
 	// sender has news; the sender's own may be among them.
-	Peers []Peer
+	Peers []*Record
 
 	Wants []Want   // an ask: positions of the receiver whose state is wanted
 	Notes []Note   // an ask: positions of the sender right before positions of the receiver
@@ -177,7 +177,7 @@ func (m *Message) envelope() error {
 
 // resolved is a checked message with its references resolved to places.
 type resolved struct {
-	places [][]Place // of Message.Peers, in their order
+	peers  []*Record // Message.Peers, complete
 	sender int       // ordinal of the sender's own record, or -1
 	states []answered
 	found  [][]Place // of Message.Found, in their order
@@ -189,22 +189,25 @@ type answered struct {
 	list []Place
 }
 
-// resolve checks records, references and orders. places computes the
-// positions of a record, or finds them ready.
-func (m *Message) resolve(places func(*Peer) []Place) (*resolved, error) {
-	rs := &resolved{sender: -1, places: make([][]Place, len(m.Peers))}
-	if twice(m.Peers) {
-		return nil, fmt.Errorf("%w: two records of one peer", ErrMessage)
-	}
-	for i := range m.Peers {
-		p := &m.Peers[i]
-		if err := p.validate(); err != nil {
+// resolve checks records, references and orders, and completes the records.
+// known returns the record that is known of a peer, nil if none is.
+func (m *Message) resolve(known func(PeerID) *Record) (*resolved, error) {
+	rs := &resolved{sender: -1, peers: m.Peers}
+	for i, p := range m.Peers {
+		if err := p.check(); err != nil {
 			return nil, err
 		}
 		if p.ID == m.From {
 			rs.sender = i
 		}
-		rs.places[i] = places(p)
+	}
+	if twice(m.Peers) {
+		return nil, fmt.Errorf("%w: two records of one peer", ErrMessage)
+	}
+	for _, p := range m.Peers {
+		if p.places == nil {
+			p.complete(known(p.ID))
+		}
 	}
 	for i := range m.States {
 		a, err := m.resolveState(&m.States[i], rs)
@@ -228,10 +231,10 @@ func (m *Message) resolve(places func(*Peer) []Place) (*resolved, error) {
 }
 
 // twice reports whether a peer has two records among ps.
-func twice(ps []Peer) bool {
+func twice(ps []*Record) bool {
 	if len(ps) <= fewPeers {
 		for i := range ps {
-			if slices.ContainsFunc(ps[:i], func(o Peer) bool { return o.ID == ps[i].ID }) {
+			if slices.ContainsFunc(ps[:i], func(o *Record) bool { return o.ID == ps[i].ID }) {
 				return true
 			}
 		}
@@ -292,11 +295,9 @@ func (rs *resolved) all(refs []Ref) ([]Place, error) {
 }
 
 func (rs *resolved) place(ref Ref) (Place, error) {
-	if int64(ref.Peer) < int64(len(rs.places)) {
-		for _, p := range rs.places[ref.Peer] {
-			if p.Index == ref.Index {
-				return p, nil
-			}
+	if int64(ref.Peer) < int64(len(rs.peers)) {
+		if p, ok := rs.peers[ref.Peer].place(ref.Index); ok {
+			return p, nil
 		}
 	}
 	return Place{}, fmt.Errorf("%w: position %d of peer %d is in no record", ErrMessage, ref.Index, ref.Peer)
@@ -304,19 +305,19 @@ func (rs *resolved) place(ref Ref) (Place, error) {
 
 // packer collects the records that a message's references need.
 type packer struct {
-	peers []Peer
+	peers []*Record
 	at    map[PeerID]uint32 // nil while they are few
 }
 
 // add makes sure that the record travels and reports whether it fits.
-func (k *packer) add(p *Peer) bool {
+func (k *packer) add(p *Record) bool {
 	if k.find(p.ID) >= 0 {
 		return true
 	}
 	if len(k.peers) >= maxPeers {
 		return false
 	}
-	k.peers = append(k.peers, *p)
+	k.peers = append(k.peers, p)
 	switch n := len(k.peers); {
 	case n > fewPeers && k.at == nil:
 		k.at = make(map[PeerID]uint32, 4*fewPeers)

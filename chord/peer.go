@@ -130,15 +130,6 @@ func (p *Peer) validate() error {
 	return nil
 }
 
-// places returns the peer's positions, in the order of Indexes.
-func (p *Peer) places() []Place {
-	ps := make([]Place, len(p.Indexes))
-	for i, x := range p.Indexes {
-		ps[i] = Place{ID: Position(p.ID, x), Peer: p.ID, Index: x}
-	}
-	return ps
-}
-
 // same reports whether p and q are the same version of a peer's record.
 func (p *Peer) same(q *Peer) bool {
 	return p.Incarnation == q.Incarnation && p.Seq == q.Seq && slices.Equal(p.Indexes, q.Indexes)

@@ -20,7 +20,7 @@ func (r *Ring) receive(m *Message) error {
 			return ErrUnsolicited
 		}
 	}
-	rs, err := m.resolve(r.placesOf)
+	rs, err := m.resolve(r.record)
 	if err != nil {
 		return err
 	}
@@ -34,15 +34,6 @@ func (r *Ring) receive(m *Message) error {
 		r.departing(m)
 	}
 	return nil
-}
-
-// placesOf returns the positions of a record, without hashing where it is
-// known.
-func (r *Ring) placesOf(p *Peer) []Place {
-	if m := r.table.members[p.ID]; m != nil && slices.Equal(m.peer.Indexes, p.Indexes) {
-		return m.places
-	}
-	return p.places()
 }
 
 // departing handles a farewell. The transport vouches for the sender, so this
@@ -59,14 +50,14 @@ func (r *Ring) departing(m *Message) {
 func (r *Ring) sender(m *Message, rs *resolved, q *request) *member {
 	p := r.table.members[m.From]
 	if rs.sender >= 0 {
-		rec := &m.Peers[rs.sender]
+		rec := m.Peers[rs.sender]
 		switch {
 		case p == nil && m.Member:
-			p = r.table.insert(*rec, rs.places[rs.sender])
-			p.probeAt = r.now
-			r.result.Learned = append(r.result.Learned, *rec)
-		case p != nil && !p.peer.same(rec) && (q != nil || rec.Seq >= p.peer.Seq):
-			r.renew(p, rec, rs.places[rs.sender])
+			p = r.table.insert(rec)
+			p.met().probeAt = r.now
+			r.result.Learned = append(r.result.Learned, rec)
+		case p != nil && p.peer != rec && !p.peer.same(&rec.Peer) && (q != nil || rec.Seq >= p.peer.Seq):
+			r.renew(p, rec)
 		}
 	}
 	if p == nil {
@@ -122,15 +113,15 @@ func (r *Ring) admit(p *member) {
 }
 
 // renew takes a newer version of a peer's record.
-func (r *Ring) renew(p *member, rec *Peer, places []Place) {
+func (r *Ring) renew(p *member, rec *Record) {
 	if rec.Seq != p.peer.Seq {
 		// Perhaps a new start: what it left unanswered before says nothing.
-		p.failure = failure{waiting: p.waiting, failedAt: r.now, probeAt: r.now}
+		p.met().failure = failure{waiting: p.waiting, failedAt: r.now, probeAt: r.now}
 		r.table.changed = true
 	}
 	moved := p.peer.Incarnation != rec.Incarnation || !slices.Equal(p.peer.Indexes, rec.Indexes)
-	r.table.replace(p, *rec, places)
-	r.result.Learned = append(r.result.Learned, *rec)
+	r.table.replace(p, rec)
+	r.result.Learned = append(r.result.Learned, rec)
 	if moved {
 		r.unlist(func(pl Place) bool { return pl.Peer == rec.ID && !r.table.holds(pl) })
 		r.touch()
@@ -141,17 +132,17 @@ func (r *Ring) renew(p *member, rec *Peer, places []Place) {
 func (r *Ring) hearsay(m *Message, rs *resolved) {
 	for i := range m.Peers {
 		if i != rs.sender && m.Peers[i].ID != r.self.ID {
-			r.hear(&m.Peers[i], rs.places[i])
+			r.hear(m.Peers[i])
 		}
 	}
 }
 
 // hear takes one such record: a hint until its peer has answered, or, in a
 // large ring, until something speaks against it.
-func (r *Ring) hear(rec *Peer, places []Place) {
+func (r *Ring) hear(rec *Record) {
 	if p := r.table.members[rec.ID]; p != nil {
 		if rec.Seq > p.peer.Seq {
-			r.renew(p, rec, places)
+			r.renew(p, rec)
 		}
 		return
 	}
@@ -164,11 +155,12 @@ func (r *Ring) hear(rec *Peer, places []Place) {
 	if r.cfg.tabled() && len(r.table.members) >= r.cfg.TableSize && !r.makeRoom() {
 		return
 	}
-	p := r.table.insert(*rec, places)
-	p.probeAt = r.now
-	r.result.Learned = append(r.result.Learned, *rec)
+	p := r.table.insert(rec)
+	r.result.Learned = append(r.result.Learned, rec)
 	if !r.cfg.tabled() || r.table.count >= r.cfg.VerifyPeers {
 		r.admit(p)
+	} else {
+		p.met().probeAt = r.now
 	}
 }
 
@@ -185,7 +177,7 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 	reply := Message{Kind: KindReply, To: m.From, Req: m.Req}
 	var k packer
 	if m.Know != r.self.Seq {
-		k.add(&r.self)
+		k.add(r.self)
 	}
 	if r.phase == phaseMember {
 		reply.Who = rs.sender < 0 && from == nil
@@ -247,7 +239,7 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		default:
 			var at []Place
 			if from != nil {
-				at = from.places
+				at = from.peer.places
 			}
 			l.answered(q.to, r.now.Sub(q.sent), at, m.Found[i].Done, rs.found[i])
 		}

@@ -86,11 +86,11 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	peer := r.table.members[id]
 	if peer != nil {
 		m.Know = peer.peer.Seq
-		peer.waiting++
+		peer.met().waiting++
 		q.counted = peer
 	}
 	if peer == nil || !peer.told {
-		k.add(&r.self)
+		k.add(r.self)
 		q.told = true
 	}
 	for _, w := range o.wants {

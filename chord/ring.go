@@ -12,7 +12,7 @@ import (
 // returns.
 type Ring struct {
 	cfg  Config
-	self Peer
+	self *Record
 	rng  *rand.Rand
 	now  time.Time
 
@@ -75,7 +75,7 @@ type Output struct {
 	// reported through Unreachable.
 	Messages []Message
 	// Learned are records that are new or have changed: where to reach peers.
-	Learned []Peer
+	Learned []*Record
 	// Lookups that ended in this call.
 	Lookups []LookupResult
 	// Joined: the peer became a member in this call.
@@ -116,7 +116,7 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 	}
 	r := &Ring{
 		cfg:      cfg,
-		self:     self,
+		self:     completed(self),
 		rng:      rng,
 		table:    newTable(self.ID),
 		out:      make(map[PeerID]*outgoing),
@@ -128,7 +128,7 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 		period:   cfg.Stabilise,
 		view:     &View{self: self.ID, complete: true},
 	}
-	for _, p := range self.places() {
+	for _, p := range r.self.places {
 		r.slots = append(r.slots, &slot{Place: p})
 	}
 	slices.SortFunc(r.slots, func(a, b *slot) int { return a.ID.Compare(b.ID) })
@@ -294,7 +294,7 @@ func (r *Ring) Deadline() time.Time {
 }
 
 // Self returns the peer's own record.
-func (r *Ring) Self() Peer { return r.self }
+func (r *Ring) Self() Peer { return r.self.Peer }
 
 // Member reports whether the peer is a member of a ring.
 func (r *Ring) Member() bool { return r.phase == phaseMember }
@@ -321,7 +321,7 @@ func (r *Ring) takeView() *View {
 		return &View{self: r.self.ID, complete: true}
 	}
 	complete := r.cfg.tabled() && r.table.count < r.cfg.TableSize
-	return r.table.view(&r.self, complete)
+	return r.table.view(r.self, complete)
 }
 
 // Agreement tells how many of the other peers in the view reported the same

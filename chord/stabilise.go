@@ -128,11 +128,8 @@ func (r *Ring) noted(from *member, n Note) {
 	if s == nil {
 		return
 	}
-	for _, p := range from.places {
-		if p.Index == n.Mine {
-			r.rectify(s, p)
-			return
-		}
+	if p, ok := from.peer.place(n.Mine); ok {
+		r.rectify(s, p)
 	}
 }
 
@@ -194,12 +191,12 @@ func (r *Ring) packState(st *State, s *slot, k *packer) bool {
 }
 
 // record returns the record of a peer, our own included; nil if unknown.
-func (r *Ring) record(id PeerID) *Peer {
+func (r *Ring) record(id PeerID) *Record {
 	if id == r.self.ID {
-		return &r.self
+		return r.self
 	}
 	if m := r.table.members[id]; m != nil {
-		return &m.peer
+		return m.peer
 	}
 	return nil
 }

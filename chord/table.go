@@ -1,22 +1,24 @@
 package chord
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 	"sort"
 	"time"
 )
 
-// member is what the ring knows of another peer.
+// member is what the ring knows of another peer. There are thousands in every
+// ring, of most of which nothing is known but the record.
 type member struct {
-	peer   Peer
-	places []Place // in the order of peer.Indexes
-	bucket int     // part of the table that it belongs to
-
+	peer *Record
+	*contact
 	// admitted members make up the view and the routing table. The others are
 	// hearsay that is being checked.
 	admitted bool
+}
+
+// contact is what came of talking with a peer.
+type contact struct {
 	heard    time.Time // when it last sent us anything
 	memberAt time.Time // when it last said that it is a member
 	digest   uint64    // of its view, when last heard
@@ -26,10 +28,22 @@ type member struct {
 	rtt     rtt
 }
 
+// stranger is the contact of all members that were never talked to. It is read
+// only: met returns one to write to.
+var stranger contact
+
+// met returns the member's own contact.
+func (m *member) met() *contact {
+	if m.contact == &stranger {
+		m.contact = new(contact)
+	}
+	return m.contact
+}
+
 // departed is a peer that was evicted or left. While its record is remembered
 // what others say of it does not count; the peer itself is asked now and then.
 type departed struct {
-	peer    Peer
+	peer    *Record
 	left    bool
 	at      time.Time
 	retryAt time.Time
@@ -85,28 +99,9 @@ func newTable(self PeerID) *table {
 	}
 }
 
-// digest identifies one version of a record.
-func (p *Peer) digest() uint64 {
-	b := make([]byte, 0, 192)
-	b = append(b, p.ID...)
-	b = binary.BigEndian.AppendUint64(b, p.Incarnation)
-	b = binary.BigEndian.AppendUint64(b, p.Seq)
-	for _, x := range p.Indexes {
-		b = binary.BigEndian.AppendUint32(b, x)
-	}
-	h := sha256.Sum256(b)
-	return binary.BigEndian.Uint64(h[:8])
-}
-
-// bucketOf returns the part of the table to which a peer belongs.
-func bucketOf(id PeerID) int {
-	h := sha256.Sum256([]byte(id))
-	return int(h[0]) % buckets
-}
-
 // insert adds a record as hearsay.
-func (t *table) insert(p Peer, places []Place) *member {
-	m := &member{peer: p, places: places, bucket: bucketOf(p.ID)}
+func (t *table) insert(p *Record) *member {
+	m := &member{peer: p, contact: &stranger}
 	t.version++
 	t.members[p.ID] = m
 	t.watched[p.ID] = m
@@ -120,16 +115,16 @@ func (t *table) admit(m *member) {
 	}
 	m.admitted = true
 	t.count++
-	t.addIndex(m.places)
-	t.toggle(&m.peer, m.bucket)
+	t.addIndex(m.peer.places)
+	t.toggle(m.peer)
 }
 
 // remove forgets a member.
 func (t *table) remove(m *member) {
 	if m.admitted {
 		t.count--
-		t.dropIndex(m.places)
-		t.toggle(&m.peer, m.bucket)
+		t.dropIndex(m.peer.places)
+		t.toggle(m.peer)
 	}
 	t.version++
 	delete(t.members, m.peer.ID)
@@ -137,22 +132,30 @@ func (t *table) remove(m *member) {
 }
 
 // replace takes a new version of a member's record.
-func (t *table) replace(m *member, p Peer, places []Place) {
+func (t *table) replace(m *member, p *Record) {
 	if m.admitted {
-		t.dropIndex(m.places)
-		t.toggle(&m.peer, m.bucket)
-		t.addIndex(places)
-		t.toggle(&p, m.bucket)
+		t.dropIndex(m.peer.places)
+		t.toggle(m.peer)
+		t.addIndex(p.places)
+		t.toggle(p)
 	}
 	t.version++
-	m.peer, m.places = p, places
+	m.peer = p
 }
 
-func (t *table) toggle(p *Peer, bucket int) {
-	d := p.digest()
-	t.digest ^= d
-	t.parts[bucket] ^= d
+func (t *table) toggle(p *Record) {
+	t.digest ^= p.sum
+	t.parts[p.part] ^= p.sum
 	t.changed = true
+}
+
+// untold notes that no member holds our record.
+func (t *table) untold() {
+	for _, m := range t.members {
+		if m.told {
+			m.told = false
+		}
+	}
 }
 
 func (t *table) addIndex(ps []Place) {
@@ -194,7 +197,7 @@ func (t *table) trusted(id PeerID) bool {
 }
 
 // bury remembers a peer that departed.
-func (t *table) bury(p Peer, left bool, now time.Time) {
+func (t *table) bury(p *Record, left bool, now time.Time) {
 	if len(t.departed) >= maxDeparted {
 		var oldest *departed
 		for _, d := range t.departed {
@@ -211,7 +214,7 @@ func (t *table) bury(p Peer, left bool, now time.Time) {
 func (t *table) inBucket(bucket int) []*member {
 	var ms []*member
 	for _, m := range t.members {
-		if m.admitted && m.bucket == bucket {
+		if m.admitted && m.peer.part == bucket {
 			ms = append(ms, m)
 		}
 	}
@@ -220,7 +223,7 @@ func (t *table) inBucket(bucket int) []*member {
 }
 
 // view takes a snapshot. self is part of it if it is a member.
-func (t *table) view(self *Peer, complete bool) *View {
+func (t *table) view(self *Record, complete bool) *View {
 	v := &View{
 		self:     t.self,
 		peers:    make([]Peer, 0, t.count+1),
@@ -230,11 +233,11 @@ func (t *table) view(self *Peer, complete bool) *View {
 		complete: complete,
 	}
 	if self != nil {
-		v.peers = append(v.peers, *self)
+		v.peers = append(v.peers, self.Peer)
 	}
 	for _, m := range t.members {
 		if m.admitted {
-			v.peers = append(v.peers, m.peer)
+			v.peers = append(v.peers, m.peer.Peer)
 		}
 		if m.suspect {
 			v.suspects[m.peer.ID] = true

@@ -59,7 +59,10 @@ func ParseRing(b []byte) (chord.Message, error) {
 	}
 	m := chord.Message{
 		Kind: chord.Kind(p.Kind), Ring: p.Ring, Req: p.Req, Member: p.Member, Left: p.Left, Who: p.Who,
-		Know: p.Know, Digest: p.Digest, Peers: peers, Sync: p.Sync, Synced: p.Synced,
+		Know: p.Know, Digest: p.Digest, Sync: p.Sync, Synced: p.Synced,
+	}
+	for i := range peers {
+		m.Peers = append(m.Peers, chord.NewRecord(peers[i]))
 	}
 	for _, w := range p.Wants {
 		m.Wants = append(m.Wants, chord.Want{Index: w.Index, Have: w.Have})

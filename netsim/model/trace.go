@@ -121,7 +121,7 @@ func wireSize(m *chord.Message) int {
 	const packet, envelope = 28 + 25, 24
 	n := packet + envelope + 30
 	for i := range m.Peers {
-		n += recordSize(&m.Peers[i])
+		n += recordSize(m.Peers[i])
 	}
 	n += 11*len(m.Wants) + 6*len(m.Notes) + 34*len(m.Finds) + 8*len(m.Sync) + len(m.Synced)
 	for i := range m.States {
@@ -134,7 +134,7 @@ func wireSize(m *chord.Message) int {
 }
 
 // recordSize is what a signed record of an Ed25519 peer takes.
-func recordSize(p *chord.Peer) int {
+func recordSize(p *chord.Record) int {
 	const identity, numbers, signature = 40, 24, 68
 	n := identity + numbers + signature + 2*len(p.Indexes)
 	for _, a := range p.Addrs {
