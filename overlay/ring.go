@@ -123,7 +123,7 @@ func (r *ring) receive(_ context.Context, req *rpc.Request) ([]byte, error) {
 			return nil, fmt.Errorf("ring message: record %d: bad signature", i)
 		}
 	}
-	m.From, m.To = req.From, r.n.self.Peer
+	m.From, m.To, m.Ring = req.From, r.n.self.Peer, ringNumber(r.n.ring)
 	return nil, r.loop.Post(m)
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/multiformats/go-multiaddr"
+
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/wire/pb"
 )
@@ -23,11 +25,16 @@ const (
 )
 
 // SignPeer returns the record of p, signed: what Peer.Record holds. sign signs
-// data for a domain with the peer's key.
+// data for a domain with the peer's key. Addresses that are no multiaddrs are an
+// error.
 func SignPeer(p chord.Peer, credential []byte, sign func(domain string, data []byte) ([]byte, error)) ([]byte, error) {
+	addrs, err := encodeAddrs(p.Addrs)
+	if err != nil {
+		return nil, err
+	}
 	body := appendMessage(nil, &pb.PeerRecord{
 		Format: peerFormat, Id: []byte(p.ID), Incarnation: p.Incarnation, Seq: p.Seq,
-		Indexes: p.Indexes, Weight: p.Weight, Addrs: p.Addrs, Credential: credential, Name: p.Name,
+		Indexes: p.Indexes, Weight: p.Weight, Addrs: addrs, Credential: credential, Name: p.Name,
 	})
 	sig, err := sign(PeerDomain, body)
 	if err != nil {
@@ -67,9 +74,13 @@ func openPeer(b []byte) (chord.Peer, *pb.SignedPeer, error) {
 	if err := checkPeer(&m); err != nil {
 		return chord.Peer{}, nil, malformed("peer record", err)
 	}
+	addrs, err := decodeAddrs(m.Addrs)
+	if err != nil {
+		return chord.Peer{}, nil, malformed("peer record", err)
+	}
 	p := chord.Peer{
 		ID: chord.PeerID(m.Id), Incarnation: m.Incarnation, Seq: m.Seq, Indexes: m.Indexes,
-		Weight: m.Weight, Addrs: m.Addrs, Name: m.Name, Record: append([]byte(nil), b...),
+		Weight: m.Weight, Addrs: addrs, Name: m.Name, Record: append([]byte(nil), b...),
 	}
 	return p, &signed, nil
 }
@@ -95,6 +106,40 @@ func checkPeer(m *pb.PeerRecord) error {
 		}
 	}
 	return nil
+}
+
+// encodeAddrs returns the binary form of multiaddrs, a third of the text.
+func encodeAddrs(addrs []string) ([][]byte, error) {
+	if len(addrs) == 0 {
+		return nil, nil
+	}
+	bin := make([][]byte, len(addrs))
+	for i, s := range addrs {
+		a, err := multiaddr.NewMultiaddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("encode address %q: %w", s, err)
+		}
+		bin[i] = a.Bytes()
+	}
+	return bin, nil
+}
+
+// decodeAddrs returns the text of binary multiaddrs. One of a kind that this
+// version does not know is left out: the others may do.
+func decodeAddrs(bin [][]byte) ([]string, error) {
+	var addrs []string
+	for _, b := range bin {
+		a, err := multiaddr.NewMultiaddrBytes(b)
+		if err != nil {
+			continue
+		}
+		s := a.String()
+		if len(s) > maxPeerAddr {
+			return nil, fmt.Errorf("address of %d characters", len(s))
+		}
+		addrs = append(addrs, s)
+	}
+	return addrs, nil
 }
 
 // AppendPeers appends the encoding of the signed records of peers.

@@ -10,11 +10,11 @@ import (
 // maxRingPeers bounds the records of one ring message.
 const maxRingPeers = 1 << 10
 
-// AppendRing appends the encoding of a ring message. From and To are the
+// AppendRing appends the encoding of a ring message. From, To and Ring are the
 // connection's to tell.
 func AppendRing(b []byte, m *chord.Message) []byte {
 	p := &pb.RingMessage{
-		Kind: pb.RingKind(m.Kind), Ring: m.Ring, Req: m.Req, Member: m.Member, Left: m.Left, Who: m.Who,
+		Kind: pb.RingKind(m.Kind), Req: m.Req, Member: m.Member, Left: m.Left, Who: m.Who,
 		Know: m.Know, Digest: m.Digest, Sync: m.Sync, Synced: m.Synced,
 	}
 	for i := range m.Peers {
@@ -58,7 +58,7 @@ func ParseRing(b []byte) (chord.Message, error) {
 		return chord.Message{}, err
 	}
 	m := chord.Message{
-		Kind: chord.Kind(p.Kind), Ring: p.Ring, Req: p.Req, Member: p.Member, Left: p.Left, Who: p.Who,
+		Kind: chord.Kind(p.Kind), Req: p.Req, Member: p.Member, Left: p.Left, Who: p.Who,
 		Know: p.Know, Digest: p.Digest, Sync: p.Sync, Synced: p.Synced,
 	}
 	for i := range peers {
@@ -96,37 +96,48 @@ func ParseRing(b []byte) (chord.Message, error) {
 func encodeState(s chord.State) *pb.RingMessage_State {
 	p := &pb.RingMessage_State{Index: s.Index, Digest: s.Digest, Same: s.Same, List: encodeRefs(s.List)}
 	if s.HasPred {
-		p.Pred = &pb.RingMessage_Ref{Peer: s.Pred.Peer, Index: s.Pred.Index}
+		p.Pred = 1 + encodeRef(s.Pred)
 	}
 	return p
 }
 
 func decodeState(p *pb.RingMessage_State) chord.State {
 	s := chord.State{Index: p.Index, Digest: p.Digest, Same: p.Same, List: decodeRefs(p.List)}
-	if p.Pred != nil {
-		s.HasPred, s.Pred = true, chord.Ref{Peer: p.Pred.Peer, Index: p.Pred.Index}
+	if p.Pred > 0 {
+		s.HasPred, s.Pred = true, decodeRef(p.Pred-1)
 	}
 	return s
 }
 
-func encodeRefs(refs []chord.Ref) []*pb.RingMessage_Ref {
+// indexBits hold the index of a position in an encoded reference.
+const indexBits = 10
+
+var _ [chord.MaxIndex]struct{} = [1 << indexBits]struct{}{}
+
+func encodeRef(r chord.Ref) uint32 { return r.Peer<<indexBits | r.Index }
+
+func decodeRef(v uint32) chord.Ref {
+	return chord.Ref{Peer: v >> indexBits, Index: v & (1<<indexBits - 1)}
+}
+
+func encodeRefs(refs []chord.Ref) []uint32 {
 	if len(refs) == 0 {
 		return nil
 	}
-	list := make([]*pb.RingMessage_Ref, len(refs))
+	list := make([]uint32, len(refs))
 	for i, r := range refs {
-		list[i] = &pb.RingMessage_Ref{Peer: r.Peer, Index: r.Index}
+		list[i] = encodeRef(r)
 	}
 	return list
 }
 
-func decodeRefs(list []*pb.RingMessage_Ref) []chord.Ref {
+func decodeRefs(list []uint32) []chord.Ref {
 	if len(list) == 0 {
 		return nil
 	}
 	refs := make([]chord.Ref, len(list))
-	for i, r := range list {
-		refs[i] = chord.Ref{Peer: r.Peer, Index: r.Index}
+	for i, v := range list {
+		refs[i] = decodeRef(v)
 	}
 	return refs
 }

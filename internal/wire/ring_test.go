@@ -49,7 +49,7 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 	a, b := signedPeer(t, "peer-a", 0, 7), signedPeer(t, "peer-b", 1023)
 	return map[string]chord.Message{
 		"ask": {
-			Kind: chord.KindAsk, Ring: 9, Req: 77, Member: true, Know: 5, Digest: 0xd1,
+			Kind: chord.KindAsk, Req: 77, Member: true, Know: 5, Digest: 0xd1,
 			Peers:  []*chord.Record{chord.NewRecord(a)},
 			Wants:  []chord.Want{{Index: 3}, {Index: 7, Have: 0xabc}},
 			Notes:  []chord.Note{{Yours: 3, Mine: 7}},
@@ -58,7 +58,7 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 			Events: []chord.Event{{Kind: chord.EventDead, Peer: "peer-c", Incarnation: 4, Seq: 2}},
 		},
 		"reply": {
-			Kind: chord.KindReply, Ring: 9, Req: 77, Member: true, Who: true, Digest: 0xd2,
+			Kind: chord.KindReply, Req: 77, Member: true, Who: true, Digest: 0xd2,
 			Peers: []*chord.Record{chord.NewRecord(a), chord.NewRecord(b)},
 			States: []chord.State{
 				{Index: 3, Digest: 0xabc, Same: true},
@@ -67,7 +67,7 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 			Found:  []chord.Found{{Done: true, Nodes: []chord.Ref{{Peer: 1, Index: 1023}}}, {}},
 			Synced: []uint32{0, 63},
 		},
-		"leave": {Kind: chord.KindLeave, Ring: 9, Left: true},
+		"leave": {Kind: chord.KindLeave, Left: true},
 	}
 }
 
@@ -104,9 +104,9 @@ func TestRingGolden(t *testing.T) {
 
 func TestPeerRecordGolden(t *testing.T) {
 	p := signedPeer(t, "peer-a", 0, 7)
-	const want = "0a47" + // the signed part: format, ID, incarnation, seq, indexes, weight, address, credential
+	const want = "0a33" + // the signed part: format, ID, incarnation, seq, indexes, weight, credential, address
 		"0801" + "1206706565722d61" + "190807060504030201" + "2080d095ffbc31" + "2a020007" + "3064" +
-		"3a1f2f6970342f3139322e302e322e312f7564702f343734372f717569632d7631" + "4204736c6f74" +
+		"4204736c6f74" + "520b04c00002019102128bcd03" +
 		"121463686f7275732f706565722d7265636f72642f31" // the signature
 	if got := hex.EncodeToString(p.Record); got != want {
 		t.Errorf("record is written as\n%s, want\n%s", got, want)

@@ -113,32 +113,3 @@ func Describe(m *chord.Message) string {
 	}
 	return b.String()
 }
-
-// wireSize estimates the bytes that a message takes as a packet: IP, UDP and
-// QUIC headers, the call envelope, and the protobuf encoding with records as
-// they are signed.
-func wireSize(m *chord.Message) int {
-	const packet, envelope = 28 + 25, 24
-	n := packet + envelope + 30
-	for i := range m.Peers {
-		n += recordSize(m.Peers[i])
-	}
-	n += 11*len(m.Wants) + 6*len(m.Notes) + 34*len(m.Finds) + 8*len(m.Sync) + len(m.Synced)
-	for i := range m.States {
-		n += 18 + 4*len(m.States[i].List)
-	}
-	for i := range m.Found {
-		n += 6 + 4*len(m.Found[i].Nodes)
-	}
-	return n + 62*len(m.Events)
-}
-
-// recordSize is what a signed record of an Ed25519 peer takes.
-func recordSize(p *chord.Record) int {
-	const identity, numbers, signature = 40, 24, 68
-	n := identity + numbers + signature + 2*len(p.Indexes)
-	for _, a := range p.Addrs {
-		n += 2 + len(a)
-	}
-	return n
-}

@@ -25,6 +25,8 @@ type World struct {
 	// AfterStep, if set, is called after each step of a core that changed its
 	// ring state. An error ends Run.
 	AfterStep func() error
+	// OnSend, if set, sees every message that a peer sends.
+	OnSend func(*chord.Message)
 	// OnLookup, if set, is handed the lookups that end.
 	OnLookup func(at *Peer, res chord.LookupResult)
 
@@ -266,7 +268,11 @@ func (w *World) clock() time.Time { return epoch.Add(w.now) }
 
 // done handles what a call of a core returned.
 func (w *World) done(p *Peer, out chord.Output) {
+	w.count(out.Messages)
 	for i := range out.Messages {
+		if w.OnSend != nil {
+			w.OnSend(&out.Messages[i])
+		}
 		w.post(p, &out.Messages[i])
 	}
 	if out.Joined {
@@ -316,10 +322,27 @@ func (w *World) schedule(p *Peer) {
 	})
 }
 
+// count adds up what messages take. Those of one moment to one peer share
+// packets.
+func (w *World) count(ms []chord.Message) {
+	w.Messages += uint64(len(ms))
+	for i := range ms {
+		to := ms[i].To
+		if slices.ContainsFunc(ms[:i], func(m chord.Message) bool { return m.To == to }) {
+			continue
+		}
+		n := 0
+		for k := range ms[i:] {
+			if m := &ms[i+k]; m.To == to {
+				n += WireSize(m)
+			}
+		}
+		w.Bytes += uint64(packets(n))
+	}
+}
+
 // post puts a message on the network.
 func (w *World) post(from *Peer, m *chord.Message) {
-	w.Messages++
-	w.Bytes += uint64(wireSize(m))
 	to := w.byID[m.To]
 	copies := 1
 	if w.chance(w.Net.Duplicate) {

@@ -89,13 +89,13 @@ type PeerRecord struct {
 	// Weight is the share of keys that the peer wants, 100 by default; 0 means
 	// that it hands over what it has.
 	Weight uint32 `protobuf:"varint,6,opt,name=weight,proto3" json:"weight,omitempty"`
-	// Addrs are multiaddrs without the peer ID.
-	Addrs []string `protobuf:"bytes,7,rep,name=addrs,proto3" json:"addrs,omitempty"`
 	// Credential is the chain of signatures that admits the peer; empty in an
 	// open ring.
 	Credential []byte `protobuf:"bytes,8,opt,name=credential,proto3" json:"credential,omitempty"`
 	// Name is what people call the peer.
-	Name          string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	// Addrs are binary multiaddrs without the peer ID.
+	Addrs         [][]byte `protobuf:"bytes,10,rep,name=addrs,proto3" json:"addrs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,13 +172,6 @@ func (x *PeerRecord) GetWeight() uint32 {
 	return 0
 }
 
-func (x *PeerRecord) GetAddrs() []string {
-	if x != nil {
-		return x.Addrs
-	}
-	return nil
-}
-
 func (x *PeerRecord) GetCredential() []byte {
 	if x != nil {
 		return x.Credential
@@ -191,6 +184,13 @@ func (x *PeerRecord) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *PeerRecord) GetAddrs() [][]byte {
+	if x != nil {
+		return x.Addrs
+	}
+	return nil
 }
 
 // SignedPeer is a peer record with its signature.
@@ -295,10 +295,11 @@ func (x *Peers) GetPeers() [][]byte {
 }
 
 // RingMessage keeps the ring together. Package chord says what its fields mean.
+// A position is a number: one of the 1,024 indexes of a peer in its low 10 bits,
+// which of peers above them.
 type RingMessage struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Kind   RingKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=chorus.v1.RingKind" json:"kind,omitempty"`
-	Ring   uint64                 `protobuf:"fixed64,2,opt,name=ring,proto3" json:"ring,omitempty"`
 	Req    uint64                 `protobuf:"fixed64,3,opt,name=req,proto3" json:"req,omitempty"`
 	Member bool                   `protobuf:"varint,4,opt,name=member,proto3" json:"member,omitempty"`
 	Left   bool                   `protobuf:"varint,5,opt,name=left,proto3" json:"left,omitempty"`
@@ -355,13 +356,6 @@ func (x *RingMessage) GetKind() RingKind {
 		return x.Kind
 	}
 	return RingKind_RING_KIND_UNSPECIFIED
-}
-
-func (x *RingMessage) GetRing() uint64 {
-	if x != nil {
-		return x.Ring
-	}
-	return 0
 }
 
 func (x *RingMessage) GetReq() uint64 {
@@ -469,59 +463,6 @@ func (x *RingMessage) GetEvents() []*RingMessage_Event {
 	return nil
 }
 
-// Ref names a position: one of peers, and one of its indexes.
-type RingMessage_Ref struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Peer          uint32                 `protobuf:"varint,1,opt,name=peer,proto3" json:"peer,omitempty"`
-	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RingMessage_Ref) Reset() {
-	*x = RingMessage_Ref{}
-	mi := &file_chorus_v1_ring_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RingMessage_Ref) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RingMessage_Ref) ProtoMessage() {}
-
-func (x *RingMessage_Ref) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_ring_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RingMessage_Ref.ProtoReflect.Descriptor instead.
-func (*RingMessage_Ref) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 0}
-}
-
-func (x *RingMessage_Ref) GetPeer() uint32 {
-	if x != nil {
-		return x.Peer
-	}
-	return 0
-}
-
-func (x *RingMessage_Ref) GetIndex() uint32 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
 type RingMessage_Want struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
@@ -532,7 +473,7 @@ type RingMessage_Want struct {
 
 func (x *RingMessage_Want) Reset() {
 	*x = RingMessage_Want{}
-	mi := &file_chorus_v1_ring_proto_msgTypes[5]
+	mi := &file_chorus_v1_ring_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +485,7 @@ func (x *RingMessage_Want) String() string {
 func (*RingMessage_Want) ProtoMessage() {}
 
 func (x *RingMessage_Want) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_ring_proto_msgTypes[5]
+	mi := &file_chorus_v1_ring_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +498,7 @@ func (x *RingMessage_Want) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingMessage_Want.ProtoReflect.Descriptor instead.
 func (*RingMessage_Want) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 1}
+	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *RingMessage_Want) GetIndex() uint32 {
@@ -584,7 +525,7 @@ type RingMessage_Note struct {
 
 func (x *RingMessage_Note) Reset() {
 	*x = RingMessage_Note{}
-	mi := &file_chorus_v1_ring_proto_msgTypes[6]
+	mi := &file_chorus_v1_ring_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -596,7 +537,7 @@ func (x *RingMessage_Note) String() string {
 func (*RingMessage_Note) ProtoMessage() {}
 
 func (x *RingMessage_Note) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_ring_proto_msgTypes[6]
+	mi := &file_chorus_v1_ring_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -609,7 +550,7 @@ func (x *RingMessage_Note) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingMessage_Note.ProtoReflect.Descriptor instead.
 func (*RingMessage_Note) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 2}
+	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 1}
 }
 
 func (x *RingMessage_Note) GetYours() uint32 {
@@ -627,19 +568,20 @@ func (x *RingMessage_Note) GetMine() uint32 {
 }
 
 type RingMessage_State struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Digest        uint64                 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"`
-	Same          bool                   `protobuf:"varint,3,opt,name=same,proto3" json:"same,omitempty"`
-	Pred          *RingMessage_Ref       `protobuf:"bytes,4,opt,name=pred,proto3" json:"pred,omitempty"`
-	List          []*RingMessage_Ref     `protobuf:"bytes,5,rep,name=list,proto3" json:"list,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Index  uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Digest uint64                 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Same   bool                   `protobuf:"varint,3,opt,name=same,proto3" json:"same,omitempty"`
+	// Pred is 1 + the predecessor, 0 if there is none to tell.
+	Pred          uint32   `protobuf:"varint,6,opt,name=pred,proto3" json:"pred,omitempty"`
+	List          []uint32 `protobuf:"varint,7,rep,packed,name=list,proto3" json:"list,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RingMessage_State) Reset() {
 	*x = RingMessage_State{}
-	mi := &file_chorus_v1_ring_proto_msgTypes[7]
+	mi := &file_chorus_v1_ring_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +593,7 @@ func (x *RingMessage_State) String() string {
 func (*RingMessage_State) ProtoMessage() {}
 
 func (x *RingMessage_State) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_ring_proto_msgTypes[7]
+	mi := &file_chorus_v1_ring_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +606,7 @@ func (x *RingMessage_State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingMessage_State.ProtoReflect.Descriptor instead.
 func (*RingMessage_State) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 3}
+	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 2}
 }
 
 func (x *RingMessage_State) GetIndex() uint32 {
@@ -688,14 +630,14 @@ func (x *RingMessage_State) GetSame() bool {
 	return false
 }
 
-func (x *RingMessage_State) GetPred() *RingMessage_Ref {
+func (x *RingMessage_State) GetPred() uint32 {
 	if x != nil {
 		return x.Pred
 	}
-	return nil
+	return 0
 }
 
-func (x *RingMessage_State) GetList() []*RingMessage_Ref {
+func (x *RingMessage_State) GetList() []uint32 {
 	if x != nil {
 		return x.List
 	}
@@ -705,14 +647,14 @@ func (x *RingMessage_State) GetList() []*RingMessage_Ref {
 type RingMessage_Found struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Done          bool                   `protobuf:"varint,1,opt,name=done,proto3" json:"done,omitempty"`
-	Nodes         []*RingMessage_Ref     `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Nodes         []uint32               `protobuf:"varint,3,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RingMessage_Found) Reset() {
 	*x = RingMessage_Found{}
-	mi := &file_chorus_v1_ring_proto_msgTypes[8]
+	mi := &file_chorus_v1_ring_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +666,7 @@ func (x *RingMessage_Found) String() string {
 func (*RingMessage_Found) ProtoMessage() {}
 
 func (x *RingMessage_Found) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_ring_proto_msgTypes[8]
+	mi := &file_chorus_v1_ring_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +679,7 @@ func (x *RingMessage_Found) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingMessage_Found.ProtoReflect.Descriptor instead.
 func (*RingMessage_Found) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 4}
+	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 3}
 }
 
 func (x *RingMessage_Found) GetDone() bool {
@@ -747,7 +689,7 @@ func (x *RingMessage_Found) GetDone() bool {
 	return false
 }
 
-func (x *RingMessage_Found) GetNodes() []*RingMessage_Ref {
+func (x *RingMessage_Found) GetNodes() []uint32 {
 	if x != nil {
 		return x.Nodes
 	}
@@ -766,7 +708,7 @@ type RingMessage_Event struct {
 
 func (x *RingMessage_Event) Reset() {
 	*x = RingMessage_Event{}
-	mi := &file_chorus_v1_ring_proto_msgTypes[9]
+	mi := &file_chorus_v1_ring_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +720,7 @@ func (x *RingMessage_Event) String() string {
 func (*RingMessage_Event) ProtoMessage() {}
 
 func (x *RingMessage_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_ring_proto_msgTypes[9]
+	mi := &file_chorus_v1_ring_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +733,7 @@ func (x *RingMessage_Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingMessage_Event.ProtoReflect.Descriptor instead.
 func (*RingMessage_Event) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 5}
+	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 4}
 }
 
 func (x *RingMessage_Event) GetKind() uint32 {
@@ -826,7 +768,7 @@ var File_chorus_v1_ring_proto protoreflect.FileDescriptor
 
 const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\n" +
-	"\x14chorus/v1/ring.proto\x12\tchorus.v1\"\xe4\x01\n" +
+	"\x14chorus/v1/ring.proto\x12\tchorus.v1\"\xea\x01\n" +
 	"\n" +
 	"PeerRecord\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
@@ -834,21 +776,21 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\vincarnation\x18\x03 \x01(\x06R\vincarnation\x12\x10\n" +
 	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aindexes\x18\x05 \x03(\rR\aindexes\x12\x16\n" +
-	"\x06weight\x18\x06 \x01(\rR\x06weight\x12\x14\n" +
-	"\x05addrs\x18\a \x03(\tR\x05addrs\x12\x1e\n" +
+	"\x06weight\x18\x06 \x01(\rR\x06weight\x12\x1e\n" +
 	"\n" +
 	"credential\x18\b \x01(\fR\n" +
 	"credential\x12\x12\n" +
-	"\x04name\x18\t \x01(\tR\x04name\"B\n" +
+	"\x04name\x18\t \x01(\tR\x04name\x12\x14\n" +
+	"\x05addrs\x18\n" +
+	" \x03(\fR\x05addrsJ\x04\b\a\x10\b\"B\n" +
 	"\n" +
 	"SignedPeer\x12\x16\n" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x1d\n" +
 	"\x05Peers\x12\x14\n" +
-	"\x05peers\x18\x01 \x03(\fR\x05peers\"\x99\b\n" +
+	"\x05peers\x18\x01 \x03(\fR\x05peers\"\x97\a\n" +
 	"\vRingMessage\x12'\n" +
-	"\x04kind\x18\x01 \x01(\x0e2\x13.chorus.v1.RingKindR\x04kind\x12\x12\n" +
-	"\x04ring\x18\x02 \x01(\x06R\x04ring\x12\x10\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x13.chorus.v1.RingKindR\x04kind\x12\x10\n" +
 	"\x03req\x18\x03 \x01(\x06R\x03req\x12\x16\n" +
 	"\x06member\x18\x04 \x01(\bR\x06member\x12\x12\n" +
 	"\x04left\x18\x05 \x01(\bR\x04left\x12\x10\n" +
@@ -864,30 +806,27 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x06states\x18\x0e \x03(\v2\x1c.chorus.v1.RingMessage.StateR\x06states\x122\n" +
 	"\x05found\x18\x0f \x03(\v2\x1c.chorus.v1.RingMessage.FoundR\x05found\x12\x16\n" +
 	"\x06synced\x18\x10 \x03(\rR\x06synced\x124\n" +
-	"\x06events\x18\x11 \x03(\v2\x1c.chorus.v1.RingMessage.EventR\x06events\x1a/\n" +
-	"\x03Ref\x12\x12\n" +
-	"\x04peer\x18\x01 \x01(\rR\x04peer\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\rR\x05index\x1a0\n" +
+	"\x06events\x18\x11 \x03(\v2\x1c.chorus.v1.RingMessage.EventR\x06events\x1a0\n" +
 	"\x04Want\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04have\x18\x02 \x01(\x06R\x04have\x1a0\n" +
 	"\x04Note\x12\x14\n" +
 	"\x05yours\x18\x01 \x01(\rR\x05yours\x12\x12\n" +
-	"\x04mine\x18\x02 \x01(\rR\x04mine\x1a\xa9\x01\n" +
+	"\x04mine\x18\x02 \x01(\rR\x04mine\x1a}\n" +
 	"\x05State\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\x06R\x06digest\x12\x12\n" +
-	"\x04same\x18\x03 \x01(\bR\x04same\x12.\n" +
-	"\x04pred\x18\x04 \x01(\v2\x1a.chorus.v1.RingMessage.RefR\x04pred\x12.\n" +
-	"\x04list\x18\x05 \x03(\v2\x1a.chorus.v1.RingMessage.RefR\x04list\x1aM\n" +
+	"\x04same\x18\x03 \x01(\bR\x04same\x12\x12\n" +
+	"\x04pred\x18\x06 \x01(\rR\x04pred\x12\x12\n" +
+	"\x04list\x18\a \x03(\rR\x04listJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06\x1a7\n" +
 	"\x05Found\x12\x12\n" +
-	"\x04done\x18\x01 \x01(\bR\x04done\x120\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x1a.chorus.v1.RingMessage.RefR\x05nodes\x1ac\n" +
+	"\x04done\x18\x01 \x01(\bR\x04done\x12\x14\n" +
+	"\x05nodes\x18\x03 \x03(\rR\x05nodesJ\x04\b\x02\x10\x03\x1ac\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\fR\x04peer\x12 \n" +
 	"\vincarnation\x18\x03 \x01(\x06R\vincarnation\x12\x10\n" +
-	"\x03seq\x18\x04 \x01(\x04R\x03seq*b\n" +
+	"\x03seq\x18\x04 \x01(\x04R\x03seqJ\x04\b\x02\x10\x03*b\n" +
 	"\bRingKind\x12\x19\n" +
 	"\x15RING_KIND_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rRING_KIND_ASK\x10\x01\x12\x13\n" +
@@ -907,35 +846,31 @@ func file_chorus_v1_ring_proto_rawDescGZIP() []byte {
 }
 
 var file_chorus_v1_ring_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_chorus_v1_ring_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_chorus_v1_ring_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_chorus_v1_ring_proto_goTypes = []any{
 	(RingKind)(0),             // 0: chorus.v1.RingKind
 	(*PeerRecord)(nil),        // 1: chorus.v1.PeerRecord
 	(*SignedPeer)(nil),        // 2: chorus.v1.SignedPeer
 	(*Peers)(nil),             // 3: chorus.v1.Peers
 	(*RingMessage)(nil),       // 4: chorus.v1.RingMessage
-	(*RingMessage_Ref)(nil),   // 5: chorus.v1.RingMessage.Ref
-	(*RingMessage_Want)(nil),  // 6: chorus.v1.RingMessage.Want
-	(*RingMessage_Note)(nil),  // 7: chorus.v1.RingMessage.Note
-	(*RingMessage_State)(nil), // 8: chorus.v1.RingMessage.State
-	(*RingMessage_Found)(nil), // 9: chorus.v1.RingMessage.Found
-	(*RingMessage_Event)(nil), // 10: chorus.v1.RingMessage.Event
+	(*RingMessage_Want)(nil),  // 5: chorus.v1.RingMessage.Want
+	(*RingMessage_Note)(nil),  // 6: chorus.v1.RingMessage.Note
+	(*RingMessage_State)(nil), // 7: chorus.v1.RingMessage.State
+	(*RingMessage_Found)(nil), // 8: chorus.v1.RingMessage.Found
+	(*RingMessage_Event)(nil), // 9: chorus.v1.RingMessage.Event
 }
 var file_chorus_v1_ring_proto_depIdxs = []int32{
-	0,  // 0: chorus.v1.RingMessage.kind:type_name -> chorus.v1.RingKind
-	6,  // 1: chorus.v1.RingMessage.wants:type_name -> chorus.v1.RingMessage.Want
-	7,  // 2: chorus.v1.RingMessage.notes:type_name -> chorus.v1.RingMessage.Note
-	8,  // 3: chorus.v1.RingMessage.states:type_name -> chorus.v1.RingMessage.State
-	9,  // 4: chorus.v1.RingMessage.found:type_name -> chorus.v1.RingMessage.Found
-	10, // 5: chorus.v1.RingMessage.events:type_name -> chorus.v1.RingMessage.Event
-	5,  // 6: chorus.v1.RingMessage.State.pred:type_name -> chorus.v1.RingMessage.Ref
-	5,  // 7: chorus.v1.RingMessage.State.list:type_name -> chorus.v1.RingMessage.Ref
-	5,  // 8: chorus.v1.RingMessage.Found.nodes:type_name -> chorus.v1.RingMessage.Ref
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	0, // 0: chorus.v1.RingMessage.kind:type_name -> chorus.v1.RingKind
+	5, // 1: chorus.v1.RingMessage.wants:type_name -> chorus.v1.RingMessage.Want
+	6, // 2: chorus.v1.RingMessage.notes:type_name -> chorus.v1.RingMessage.Note
+	7, // 3: chorus.v1.RingMessage.states:type_name -> chorus.v1.RingMessage.State
+	8, // 4: chorus.v1.RingMessage.found:type_name -> chorus.v1.RingMessage.Found
+	9, // 5: chorus.v1.RingMessage.events:type_name -> chorus.v1.RingMessage.Event
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_ring_proto_init() }
@@ -949,7 +884,7 @@ func file_chorus_v1_ring_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_ring_proto_rawDesc), len(file_chorus_v1_ring_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
