@@ -41,14 +41,14 @@ func (r *Ring) announce(self Peer) error {
 	}
 	member := r.phase == phaseMember
 	if member {
-		r.table.toggle(old)
+		r.table.strike(old)
 	}
 	r.self = completed(self)
 	r.table.version++
 	if !member {
 		return nil
 	}
-	r.table.toggle(r.self)
+	r.table.enter(r.self)
 	r.table.untold() // they know the old record
 	r.spread(rumour{kind: rumourAlive, peer: self.ID, incarnation: self.Incarnation, seq: self.Seq})
 	r.touch()

@@ -10,37 +10,61 @@ import "slices"
 func NewIndexes(v *View, id PeerID, k int) []uint32 {
 	const choices = 8
 	k = min(max(k, 1), MaxIndexes)
-	taken := make([]ID, 0, len(v.places)+k)
-	for _, s := range v.places {
-		if v.peers[s.peer].ID != id {
-			taken = append(taken, s.id)
-		}
-	}
 	indexes := make([]uint32, 0, k)
+	chosen := make([]ID, 0, k)
 	for j := range k {
 		best, bestAt, bestGain := uint32(0), ID{}, -1.0
 		for c := range choices {
 			i := uint32(j*choices + c)
 			at := Position(id, i)
-			if gain := splitGain(taken, at); gain > bestGain {
+			if gain := v.splitGain(id, chosen, at); gain > bestGain {
 				best, bestAt, bestGain = i, at, gain
 			}
 		}
 		indexes = append(indexes, best)
-		n, _ := slices.BinarySearchFunc(taken, bestAt, ID.Compare)
-		taken = slices.Insert(taken, n, bestAt)
+		n, _ := slices.BinarySearchFunc(chosen, bestAt, ID.Compare)
+		chosen = slices.Insert(chosen, n, bestAt)
 	}
 	return indexes
 }
 
 // splitGain returns the smaller part of the arc that a new position at would
-// split; taken is sorted.
-func splitGain(taken []ID, at ID) float64 {
-	if len(taken) == 0 {
+// split, between the positions of other peers than id and those chosen, which are
+// sorted.
+func (v *View) splitGain(id PeerID, chosen []ID, at ID) float64 {
+	prev, next, ok := v.around(id, at)
+	if n := len(chosen); n > 0 {
+		i, _ := slices.BinarySearchFunc(chosen, at, ID.Compare)
+		before, after := chosen[(i+n-1)%n], chosen[i%n]
+		if !ok || distance(before, at).Less(distance(prev, at)) {
+			prev = before
+		}
+		if !ok || distance(at, after).Less(distance(at, next)) {
+			next = after
+		}
+	} else if !ok {
 		return 1
 	}
-	i, _ := slices.BinarySearchFunc(taken, at, ID.Compare)
-	next := taken[i%len(taken)]
-	prev := taken[(i+len(taken)-1)%len(taken)]
 	return min(Arc{From: prev, To: at}.fraction(), Arc{From: at, To: next}.fraction())
+}
+
+// around returns the nearest positions of other peers than id before a position
+// and from it on, if there are any.
+func (v *View) around(id PeerID, at ID) (prev, next ID, ok bool) {
+	if v.Len() == 0 {
+		return prev, next, false
+	}
+	i := v.places.from(at)
+	before := v.places.prev(i)
+	for range v.places.count {
+		if v.places.get(i).rec.ID != id {
+			ok = true
+			break
+		}
+		i = v.places.next(i)
+	}
+	for ok && v.places.get(before).rec.ID == id {
+		before = v.places.prev(before)
+	}
+	return v.places.get(before).place().ID, v.places.get(i).place().ID, ok
 }

@@ -106,11 +106,14 @@ func (r *Ring) checkTable() error {
 			return fmt.Errorf("%q is watched and unknown", id)
 		}
 	}
-	if !slices.IsSortedFunc(t.index, func(a, b entry) int { return a.at.ID.Compare(b.at.ID) }) {
-		return fmt.Errorf("index out of order")
+	if err := t.index.check(); err != nil {
+		return fmt.Errorf("index: %w", err)
 	}
-	if index != len(t.index) || count != t.count || digest != t.digest {
-		return fmt.Errorf("index of %d, count %d, digest %x; want %d, %d, %x", len(t.index), t.count, t.digest, index, count, digest)
+	if err := t.roll.check(); err != nil {
+		return fmt.Errorf("roll: %w", err)
+	}
+	if index != t.index.count || count != t.count || digest != t.digest {
+		return fmt.Errorf("index of %d, count %d, digest %x; want %d, %d, %x", t.index.count, t.count, t.digest, index, count, digest)
 	}
 	return nil
 }

@@ -117,19 +117,17 @@ func (r *Ring) gossipPartner() {
 
 // anyMember picks an admitted peer at random, by its share of positions.
 func (r *Ring) anyMember() (PeerID, bool) {
-	n := len(r.table.index)
-	if r.table.count == 0 || n == 0 {
+	x := &r.table.index
+	if r.table.count == 0 || x.count == 0 {
 		return "", false
 	}
-	start := r.rng.IntN(n)
-	for i := range n {
-		p := r.table.index[(start+i)%n].at
-		if p.Peer == r.self.ID {
-			continue
+	at := x.nth(r.rng.IntN(x.count))
+	for range x.count {
+		id := x.get(at).rec.ID
+		if id != r.self.ID && !r.table.members[id].suspect {
+			return id, true
 		}
-		if m := r.table.members[p.Peer]; !m.suspect {
-			return p.Peer, true
-		}
+		at = x.next(at)
 	}
 	return "", false
 }

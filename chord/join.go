@@ -215,8 +215,7 @@ func (r *Ring) create() {
 func (r *Ring) become() {
 	r.phase = phaseMember
 	clear(r.lookups)
-	r.table.addIndex(r.self.places)
-	r.table.toggle(r.self)
+	r.table.enter(r.self)
 	r.table.untold() // they know us as a stranger
 	r.spread(rumour{kind: rumourAlive, peer: r.self.ID, incarnation: r.self.Incarnation, seq: r.self.Seq})
 	r.stabiliseAt = r.now

@@ -246,26 +246,30 @@ func (r *Ring) find(target ID, k *packer) Found {
 // preceding returns up to n places of distinct trusted peers before the
 // target, nearest first.
 func (r *Ring) preceding(target ID, n int) []Place {
-	t := r.table
-	at := t.search(target)
-	return r.pick(n, func(i int) Place { return *t.index[(at+2*len(t.index)-1-i)%len(t.index)].at })
+	x := &r.table.index
+	if x.count == 0 {
+		return nil
+	}
+	return r.pick(n, x.prev(x.from(target)), x.prev)
 }
 
 // following returns up to n places of distinct trusted peers at or after the
 // target, nearest first.
 func (r *Ring) following(target ID, n int) []Place {
-	t := r.table
-	at := t.search(target)
-	return r.pick(n, func(i int) Place { return *t.index[(at+i)%len(t.index)].at })
+	x := &r.table.index
+	return r.pick(n, x.from(target), x.next)
 }
 
-func (r *Ring) pick(n int, place func(int) Place) []Place {
+func (r *Ring) pick(n int, at cursor, next func(cursor) cursor) []Place {
 	var ps []Place
-	for i := 0; i < len(r.table.index) && len(ps) < n; i++ {
-		p := place(i)
+	for range r.table.index.count {
+		p := r.table.index.get(at).place()
+		at = next(at)
 		if p.Peer != r.self.ID && r.table.trusted(p.Peer) &&
 			!slices.ContainsFunc(ps, func(q Place) bool { return q.Peer == p.Peer }) {
-			ps = append(ps, p)
+			if ps = append(ps, *p); len(ps) == n {
+				break
+			}
 		}
 	}
 	return ps

@@ -211,10 +211,11 @@ func (r *Ring) before(target ID) (at, pred Place, ok bool) {
 // and a position of our own. While the ring heals the predecessor may not know of it.
 func (r *Ring) intruder(target ID, at Place) (Place, bool) {
 	l := lookup{target: target}
-	n := len(r.table.index)
-	i := r.table.search(target)
-	for k := range n {
-		p := r.table.index[(i+k)%n].at
+	x := &r.table.index
+	i := x.from(target)
+	for range x.count {
+		p := x.get(i).place()
+		i = x.next(i)
 		if !l.precedes(*p, at) {
 			break
 		}

@@ -126,7 +126,7 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 		rumours:  make(map[PeerID]*rumour),
 		fingers:  make([]*Place, 256),
 		period:   cfg.Stabilise,
-		view:     &View{self: self.ID, complete: true},
+		view:     emptyView(self.ID),
 	}
 	for _, p := range r.self.places {
 		r.slots = append(r.slots, &slot{Place: p})
@@ -316,9 +316,17 @@ func (r *Ring) View() *View {
 	return r.view
 }
 
+// Sees tells how many peers View shows and its Digest, without taking a view.
+func (r *Ring) Sees() (peers int, digest uint64) {
+	if r.phase != phaseMember {
+		return 0, 0
+	}
+	return r.table.count + 1, r.table.digest
+}
+
 func (r *Ring) takeView() *View {
 	if r.phase != phaseMember {
-		return &View{self: r.self.ID, complete: true}
+		return emptyView(r.self.ID)
 	}
 	complete := r.cfg.tabled() && r.table.count < r.cfg.TableSize
 	return r.table.view(r.self, complete)

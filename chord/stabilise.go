@@ -68,10 +68,11 @@ func (r *Ring) stabilise(s *slot) {
 // answered with its own list.
 func (r *Ring) nearest(s *slot) (Place, bool) {
 	head := s.head()
-	n := len(r.table.index)
-	i := r.table.search(s.ID)
-	for k := range n {
-		p := *r.table.index[(i+k)%n].at
+	x := &r.table.index
+	at := x.from(s.ID)
+	for range x.count {
+		p := x.get(at).place()
+		at = x.next(at)
 		if p.ID == s.ID {
 			continue
 		}
@@ -79,7 +80,7 @@ func (r *Ring) nearest(s *slot) (Place, bool) {
 			return Place{}, false
 		}
 		if p.Peer != r.self.ID && r.table.trusted(p.Peer) {
-			return p, true
+			return *p, true
 		}
 	}
 	return Place{}, false

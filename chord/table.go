@@ -1,9 +1,7 @@
 package chord
 
 import (
-	"encoding/binary"
 	"slices"
-	"sort"
 	"time"
 )
 
@@ -66,29 +64,16 @@ type table struct {
 	watched  map[PeerID]*member // suspects and hearsay: those with a probe to come
 	departed map[PeerID]*departed
 
-	index   []entry // ascending: positions of the admitted, and our own as a member
-	count   int     // admitted members
-	digest  uint64  // of the records behind index
+	index   positions // of the admitted, and our own as a member
+	roll    roll      // the same records, once somebody took a view
+	viewed  bool
+	count   int    // admitted members
+	digest  uint64 // of the records behind index
 	parts   [buckets]uint64
 	changed bool // the view is out of date
 
 	version uint64 // counts the changes of records
 }
-
-// entry is a position in the index: a pointer, and the first bytes of what it
-// points to, which decide nearly all comparisons.
-type entry struct {
-	high uint64
-	at   *Place
-}
-
-// less reports whether the entry lies before id, whose first bytes are high.
-func (e entry) less(high uint64, id *ID) bool {
-	return e.high < high || e.high == high && e.at.ID.Less(*id)
-}
-
-// high returns the first bytes of a position.
-func (a *ID) high() uint64 { return binary.BigEndian.Uint64(a[:8]) }
 
 func newTable(self PeerID) *table {
 	return &table{
@@ -96,6 +81,8 @@ func newTable(self PeerID) *table {
 		members:  make(map[PeerID]*member),
 		watched:  make(map[PeerID]*member),
 		departed: make(map[PeerID]*departed),
+		index:    newPositions(),
+		roll:     newRoll(),
 	}
 }
 
@@ -115,16 +102,14 @@ func (t *table) admit(m *member) {
 	}
 	m.admitted = true
 	t.count++
-	t.addIndex(m.peer.places)
-	t.toggle(m.peer)
+	t.enter(m.peer)
 }
 
 // remove forgets a member.
 func (t *table) remove(m *member) {
 	if m.admitted {
 		t.count--
-		t.dropIndex(m.peer.places)
-		t.toggle(m.peer)
+		t.strike(m.peer)
 	}
 	t.version++
 	delete(t.members, m.peer.ID)
@@ -134,19 +119,11 @@ func (t *table) remove(m *member) {
 // replace takes a new version of a member's record.
 func (t *table) replace(m *member, p *Record) {
 	if m.admitted {
-		t.dropIndex(m.peer.places)
-		t.toggle(m.peer)
-		t.addIndex(p.places)
-		t.toggle(p)
+		t.strike(m.peer)
+		t.enter(p)
 	}
 	t.version++
 	m.peer = p
-}
-
-func (t *table) toggle(p *Record) {
-	t.digest ^= p.sum
-	t.parts[p.part] ^= p.sum
-	t.changed = true
 }
 
 // untold notes that no member holds our record.
@@ -158,26 +135,28 @@ func (t *table) untold() {
 	}
 }
 
-func (t *table) addIndex(ps []Place) {
-	for i := range ps {
-		p := &ps[i]
-		t.index = slices.Insert(t.index, t.search(p.ID), entry{p.ID.high(), p})
+// enter makes a record part of what views show.
+func (t *table) enter(rec *Record) {
+	t.index.addAll(rec)
+	if t.viewed {
+		t.roll.add(rollEntry(rec))
 	}
+	t.toggle(rec)
 }
 
-func (t *table) dropIndex(ps []Place) {
-	for _, p := range ps {
-		if i := t.search(p.ID); i < len(t.index) && t.index[i].at.ID == p.ID {
-			t.index = slices.Delete(t.index, i, i+1)
-		}
+// strike takes a record out of what views show.
+func (t *table) strike(rec *Record) {
+	t.index.dropAll(rec)
+	if t.viewed {
+		t.roll.drop(rollEntry(rec))
 	}
+	t.toggle(rec)
 }
 
-// search returns the ordinal of the first indexed place at or after id, which
-// is len(t.index) beyond the last.
-func (t *table) search(id ID) int {
-	high := id.high()
-	return sort.Search(len(t.index), func(i int) bool { return !t.index[i].less(high, &id) })
+func (t *table) toggle(rec *Record) {
+	t.digest ^= rec.sum
+	t.parts[rec.part] ^= rec.sum
+	t.changed = true
 }
 
 // holds reports whether the newest known record of the place's peer lists it.
@@ -222,34 +201,29 @@ func (t *table) inBucket(bucket int) []*member {
 	return ms
 }
 
-// view takes a snapshot. self is part of it if it is a member.
+// view takes a snapshot. self is part of it as a member.
 func (t *table) view(self *Record, complete bool) *View {
+	if !t.viewed {
+		t.viewed = true
+		t.roll.add(rollEntry(self))
+		for _, m := range t.members {
+			if m.admitted {
+				t.roll.add(rollEntry(m.peer))
+			}
+		}
+	}
 	v := &View{
 		self:     t.self,
-		peers:    make([]Peer, 0, t.count+1),
-		places:   make([]spot, len(t.index)),
-		suspects: make(map[PeerID]bool),
+		places:   positions{t.index.freeze()},
+		roll:     roll{t.roll.freeze()},
 		digest:   t.digest,
 		complete: complete,
 	}
-	if self != nil {
-		v.peers = append(v.peers, self.Peer)
-	}
-	for _, m := range t.members {
-		if m.admitted {
-			v.peers = append(v.peers, m.peer.Peer)
-		}
+	for id, m := range t.watched {
 		if m.suspect {
-			v.suspects[m.peer.ID] = true
+			v.suspects = append(v.suspects, id)
 		}
 	}
-	slices.SortFunc(v.peers, func(a, b Peer) int { return comparePeerIDs(a.ID, b.ID) })
-	at := make(map[PeerID]int32, len(v.peers))
-	for i := range v.peers {
-		at[v.peers[i].ID] = int32(i)
-	}
-	for i, p := range t.index {
-		v.places[i] = spot{id: p.at.ID, peer: at[p.at.Peer]}
-	}
+	sortPeerIDs(v.suspects)
 	return v
 }

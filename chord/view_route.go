@@ -6,53 +6,53 @@ package chord
 // are up to 4 peers that stand before the target, the nearest first. It tells
 // what a lookup takes without a table on a ring that has one.
 func (v *View) Route(target ID, list int) (nodes []Peer, done bool) {
-	n := len(v.places)
-	if n == 0 {
+	if v.Len() == 0 {
 		return nil, false
 	}
-	at := v.search(target)
-	if v.own(at) || v.own((at+n-1)%n) {
+	at := v.places.from(target)
+	if v.own(at) || v.own(v.places.prev(at)) {
 		return v.Successors(target, list), true
 	}
 	known := v.known(list)
-	for i := 1; i <= n && len(nodes) < maxReferal; i++ {
-		if k := v.places[(at-i+n)%n].peer; known[k] {
-			known[k] = false // its nearest place counts
-			nodes = append(nodes, v.peers[k])
+	for range v.places.count {
+		at = v.places.prev(at)
+		if rec := v.places.get(at).rec; known[rec] {
+			known[rec] = false // its nearest place counts
+			nodes = append(nodes, rec.Peer)
+		}
+		if len(nodes) == maxReferal {
+			break
 		}
 	}
 	return nodes, false
 }
 
-func (v *View) own(place int) bool { return v.peers[v.places[place].peer].ID == v.self }
+func (v *View) own(at cursor) bool { return v.places.get(at).rec.ID == v.self }
 
-// known tells, by ordinal, which other peers successor lists of that length and
-// fingers name.
-func (v *View) known(list int) []bool {
-	n := len(v.places)
-	known := make([]bool, len(v.peers))
-	first := -1
-	for i := range v.places {
-		if !v.own(i) {
-			continue
+// known tells which other peers successor lists of that length and fingers name.
+func (v *View) known(list int) map[*Record]bool {
+	known := make(map[*Record]bool)
+	self := v.roll.peer(v.self)
+	if self == nil {
+		return known
+	}
+	first := self.places[0].ID
+	for _, p := range self.places {
+		if p.ID.Less(first) {
+			first = p.ID
 		}
-		if first < 0 {
-			first = i
-		}
-		listed := make(map[int32]bool)
-		for j := (i + 1) % n; j != i && len(listed) < list; j = (j + 1) % n {
-			if !v.own(j) {
-				listed[v.places[j].peer] = true
-				known[v.places[j].peer] = true
+		listed := make(map[*Record]bool)
+		start := v.places.from(p.ID)
+		for at := v.places.next(start); at != start && len(listed) < list; at = v.places.next(at) {
+			if !v.own(at) {
+				listed[v.places.get(at).rec] = true
+				known[v.places.get(at).rec] = true
 			}
 		}
 	}
-	if first < 0 {
-		return known
-	}
 	for k := range 8 * len(ID{}) {
-		if i := v.search(plusPow2(v.places[first].id, k)); !v.own(i) {
-			known[v.places[i].peer] = true
+		if at := v.places.from(plusPow2(first, k)); !v.own(at) {
+			known[v.places.get(at).rec] = true
 		}
 	}
 	return known

@@ -207,9 +207,18 @@ func (t *truth) idealList(i int) []chord.Place {
 
 // Agreed reports whether the views of all members show all members.
 func (w *World) Agreed() bool {
-	ms := w.Members()
-	for _, p := range ms {
-		if v := p.Ring.View(); v.Len() != len(ms) || v.Digest() != ms[0].Ring.View().Digest() {
+	members, first := 0, uint64(0)
+	for _, p := range w.peers {
+		if p.Member() {
+			members++
+			_, first = p.Ring.Sees()
+		}
+	}
+	for _, p := range w.peers {
+		if !p.Member() {
+			continue
+		}
+		if n, digest := p.Ring.Sees(); n != members || digest != first {
 			return false
 		}
 	}
@@ -227,7 +236,7 @@ func (w *World) Converged() error {
 		return nil
 	}
 	for _, p := range w.Members() {
-		if n := p.Ring.View().Len(); n != t.peers {
+		if n, _ := p.Ring.Sees(); n != t.peers {
 			return fmt.Errorf("%s sees %d peers, there are %d", p, n, t.peers)
 		}
 	}
