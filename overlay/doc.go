@@ -27,6 +27,7 @@
 //	shards.go    this peer's shards: configurations, epochs, writes under way
 //	replica.go   what other peers may ask of this peer's shards
 //	quorum.go    quorum operations on keys
+//	outbox.go    writes that go to the same peer share a call
 //	mover.go     moves shards to where the ring wants them
 //	repair.go    keeps replicas of a shard alike
 //	tasks.go     the scheduler core and its workers

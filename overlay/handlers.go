@@ -38,6 +38,7 @@ func (n *Node) registry() *rpc.Registry {
 	})
 
 	add(wire.MethodWrite, rpc.Spec{Name: "store.write", MaxBytes: maxRecordCall}, onShard(n, wire.ParseWriteRequest, n.replicaWrite, wire.AppendWriteReply))
+	add(wire.MethodWrites, rpc.Spec{Name: "store.writes", MaxBytes: maxRecordCall}, n.serveWrites)
 	add(wire.MethodRead, rpc.Spec{Name: "store.read", Inline: true}, onShard(n, wire.ParseReadRequest, n.replicaRead, wire.AppendReadReply))
 	add(wire.MethodScan, rpc.Spec{Name: "store.scan"}, onShard(n, wire.ParseScanRequest, n.replicaScan, wire.AppendScanReply))
 	add(wire.MethodSync, rpc.Spec{Name: "store.sync"}, onShard(n, wire.ParseSyncRequest, n.replicaSync, wire.AppendSyncReply))
@@ -89,6 +90,15 @@ func onShard[In, Out any](n *Node, parse func([]byte) (In, error), serve func(co
 }
 
 var errNoShard = errors.New("no such shard in this ring")
+
+// serveWrites stores records of any shards.
+func (n *Node) serveWrites(ctx context.Context, req *rpc.Request) ([]byte, error) {
+	writes, err := wire.ParseWrites(req.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return wire.AppendWriteResults(nil, n.replica.writes(ctx, writes)), nil
+}
 
 // onShards makes a handler of a request about many shards: serve is asked about
 // each, and shards of which it has nothing to say are left out.

@@ -87,11 +87,11 @@ func (n *Node) runWrite(ctx context.Context, shard store.ShardID, c store.Config
 	}
 	encoded := rec.AppendTo(make([]byte, 0, rec.Size()))
 	w := new(store.Write)
-	// The record of a round is fixed: a goroutine of an earlier round may still
-	// be sending when the record is stamped anew.
-	ask := func(encoded []byte) send[store.WriteReply] {
-		return func(ctx context.Context, to store.Voter, by goesBy) (store.WriteReply, error) {
-			return n.askWrite(ctx, to, shard, by, encoded, false)
+	// The record of a round is fixed: one of an earlier round may still wait to
+	// be sent when the record is stamped anew.
+	ask := func(encoded []byte) ask[store.WriteReply] {
+		return func(to store.Voter, by goesBy, s slot[store.WriteReply]) error {
+			return n.outboxes.send(to, shard, by, encoded, s)
 		}
 	}
 	st := w.Start(c, level, rec.Version)
@@ -162,9 +162,9 @@ func (n *Node) read(ctx context.Context, ns, name string, level store.Level) (_ 
 		return Record{}, fmt.Errorf("get %q: %w", key, err)
 	}
 	r := new(store.Read)
-	ask := func(ctx context.Context, to store.Voter, by goesBy) (store.ReadReply, error) {
+	ask := apart(n, func(ctx context.Context, to store.Voter, by goesBy) (store.ReadReply, error) {
 		return n.askRead(ctx, to, shard, by, ns, name)
-	}
+	})
 	for {
 		st := r.Start(c, level, ns, name, n.near)
 		end, why := runOp(ctx, n, r, st, ask, n.hedgeAfter(c), r.Hedge)

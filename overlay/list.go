@@ -113,9 +113,9 @@ func (n *Node) scanShard(ctx context.Context, id store.ShardID, req store.ScanRe
 		return nil, false, err
 	}
 	s := new(store.Scan)
-	ask := func(ctx context.Context, to store.Voter, by goesBy) (store.ScanReply, error) {
+	ask := apart(n, func(ctx context.Context, to store.Voter, by goesBy) (store.ScanReply, error) {
 		return n.askScan(ctx, to, id, by, req)
-	}
+	})
 	for {
 		st := s.Start(c, store.LevelQuorum, req, n.near)
 		end, why := runOp(ctx, n, s, st, ask, n.hedgeAfter(c), s.Hedge)

@@ -45,6 +45,7 @@ type Node struct {
 	replica    *replica
 	mover      *mover
 	puller     *puller
+	outboxes   *outboxes
 	members    *ring
 	tasks      *tasks
 	workers    *workers
@@ -186,7 +187,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	}
 	n.clock = newClock(floor, func(ctx context.Context, ceiling uint64) error { return saveCeiling(ctx, n.disk, ceiling) })
 	n.shards = newShards(n.self, n.disk, n.ring.Shards, saved)
-	n.mover, n.puller = newMover(n), newPuller(n)
+	n.mover, n.puller, n.outboxes = newMover(n), newPuller(n), newOutboxes(n)
 	n.replica = &replica{
 		shards: n.shards, disk: n.disk, clock: n.clock, n: n.ring.Shards,
 		moved: n.configMoved, corrupt: n.puller.damage,

@@ -6,18 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/chorus-net/chorus/store"
 )
-
-// answer is a replica's reply to a request of an operation, or its failure.
-type answer[R any] struct {
-	round uint32
-	i     int
-	reply R
-	err   error
-}
 
 // operation is one of the store's quorum machines.
 type operation[R any] interface {
@@ -28,10 +21,10 @@ type operation[R any] interface {
 	Missing() store.Set
 }
 
-// send asks one member of an operation. It is called from a goroutine of its
-// own, with a context that outlives the operation: what was sent to a slow
-// replica still arrives there.
-type send[R any] func(ctx context.Context, to store.Voter, by goesBy) (R, error)
+// ask sends a request to one member of an operation and returns at once; the
+// answer goes into the slot. It does not fill the slot itself: what cannot even
+// be sent is an error.
+type ask[R any] func(to store.Voter, by goesBy, s slot[R]) error
 
 // goesBy is the configuration that a request goes by, and how it is sent.
 type goesBy struct {
@@ -59,8 +52,12 @@ const opTimeout = 5 * time.Second
 // returns how the operation ended; why is the first failure of a replica.
 // Each time that hedge has passed, unless it is 0, slow is called for more
 // requests: the spare replicas may be as slow as those that they stand in for.
-func runOp[R any](ctx context.Context, n *Node, op operation[R], st store.Step, ask send[R], hedge time.Duration, slow func() store.Step) (end store.Outcome, why error) {
-	answers := make(chan answer[R], 8*store.MaxVoters)
+//
+// Answers are taken in by the goroutines that bring them, so that the caller
+// wakes but once. When runOp has returned none is any more.
+func runOp[R any](ctx context.Context, n *Node, op operation[R], st store.Step, ask ask[R], hedge time.Duration, slow func() store.Step) (end store.Outcome, why error) {
+	r := &run[R]{n: n, op: op, ask: ask, until: time.Now().Add(opTimeout), ended: make(chan struct{})}
+	r.step(func() store.Step { return st })
 	var late <-chan time.Time
 	if hedge > 0 {
 		t := time.NewTicker(hedge)
@@ -68,46 +65,102 @@ func runOp[R any](ctx context.Context, n *Node, op operation[R], st store.Step, 
 		late = t.C
 	}
 	for {
-		launch(n, op, st, ask, answers)
-		if st.Outcome != store.Running {
-			return st.Outcome, why
-		}
 		select {
-		case a := <-answers:
-			if a.err != nil {
-				if why == nil {
-					why = fmt.Errorf("%s: %w", n.label(op.Member(a.i).Peer), a.err)
-				}
-				st = op.Fail(a.round, a.i)
-			} else {
-				st = op.Reply(a.round, a.i, a.reply)
-			}
+		case <-r.ended:
+			return r.end, r.why
 		case <-late:
-			st = slow()
+			r.step(slow)
 		case <-ctx.Done():
-			return store.Running, cmp.Or(why, ctx.Err())
+			return r.leave(ctx.Err())
 		}
 	}
 }
 
-// launch sends what a step asks for.
-func launch[R any](n *Node, op operation[R], st store.Step, ask send[R], answers chan<- answer[R]) {
+// run is an operation under way.
+type run[R any] struct {
+	n     *Node
+	ask   ask[R]
+	until time.Time
+	ended chan struct{} // closed when end is not Running
+
+	mu  sync.Mutex
+	op  operation[R] // nil: over, nobody is to touch it any more
+	end store.Outcome
+	why error
+}
+
+// slot is where the answer of one member goes.
+type slot[R any] struct {
+	run   *run[R]
+	round uint32
+	i     int
+}
+
+// fill hands in the member's answer, or why there is none.
+func (s slot[R]) fill(reply R, err error) {
+	r := s.run
+	r.step(func() store.Step {
+		if err == nil {
+			return r.op.Reply(s.round, s.i, reply)
+		}
+		return r.failed(s.round, s.i, err)
+	})
+}
+
+// failed is the step for a member that did not answer, under the lock.
+func (r *run[R]) failed(round uint32, i int, err error) store.Step {
+	if r.why == nil {
+		r.why = fmt.Errorf("%s: %w", r.n.label(r.op.Member(i).Peer), err)
+	}
+	return r.op.Fail(round, i)
+}
+
+// step takes a step of the operation, unless it is over.
+func (r *run[R]) step(next func() store.Step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.op != nil {
+		r.take(next())
+	}
+}
+
+// take does what a step asks for, under the lock.
+func (r *run[R]) take(st store.Step) {
+	if st.Outcome != store.Running {
+		r.op, r.end = nil, st.Outcome
+		close(r.ended)
+		return
+	}
 	if st.Send == 0 {
 		return
 	}
-	c, until := op.Config(), time.Now().Add(opTimeout)
+	c := r.op.Config()
 	for i := range st.Send.All() {
-		to, by := op.Member(i), goesBy{config: c, push: st.Push.Has(i), brief: st.Brief.Has(i), until: until}
-		started := n.group.start(func() {
-			r, err := ask(n.ctx, to, by)
-			select {
-			case answers <- answer[R]{round: st.Round, i: i, reply: r, err: err}:
-			default: // the operation was answered more often than its queue holds: it is long over
+		to, by := r.op.Member(i), goesBy{config: c, push: st.Push.Has(i), brief: st.Brief.Has(i), until: r.until}
+		if err := r.ask(to, by, slot[R]{r, st.Round, i}); err != nil {
+			if r.take(r.failed(st.Round, i, err)); r.op == nil {
+				return
 			}
-		})
-		if !started {
-			answers <- answer[R]{round: st.Round, i: i, err: ErrClosed}
 		}
+	}
+}
+
+// leave gives an operation up that has not ended.
+func (r *run[R]) leave(because error) (store.Outcome, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.op = nil
+	return r.end, cmp.Or(r.why, because)
+}
+
+// apart makes an ask of a call that blocks: it runs on a goroutine of its own,
+// with a context that outlives the operation.
+func apart[R any](n *Node, call func(ctx context.Context, to store.Voter, by goesBy) (R, error)) ask[R] {
+	return func(to store.Voter, by goesBy, s slot[R]) error {
+		if !n.group.start(func() { s.fill(call(n.ctx, to, by)) }) {
+			return ErrClosed
+		}
+		return nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/chorus-net/chorus/internal/wire"
 	"github.com/chorus-net/chorus/store"
 	"github.com/chorus-net/chorus/store/disk"
 )
@@ -39,26 +40,69 @@ func (r *replica) learn(ctx context.Context, shard store.ShardID, c store.Config
 
 // write stores one record.
 func (r *replica) write(ctx context.Context, shard store.ShardID, epoch uint64, req store.WriteRequest) (store.WriteReply, error) {
-	v, err := store.OpenRecord(req.Record)
+	result := r.writes(ctx, []wire.Write{{Shard: shard, Epoch: epoch, Request: req}})[0]
+	return result.Reply, result.Err
+}
+
+// writes stores records, all with one sync if the disk has nothing else to do.
+func (r *replica) writes(ctx context.Context, writes []wire.Write) []wire.WriteResult {
+	results := make([]wire.WriteResult, len(writes))
+	puts, at := make([]disk.Put, 0, len(writes)), make([]int, 0, len(writes)) // puts[j] is of writes[at[j]]
+	now := time.Now()
+	for i := range writes {
+		w := &writes[i]
+		reply, admitted, err := r.admitWrite(ctx, w, now)
+		if results[i] = (wire.WriteResult{Reply: reply, Err: err}); admitted {
+			puts, at = append(puts, disk.Put{Shard: w.Shard, Record: w.Request.Record}), append(at, i)
+		}
+	}
+	r.disk.QueueMany(puts)
+	for j := range puts {
+		w := &writes[at[j]]
+		results[at[j]].Reply, results[at[j]].Err = r.finishWrite(ctx, w, &puts[j])
+		r.shards.leave(w.Shard, w.Epoch)
+	}
+	return results
+}
+
+// admitWrite tells whether a record may be stored now, or what to answer. Whoever
+// stores it tells the shard when it is done.
+func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) (reply store.WriteReply, admitted bool, err error) {
+	if int(w.Shard) >= r.n {
+		return store.WriteReply{}, false, errNoShard
+	}
+	v, err := store.OpenRecord(w.Request.Record)
+	if err != nil {
+		return store.WriteReply{}, false, fmt.Errorf("write: %w", err)
+	}
+	if err := r.learn(ctx, w.Shard, w.Request.Push); err != nil {
+		return store.WriteReply{}, false, err
+	}
+	status, c, err := r.shards.enter(ctx, w.Shard, w.Request.Incarnation, w.Epoch)
+	if err != nil || status != store.StatusOK {
+		return store.WriteReply{Status: status, Config: referral(status, c)}, false, err
+	}
+	if status, _ := store.Judge(store.Version{}, v.Version(), now, store.DefaultSkew, w.Request.Repair); status != store.StatusOK {
+		r.shards.leave(w.Shard, w.Epoch)
+		return store.WriteReply{Status: status}, false, nil
+	}
+	return store.WriteReply{}, true, nil
+}
+
+// finishWrite waits for the disk and answers.
+func (r *replica) finishWrite(ctx context.Context, w *wire.Write, put *disk.Put) (store.WriteReply, error) {
+	if put.Err != nil {
+		return store.WriteReply{}, put.Err
+	}
+	out, err := put.Ticket.Wait(ctx)
+	if err != nil {
+		return store.WriteReply{}, err
+	}
+	v, err := store.OpenRecord(w.Request.Record)
 	if err != nil {
 		return store.WriteReply{}, fmt.Errorf("write: %w", err)
 	}
 	version := v.Version()
-	if err := r.learn(ctx, shard, req.Push); err != nil {
-		return store.WriteReply{}, err
-	}
-	status, c, done, err := r.shards.enter(ctx, shard, req.Incarnation, epoch)
-	if err != nil || status != store.StatusOK {
-		return store.WriteReply{Status: status, Config: referral(status, c)}, err
-	}
-	defer done()
-	if status, _ := store.Judge(store.Version{}, version, time.Now(), store.DefaultSkew, req.Repair); status != store.StatusOK {
-		return store.WriteReply{Status: status}, nil
-	}
-	out, err := r.disk.Apply(ctx, shard, req.Record)
-	if err != nil {
-		return store.WriteReply{}, err
-	}
 	// A version that the clock may not follow was let in as a repair; it is
 	// then not this peer's to be ahead of.
 	_ = r.clock.observe(version)

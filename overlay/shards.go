@@ -184,23 +184,24 @@ func (s *shards) wasSeated(id store.ShardID) bool {
 	return sh.seated
 }
 
-// enter admits a write; the caller calls done when it is committed or failed.
-func (s *shards) enter(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, done func(), err error) {
+// enter admits a write under an epoch; the caller calls leave when it is
+// committed or failed.
+func (s *shards) enter(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, err error) {
 	err = s.whenSaved(ctx, id, func(sh *shard) {
 		status, c = sh.state.Admit(s.self, incarnation, epoch), sh.state.Config
 		if status == store.StatusOK {
 			sh.gate.now++
 		}
 	})
-	if err != nil || status != store.StatusOK {
-		return status, c, nil, err
-	}
-	return status, c, func() {
-		sh := &s.list[id]
-		sh.mu.Lock()
-		defer sh.mu.Unlock()
-		sh.gate.leave(epoch == sh.state.Config.Epoch)
-	}, nil
+	return status, c, err
+}
+
+// leave tells that a write is over that was admitted under an epoch.
+func (s *shards) leave(id store.ShardID, epoch uint64) {
+	sh := &s.list[id]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.gate.leave(epoch == sh.state.Config.Epoch)
 }
 
 // enterSync admits a reader of all that was written before the shard's present

@@ -155,11 +155,11 @@ func TestShardsDrain(t *testing.T) {
 		s := shardsAt(t, &memoryRegisters{})
 		enter := func(epoch uint64) func() {
 			t.Helper()
-			status, _, done, err := s.enter(t.Context(), 0, voterA.Incarnation, epoch)
+			status, _, err := s.enter(t.Context(), 0, voterA.Incarnation, epoch)
 			if status != store.StatusOK || err != nil {
 				t.Fatalf("enter at epoch %d: %v, %v", epoch, status, err)
 			}
-			return done
+			return func() { s.leave(0, epoch) }
 		}
 		first, second := enter(1), enter(1)
 		if _, _, err := s.enterSync(t.Context(), 0, voterA.Incarnation, 1); err != nil {

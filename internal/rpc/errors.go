@@ -64,10 +64,10 @@ var (
 	ErrUnreachable = &Error{Code: CodeUnreachable, Message: "peer is unreachable"}
 )
 
-// travelling returns a handler's error as its caller shall see it. What the
+// Travelling returns a handler's error as its caller shall see it. What the
 // handler met on a connection of its own must not look like the loss of the
 // caller's.
-func travelling(err error) *Error {
+func Travelling(err error) *Error {
 	var e *Error
 	switch {
 	case errors.As(err, &e) && (e.Code == CodeConnLost || e.Code == CodeClosed || e.Code == CodeUnreachable):

@@ -77,7 +77,7 @@ func (c *Conn) answer(kind pb.Kind, id uint64, reply []byte, err error, gather b
 		err = ErrTooLarge
 	}
 	if err != nil && kind == pb.Kind_KIND_REQUEST {
-		out, reply = pb.Kind_KIND_ERROR, marshalFailure(travelling(err))
+		out, reply = pb.Kind_KIND_ERROR, marshalFailure(Travelling(err))
 	}
 	c.mu.Lock()
 	c.stats.Served++

@@ -49,9 +49,13 @@ func malformed(what string, err error) error {
 
 // AppendWriteRequest appends the encoding of r.
 func AppendWriteRequest(b []byte, r *store.WriteRequest) []byte {
-	return appendMessage(b, &pb.WriteRequest{
-		Incarnation: r.Incarnation, Push: encodeConfig(r.Push), Repair: r.Repair, Record: r.Record,
-	})
+	var m pb.WriteRequest
+	fillWriteRequest(&m, r)
+	return appendMessage(b, &m)
+}
+
+func fillWriteRequest(m *pb.WriteRequest, r *store.WriteRequest) {
+	m.Incarnation, m.Push, m.Repair, m.Record = r.Incarnation, encodeConfig(r.Push), r.Repair, r.Record
 }
 
 // ParseWriteRequest reads a WriteRequest, whose record aliases b.
@@ -60,15 +64,23 @@ func ParseWriteRequest(b []byte) (store.WriteRequest, error) {
 	if err := parseMessage(b, &m, "write request"); err != nil {
 		return store.WriteRequest{}, err
 	}
+	return readWriteRequest(&m)
+}
+
+func readWriteRequest(m *pb.WriteRequest) (store.WriteRequest, error) {
 	t, err := parseTarget(m.Incarnation, m.Push)
 	return store.WriteRequest{Target: t, Repair: m.Repair, Record: m.Record}, err
 }
 
 // AppendWriteReply appends the encoding of r.
 func AppendWriteReply(b []byte, r *store.WriteReply) []byte {
-	return appendMessage(b, &pb.WriteReply{
-		Status: uint32(r.Status), Synced: r.Synced, Version: encodeVersion(r.Version), Config: encodeConfig(r.Config),
-	})
+	var m pb.WriteReply
+	fillWriteReply(&m, r)
+	return appendMessage(b, &m)
+}
+
+func fillWriteReply(m *pb.WriteReply, r *store.WriteReply) {
+	m.Status, m.Synced, m.Version, m.Config = uint32(r.Status), r.Synced, encodeVersion(r.Version), encodeConfig(r.Config)
 }
 
 // ParseWriteReply reads a WriteReply.
@@ -77,6 +89,10 @@ func ParseWriteReply(b []byte) (store.WriteReply, error) {
 	if err := parseMessage(b, &m, "write reply"); err != nil {
 		return store.WriteReply{}, err
 	}
+	return readWriteReply(&m)
+}
+
+func readWriteReply(m *pb.WriteReply) (store.WriteReply, error) {
 	status, c, err := parseStatus(m.Status, m.Config)
 	return store.WriteReply{Status: status, Synced: m.Synced, Version: decodeVersion(m.Version), Config: c}, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/chorus-net/chorus/internal/rpc"
 	"github.com/chorus-net/chorus/internal/wire/pb"
 	"github.com/chorus-net/chorus/store"
 )
@@ -55,6 +56,12 @@ func kvCodecs() []kvCodec {
 			"090700000000000000121f"+kvConfigHex+"180122067265636f7264", AppendWriteRequest, ParseWriteRequest),
 		kvMessage("write reply", store.WriteReply{Status: store.StatusSuperseded, Synced: true, Version: version, Config: kvConfig},
 			"080110011a12090500000000000000110600000000000000221f"+kvConfigHex, AppendWriteReply, ParseWriteReply),
+		kvMessage("writes", []Write{{Shard: 65535, Epoch: 3, Request: store.WriteRequest{Target: target, Repair: true, Record: []byte("record")}}},
+			"0a3c08ffff0310031a34090700000000000000121f"+kvConfigHex+"180122067265636f7264", func(b []byte, m *[]Write) []byte { return AppendWrites(b, *m) }, ParseWrites),
+		kvMessage("write results", []WriteResult{
+			{Reply: store.WriteReply{Status: store.StatusSuperseded, Synced: true, Version: version, Config: kvConfig}},
+			{Err: &rpc.Error{Code: rpc.CodeBusy, Message: "later", Detail: []byte{1}}},
+		}, "0a3b0a39080110011a12090500000000000000110600000000000000221f"+kvConfigHex+"0a1212100a046275737912056c617465721a0101", func(b []byte, m *[]WriteResult) []byte { return AppendWriteResults(b, *m) }, ParseWriteResults),
 		kvMessage("read request", store.ReadRequest{Target: target, Brief: true, Namespace: "ns", Key: "k"},
 			"090700000000000000121f"+kvConfigHex+"180122026e732a016b", AppendReadRequest, ParseReadRequest),
 		kvMessage("read reply", store.ReadReply{Status: store.StatusReferral, Version: version, Record: []byte("record"), Config: kvConfig},
@@ -139,6 +146,13 @@ func TestKVBounds(t *testing.T) {
 		{"write reply", &pb.WriteReply{Config: broken}},
 		{"write reply", &pb.WriteReply{Status: 250}},
 		{"write reply", &pb.WriteReply{Status: 256}}, // must not wrap around to a status
+		{"writes", &pb.Writes{Items: make([]*pb.WriteItem, MaxWrites+1)}},
+		{"writes", &pb.Writes{Items: []*pb.WriteItem{{}}}},
+		{"writes", &pb.Writes{Items: []*pb.WriteItem{{Shard: store.MaxShards, Request: &pb.WriteRequest{}}}}},
+		{"writes", &pb.Writes{Items: []*pb.WriteItem{{Request: &pb.WriteRequest{Push: broken}}}}},
+		{"write results", &pb.WriteResults{Results: make([]*pb.WriteResult, MaxWrites+1)}},
+		{"write results", &pb.WriteResults{Results: []*pb.WriteResult{{}}}},
+		{"write results", &pb.WriteResults{Results: []*pb.WriteResult{{Reply: &pb.WriteReply{Status: 250}}}}},
 		{"read request", &pb.ReadRequest{Key: long}},
 		{"read request", &pb.ReadRequest{Namespace: "a/b", Key: "k"}},
 		{"read request", &pb.ReadRequest{Key: "k", Push: broken}},

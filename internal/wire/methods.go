@@ -20,6 +20,7 @@ const (
 	MethodFingerprint rpc.Method = 17 // fingerprints of shards
 	MethodSync        rpc.Method = 18 // a page of a shard's records or versions
 	MethodFetch       rpc.Method = 19 // named records of a shard
+	MethodWrites      rpc.Method = 20 // store records of any shards at a replica
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 

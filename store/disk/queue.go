@@ -72,20 +72,23 @@ type queue struct {
 
 func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
 
-// push appends r, or refuses at once.
-func (q *queue) push(r *request) error {
+// push appends requests, and tells how many it took before it had to refuse one.
+func (q *queue) push(requests ...*request) (taken int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch {
-	case q.closed:
-		return ErrClosed
-	case len(q.list)-q.head >= maxQueued || q.bytes+r.size() > maxQueuedBytes:
-		return ErrBusy
+	defer q.signal()
+	for _, r := range requests {
+		switch {
+		case q.closed:
+			return taken, ErrClosed
+		case len(q.list)-q.head >= maxQueued || q.bytes+r.size() > maxQueuedBytes:
+			return taken, ErrBusy
+		}
+		q.list = append(q.list, r)
+		q.bytes += r.size()
+		taken++
 	}
-	q.list = append(q.list, r)
-	q.bytes += r.size()
-	q.signal()
-	return nil
+	return taken, nil
 }
 
 // take moves what fits one group to group. It reports false when the queue is

@@ -37,6 +37,52 @@ func (s *Store) Apply(ctx context.Context, shard store.ShardID, record []byte) (
 // instant: a caller that holds its own lock while it decides and queues has its
 // decisions on disk in their order. It fails with ErrBusy when too much waits.
 func (s *Store) Queue(shard store.ShardID, record []byte) (Ticket, error) {
+	puts := [1]Put{{Shard: shard, Record: record}}
+	s.QueueMany(puts[:])
+	return puts[0].Ticket, puts[0].Err
+}
+
+// Put is a record for QueueMany, which sets Ticket or Err.
+type Put struct {
+	Shard  store.ShardID
+	Record []byte // encoded; it is copied
+	Ticket Ticket
+	Err    error
+}
+
+// QueueMany is Queue for several records: they get their places at once, and
+// share a commit as far as one has room for them.
+func (s *Store) QueueMany(puts []Put) {
+	requests := make([]*request, 0, len(puts))
+	for i := range puts {
+		p := &puts[i]
+		r, err := s.newPut(p.Shard, p.Record)
+		if err != nil {
+			p.Err = fmt.Errorf("store record: %w", err)
+			continue
+		}
+		p.Ticket = Ticket{r}
+		requests = append(requests, r)
+	}
+	taken, err := s.queue.push(requests...)
+	if err == nil {
+		return
+	}
+	for i, at := 0, 0; i < len(puts); i++ {
+		p := &puts[i]
+		if p.Err != nil {
+			continue
+		}
+		if at >= taken {
+			p.Ticket.r.recycle()
+			p.Ticket, p.Err = Ticket{}, err
+		}
+		at++
+	}
+}
+
+// newPut makes a request of a record that it checks and copies.
+func (s *Store) newPut(shard store.ShardID, record []byte) (*request, error) {
 	r := newRequest(putRecord, shard, "", record)
 	v, err := store.OpenRecord(r.value)
 	if err == nil {
@@ -47,11 +93,11 @@ func (s *Store) Queue(shard store.ShardID, record []byte) (Ticket, error) {
 	}
 	if err != nil {
 		r.recycle()
-		return Ticket{}, fmt.Errorf("store record: %w", err)
+		return nil, err
 	}
 	r.record = v
 	r.key = viewKey(shard, v)
-	return s.enqueue(r)
+	return r, nil
 }
 
 func (s *Store) checkShard(shard store.ShardID, v store.View) error {
@@ -65,7 +111,7 @@ func (s *Store) checkShard(shard store.ShardID, v store.View) error {
 }
 
 func (s *Store) enqueue(r *request) (Ticket, error) {
-	if err := s.queue.push(r); err != nil {
+	if _, err := s.queue.push(r); err != nil {
 		r.recycle()
 		return Ticket{}, err
 	}

@@ -214,6 +214,210 @@ func (x *WriteReply) GetConfig() []byte {
 	return nil
 }
 
+// Writes asks for several writes at once, of any shards.
+type Writes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*WriteItem           `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Writes) Reset() {
+	*x = Writes{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Writes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Writes) ProtoMessage() {}
+
+func (x *Writes) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Writes.ProtoReflect.Descriptor instead.
+func (*Writes) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Writes) GetItems() []*WriteItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// WriteItem is a WriteRequest and what else would stand in its envelope.
+type WriteItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Request       *WriteRequest          `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteItem) Reset() {
+	*x = WriteItem{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteItem) ProtoMessage() {}
+
+func (x *WriteItem) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteItem.ProtoReflect.Descriptor instead.
+func (*WriteItem) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WriteItem) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *WriteItem) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *WriteItem) GetRequest() *WriteRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// WriteResults answers Writes, in their order.
+type WriteResults struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Results       []*WriteResult         `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteResults) Reset() {
+	*x = WriteResults{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteResults) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteResults) ProtoMessage() {}
+
+func (x *WriteResults) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteResults.ProtoReflect.Descriptor instead.
+func (*WriteResults) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WriteResults) GetResults() []*WriteResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// WriteResult is what became of one of Writes: a reply, or why there is none.
+type WriteResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reply         *WriteReply            `protobuf:"bytes,1,opt,name=reply,proto3" json:"reply,omitempty"`
+	Failure       *Failure               `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteResult) Reset() {
+	*x = WriteResult{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteResult) ProtoMessage() {}
+
+func (x *WriteResult) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteResult.ProtoReflect.Descriptor instead.
+func (*WriteResult) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WriteResult) GetReply() *WriteReply {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
+func (x *WriteResult) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 type ReadRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Incarnation uint64                 `protobuf:"fixed64,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
@@ -228,7 +432,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[3]
+	mi := &file_chorus_v1_kv_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +444,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[3]
+	mi := &file_chorus_v1_kv_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +457,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{3}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReadRequest) GetIncarnation() uint64 {
@@ -303,7 +507,7 @@ type ReadReply struct {
 
 func (x *ReadReply) Reset() {
 	*x = ReadReply{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[4]
+	mi := &file_chorus_v1_kv_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +519,7 @@ func (x *ReadReply) String() string {
 func (*ReadReply) ProtoMessage() {}
 
 func (x *ReadReply) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[4]
+	mi := &file_chorus_v1_kv_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +532,7 @@ func (x *ReadReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadReply.ProtoReflect.Descriptor instead.
 func (*ReadReply) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{4}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReadReply) GetStatus() uint32 {
@@ -372,7 +576,7 @@ type ScanRequest struct {
 
 func (x *ScanRequest) Reset() {
 	*x = ScanRequest{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[5]
+	mi := &file_chorus_v1_kv_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -384,7 +588,7 @@ func (x *ScanRequest) String() string {
 func (*ScanRequest) ProtoMessage() {}
 
 func (x *ScanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[5]
+	mi := &file_chorus_v1_kv_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -397,7 +601,7 @@ func (x *ScanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRequest.ProtoReflect.Descriptor instead.
 func (*ScanRequest) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{5}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ScanRequest) GetIncarnation() uint64 {
@@ -449,7 +653,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[6]
+	mi := &file_chorus_v1_kv_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +665,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[6]
+	mi := &file_chorus_v1_kv_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +678,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{6}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Entry) GetKey() string {
@@ -520,7 +724,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[7]
+	mi := &file_chorus_v1_kv_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +736,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[7]
+	mi := &file_chorus_v1_kv_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +749,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{7}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Page) GetStatus() uint32 {
@@ -596,7 +800,7 @@ type SyncRequest struct {
 
 func (x *SyncRequest) Reset() {
 	*x = SyncRequest{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[8]
+	mi := &file_chorus_v1_kv_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +812,7 @@ func (x *SyncRequest) String() string {
 func (*SyncRequest) ProtoMessage() {}
 
 func (x *SyncRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[8]
+	mi := &file_chorus_v1_kv_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +825,7 @@ func (x *SyncRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncRequest.ProtoReflect.Descriptor instead.
 func (*SyncRequest) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{8}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SyncRequest) GetIncarnation() uint64 {
@@ -663,7 +867,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[9]
+	mi := &file_chorus_v1_kv_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +879,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[9]
+	mi := &file_chorus_v1_kv_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +892,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{9}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FetchRequest) GetIncarnation() uint64 {
@@ -725,7 +929,7 @@ type FetchReply struct {
 
 func (x *FetchReply) Reset() {
 	*x = FetchReply{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[10]
+	mi := &file_chorus_v1_kv_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +941,7 @@ func (x *FetchReply) String() string {
 func (*FetchReply) ProtoMessage() {}
 
 func (x *FetchReply) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[10]
+	mi := &file_chorus_v1_kv_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +954,7 @@ func (x *FetchReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReply.ProtoReflect.Descriptor instead.
 func (*FetchReply) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{10}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FetchReply) GetStatus() uint32 {
@@ -792,7 +996,7 @@ type Ballot struct {
 
 func (x *Ballot) Reset() {
 	*x = Ballot{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[11]
+	mi := &file_chorus_v1_kv_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1008,7 @@ func (x *Ballot) String() string {
 func (*Ballot) ProtoMessage() {}
 
 func (x *Ballot) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[11]
+	mi := &file_chorus_v1_kv_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1021,7 @@ func (x *Ballot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ballot.ProtoReflect.Descriptor instead.
 func (*Ballot) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{11}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Ballot) GetCounter() uint64 {
@@ -846,7 +1050,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[12]
+	mi := &file_chorus_v1_kv_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +1062,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[12]
+	mi := &file_chorus_v1_kv_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +1075,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{12}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Proposal) GetBase() []byte {
@@ -908,7 +1112,7 @@ type Vote struct {
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[13]
+	mi := &file_chorus_v1_kv_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1124,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[13]
+	mi := &file_chorus_v1_kv_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1137,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{13}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Vote) GetStatus() uint32 {
@@ -981,7 +1185,7 @@ type Voter struct {
 
 func (x *Voter) Reset() {
 	*x = Voter{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[14]
+	mi := &file_chorus_v1_kv_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1197,7 @@ func (x *Voter) String() string {
 func (*Voter) ProtoMessage() {}
 
 func (x *Voter) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[14]
+	mi := &file_chorus_v1_kv_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1210,7 @@ func (x *Voter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Voter.ProtoReflect.Descriptor instead.
 func (*Voter) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{14}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Voter) GetPeer() []byte {
@@ -1036,7 +1240,7 @@ type ShardInfo struct {
 
 func (x *ShardInfo) Reset() {
 	*x = ShardInfo{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[15]
+	mi := &file_chorus_v1_kv_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1252,7 @@ func (x *ShardInfo) String() string {
 func (*ShardInfo) ProtoMessage() {}
 
 func (x *ShardInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[15]
+	mi := &file_chorus_v1_kv_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1265,7 @@ func (x *ShardInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfo.ProtoReflect.Descriptor instead.
 func (*ShardInfo) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{15}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ShardInfo) GetShard() uint32 {
@@ -1101,7 +1305,7 @@ type ShardInfos struct {
 
 func (x *ShardInfos) Reset() {
 	*x = ShardInfos{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[16]
+	mi := &file_chorus_v1_kv_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1317,7 @@ func (x *ShardInfos) String() string {
 func (*ShardInfos) ProtoMessage() {}
 
 func (x *ShardInfos) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[16]
+	mi := &file_chorus_v1_kv_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1330,7 @@ func (x *ShardInfos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfos.ProtoReflect.Descriptor instead.
 func (*ShardInfos) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{16}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShardInfos) GetInfos() []*ShardInfo {
@@ -1140,7 +1344,7 @@ var File_chorus_v1_kv_proto protoreflect.FileDescriptor
 
 const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\n" +
-	"\x12chorus/v1/kv.proto\x12\tchorus.v1\"7\n" +
+	"\x12chorus/v1/kv.proto\x12\tchorus.v1\x1a\x18chorus/v1/envelope.proto\"7\n" +
 	"\aVersion\x12\x14\n" +
 	"\x05clock\x18\x01 \x01(\x06R\x05clock\x12\x16\n" +
 	"\x06writer\x18\x02 \x01(\x06R\x06writer\"t\n" +
@@ -1154,7 +1358,18 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12\x16\n" +
 	"\x06synced\x18\x02 \x01(\bR\x06synced\x12,\n" +
 	"\aversion\x18\x03 \x01(\v2\x12.chorus.v1.VersionR\aversion\x12\x16\n" +
-	"\x06config\x18\x04 \x01(\fR\x06config\"\x89\x01\n" +
+	"\x06config\x18\x04 \x01(\fR\x06config\"4\n" +
+	"\x06Writes\x12*\n" +
+	"\x05items\x18\x01 \x03(\v2\x14.chorus.v1.WriteItemR\x05items\"j\n" +
+	"\tWriteItem\x12\x14\n" +
+	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x121\n" +
+	"\arequest\x18\x03 \x01(\v2\x17.chorus.v1.WriteRequestR\arequest\"@\n" +
+	"\fWriteResults\x120\n" +
+	"\aresults\x18\x01 \x03(\v2\x16.chorus.v1.WriteResultR\aresults\"h\n" +
+	"\vWriteResult\x12+\n" +
+	"\x05reply\x18\x01 \x01(\v2\x15.chorus.v1.WriteReplyR\x05reply\x12,\n" +
+	"\afailure\x18\x02 \x01(\v2\x12.chorus.v1.FailureR\afailure\"\x89\x01\n" +
 	"\vReadRequest\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x12\n" +
 	"\x04push\x18\x02 \x01(\fR\x04push\x12\x14\n" +
@@ -1235,41 +1450,51 @@ func file_chorus_v1_kv_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_kv_proto_rawDescData
 }
 
-var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Version)(nil),      // 0: chorus.v1.Version
 	(*WriteRequest)(nil), // 1: chorus.v1.WriteRequest
 	(*WriteReply)(nil),   // 2: chorus.v1.WriteReply
-	(*ReadRequest)(nil),  // 3: chorus.v1.ReadRequest
-	(*ReadReply)(nil),    // 4: chorus.v1.ReadReply
-	(*ScanRequest)(nil),  // 5: chorus.v1.ScanRequest
-	(*Entry)(nil),        // 6: chorus.v1.Entry
-	(*Page)(nil),         // 7: chorus.v1.Page
-	(*SyncRequest)(nil),  // 8: chorus.v1.SyncRequest
-	(*FetchRequest)(nil), // 9: chorus.v1.FetchRequest
-	(*FetchReply)(nil),   // 10: chorus.v1.FetchReply
-	(*Ballot)(nil),       // 11: chorus.v1.Ballot
-	(*Proposal)(nil),     // 12: chorus.v1.Proposal
-	(*Vote)(nil),         // 13: chorus.v1.Vote
-	(*Voter)(nil),        // 14: chorus.v1.Voter
-	(*ShardInfo)(nil),    // 15: chorus.v1.ShardInfo
-	(*ShardInfos)(nil),   // 16: chorus.v1.ShardInfos
+	(*Writes)(nil),       // 3: chorus.v1.Writes
+	(*WriteItem)(nil),    // 4: chorus.v1.WriteItem
+	(*WriteResults)(nil), // 5: chorus.v1.WriteResults
+	(*WriteResult)(nil),  // 6: chorus.v1.WriteResult
+	(*ReadRequest)(nil),  // 7: chorus.v1.ReadRequest
+	(*ReadReply)(nil),    // 8: chorus.v1.ReadReply
+	(*ScanRequest)(nil),  // 9: chorus.v1.ScanRequest
+	(*Entry)(nil),        // 10: chorus.v1.Entry
+	(*Page)(nil),         // 11: chorus.v1.Page
+	(*SyncRequest)(nil),  // 12: chorus.v1.SyncRequest
+	(*FetchRequest)(nil), // 13: chorus.v1.FetchRequest
+	(*FetchReply)(nil),   // 14: chorus.v1.FetchReply
+	(*Ballot)(nil),       // 15: chorus.v1.Ballot
+	(*Proposal)(nil),     // 16: chorus.v1.Proposal
+	(*Vote)(nil),         // 17: chorus.v1.Vote
+	(*Voter)(nil),        // 18: chorus.v1.Voter
+	(*ShardInfo)(nil),    // 19: chorus.v1.ShardInfo
+	(*ShardInfos)(nil),   // 20: chorus.v1.ShardInfos
+	(*Failure)(nil),      // 21: chorus.v1.Failure
 }
 var file_chorus_v1_kv_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.WriteReply.version:type_name -> chorus.v1.Version
-	0,  // 1: chorus.v1.ReadReply.version:type_name -> chorus.v1.Version
-	0,  // 2: chorus.v1.Entry.version:type_name -> chorus.v1.Version
-	6,  // 3: chorus.v1.Page.entries:type_name -> chorus.v1.Entry
-	11, // 4: chorus.v1.Proposal.ballot:type_name -> chorus.v1.Ballot
-	11, // 5: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
-	11, // 6: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
-	14, // 7: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
-	15, // 8: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	4,  // 1: chorus.v1.Writes.items:type_name -> chorus.v1.WriteItem
+	1,  // 2: chorus.v1.WriteItem.request:type_name -> chorus.v1.WriteRequest
+	6,  // 3: chorus.v1.WriteResults.results:type_name -> chorus.v1.WriteResult
+	2,  // 4: chorus.v1.WriteResult.reply:type_name -> chorus.v1.WriteReply
+	21, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
+	0,  // 6: chorus.v1.ReadReply.version:type_name -> chorus.v1.Version
+	0,  // 7: chorus.v1.Entry.version:type_name -> chorus.v1.Version
+	10, // 8: chorus.v1.Page.entries:type_name -> chorus.v1.Entry
+	15, // 9: chorus.v1.Proposal.ballot:type_name -> chorus.v1.Ballot
+	15, // 10: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
+	15, // 11: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
+	18, // 12: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
+	19, // 13: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_kv_proto_init() }
@@ -1277,13 +1502,14 @@ func file_chorus_v1_kv_proto_init() {
 	if File_chorus_v1_kv_proto != nil {
 		return
 	}
+	file_chorus_v1_envelope_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_kv_proto_rawDesc), len(file_chorus_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
