@@ -45,7 +45,7 @@ func (v *View) splitGain(id PeerID, chosen []ID, at ID) float64 {
 	} else if !ok {
 		return 1
 	}
-	return min(Arc{From: prev, To: at}.fraction(), Arc{From: at, To: next}.fraction())
+	return min(Arc{From: prev, To: at}.Fraction(), Arc{From: at, To: next}.Fraction())
 }
 
 // around returns the nearest positions of other peers than id before a position

@@ -34,6 +34,11 @@ func (r *Ring) check() error {
 	if filed := len(r.timers); filed < len(r.requests) {
 		return fmt.Errorf("%d requests, %d timers", len(r.requests), filed)
 	}
+	for id, l := range r.lookups {
+		if len(l.asked) > maxAsked || len(l.asked) == 0 && l.lateAt.IsZero() && !l.news && r.phase == phaseMember {
+			return fmt.Errorf("lookup %d waits for %d answers", id, len(l.asked))
+		}
+	}
 	if len(r.out) != 0 {
 		return fmt.Errorf("%d messages not flushed", len(r.out))
 	}

@@ -96,10 +96,18 @@
 // one does not answer or does not know. It ends when the owner itself has answered:
 // a peer that claims the target, or the first that lives in the successor list of
 // the target's predecessor. A peer does not claim a target while it knows of
-// somebody between them. A lookup that knows nobody else to ask begins anew, at
-// most 4 times, since a ring that lost many peers at once heals meanwhile; then
-// the first that answered is taken, or ErrLookup. Lookups of joiners and for
-// fingers take a predecessor's word, as they ask whom they found anyway.
+// somebody between them. One that did not answer counts as dead once it was asked
+// twice, or was evicted: a lost message does not make its successor the owner.
+//
+// Where an answer takes longer than nearly all of that peer (its smoothed round
+// trip and four times the variation), the next one is asked beside it, up to three
+// at a time. What leads to the end first counts. To be late is no evidence of
+// failure.
+//
+// A lookup that knows nobody else to ask waits and begins anew, 5 times within
+// 3.1 s, since a ring that lost many peers at once heals meanwhile; then the first
+// that answered is taken, or ErrLookup. Lookups of joiners and for fingers take a
+// predecessor's word, as they ask whom they found anyway.
 //
 // # Failure
 //

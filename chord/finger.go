@@ -83,5 +83,8 @@ func (r *Ring) pinned() map[PeerID]bool {
 			ids[f.Peer] = true
 		}
 	}
+	for _, l := range r.lookups {
+		l.pin(ids)
+	}
 	return ids
 }

@@ -90,9 +90,9 @@ func plusPow2(a ID, k int) ID {
 	return a
 }
 
-// fraction returns the share of the circle that the arc covers, from just
+// Fraction returns the share of the circle that the arc covers, from just
 // above 0 to 1.
-func (a Arc) fraction() float64 {
+func (a Arc) Fraction() float64 {
 	if a.From == a.To {
 		return 1
 	}

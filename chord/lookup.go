@@ -21,9 +21,11 @@ type LookupResult struct {
 	Owner    Peer
 	OwnerAt  ID // the owner's position
 	Nodes    []Peer
-	Hops     int // answers that it took, 0 if this peer knew
-	Timeouts int
-	Path     []Hop // those who were asked, in the order in which that ended
+	Hops     int   // answers that it took, 0 if this peer knew
+	Timeouts int   // requests that were given up
+	Requests int   // that were made in all
+	Hedges   int   // of them, those made because an answer was late
+	Path     []Hop // those whose requests ended before the lookup did, in that order
 	Err      error
 }
 
@@ -42,15 +44,19 @@ type lookup struct {
 	contact PeerID // whom to ask first, if not those that we know
 	finger  int    // 1 + ordinal of the finger that it is for; 0: none
 
-	ahead   []Place  // at or behind the target, nearest first: the first that lives is its owner
-	nearer  []Place  // before the target, nearest first
-	tried   []PeerID // all that were asked
-	dead    []PeerID // those of them that did not answer
-	vouched []PeerID // of whom somebody said that only those ahead of them come before
-	starts  int      // how often it began, first and anew
-	waiting bool
+	ahead   []Place   // at or behind the target, nearest first: the first that lives is its owner
+	nearer  []Place   // before the target, nearest first
+	heard   []PeerID  // those that answered since it last began
+	missed  []PeerID  // those that did not, once for each time
+	vouched []PeerID  // of whom somebody said that only those ahead of them come before
+	named   []PeerID  // of whom somebody said that they come before another one
+	asked   []PeerID  // those whose answer is awaited
+	lateAt  time.Time // when to ask another one beside them, or to begin anew; zero: not
+	news    bool      // something came in since the last step
+	starts  int       // how often it began, first and anew
+	asks    int       // requests so far
+	hedges  int       // of them, those made because another one was late
 	hops    int
-	lost    int
 	path    []Hop
 	done    []Place
 	told    bool // done is final
@@ -61,10 +67,11 @@ type lookup struct {
 func (l *lookup) checked() bool { return l.join == nil && l.finger == 0 }
 
 const (
-	maxTried   = 64 // peers that a lookup asks at most
+	maxAsks    = 64 // requests that a lookup makes at most
 	maxNearer  = 16
 	maxHopless = 3
-	maxStarts  = 4
+	maxStarts  = 6
+	startPause = 100 * time.Millisecond // before it begins anew; doubles
 )
 
 // Lookup starts a search for the owner of target, whose result comes in an
@@ -91,10 +98,10 @@ func (r *Ring) startLookup(l *lookup) {
 	r.nextLook++
 	l.id = r.nextLook
 	r.lookups[l.id] = l
-	if l.join != nil {
-		return
+	l.news = true
+	if l.join == nil {
+		r.orient(l)
 	}
-	r.orient(l)
 }
 
 // orient takes what this peer knows itself.
@@ -107,6 +114,7 @@ func (r *Ring) orient(l *lookup) {
 		return
 	case ok:
 		l.successors(nodes)
+		return // nobody stands nearer before it than we do
 	case r.cfg.tabled() && r.table.count < r.cfg.TableSize:
 		l.ahead = r.following(l.target, maxHopless)
 		if at, pred, ok := r.before(l.target); ok {
@@ -116,14 +124,14 @@ func (r *Ring) orient(l *lookup) {
 	l.nearer = r.preceding(l.target, maxNearer)
 }
 
-// advanceLookups lets every lookup that waits for nobody take its next step.
+// advanceLookups lets every lookup that has something to do take its next step.
 func (r *Ring) advanceLookups() {
 	if len(r.lookups) == 0 {
 		return
 	}
 	ids := make([]uint64, 0, len(r.lookups))
 	for id, l := range r.lookups {
-		if !l.waiting {
+		if l.news || !l.lateAt.IsZero() && !r.now.Before(l.lateAt) {
 			ids = append(ids, id)
 		}
 	}
@@ -135,27 +143,43 @@ func (r *Ring) advanceLookups() {
 	}
 }
 
+// advance asks whoever is to be asked next, or ends the lookup.
 func (r *Ring) advance(l *lookup) {
-	if l.told {
+	to, ok := PeerID(""), false
+	if !l.told {
+		to, ok = r.next(l)
+	}
+	l.news = false
+	switch {
+	case l.told:
 		r.end(l, nil)
-		return
+	case ok && l.asks < maxAsks:
+		r.request(l, to)
+	case len(l.asked) > 0:
+		if !r.now.Before(l.lateAt) {
+			l.lateAt = time.Time{} // nobody else is left to ask
+		}
+	case !l.checked() || l.starts >= maxStarts || l.asks >= maxAsks:
+		r.resign(l)
+	default:
+		r.delay(l, startPause<<(l.starts-1))
 	}
-	to, ok := r.next(l)
-	if l.told {
-		r.end(l, nil)
-		return
-	}
-	if !ok || len(l.tried) >= maxTried {
-		r.end(l, ErrLookup)
-		return
-	}
+}
+
+// request asks a peer for the target.
+func (r *Ring) request(l *lookup, to PeerID) {
 	o := r.ask(to)
 	if len(o.finds) >= maxFinds {
-		return // it waits for a message with room
+		l.news = true // it waits for a message with room
+		return
 	}
-	l.tried = append(l.tried, to)
-	l.waiting = true
+	if len(l.asked) > 0 {
+		l.hedges++
+	}
+	l.asks++
+	l.asked = append(l.asked, to)
 	o.finds = append(o.finds, l.id)
+	r.delay(l, r.patience(l, to))
 }
 
 // end takes a lookup out and tells who waits for it.
@@ -180,7 +204,7 @@ func (r *Ring) end(l *lookup, err error) {
 func (r *Ring) living(l *lookup) []Place {
 	var ps []Place
 	for _, p := range l.done {
-		if r.record(p.Peer) != nil && !slices.Contains(l.dead, p.Peer) {
+		if r.record(p.Peer) != nil && (slices.Contains(l.heard, p.Peer) || !slices.Contains(l.missed, p.Peer)) {
 			ps = append(ps, p)
 		}
 	}
@@ -189,7 +213,9 @@ func (r *Ring) living(l *lookup) []Place {
 
 // outcome puts the end of a lookup in words.
 func (r *Ring) outcome(l *lookup, nodes []Place, err error) LookupResult {
-	res := LookupResult{ID: l.id, Target: l.target, Hops: l.hops, Timeouts: l.lost, Path: l.path, Err: err}
+	res := LookupResult{
+		ID: l.id, Target: l.target, Hops: l.hops, Timeouts: len(l.missed), Requests: l.asks, Hedges: l.hedges, Path: l.path, Err: err,
+	}
 	for i, p := range nodes {
 		rec := r.record(p.Peer)
 		if i == 0 {
@@ -273,4 +299,16 @@ func (r *Ring) pick(n int, at cursor, next func(cursor) cursor) []Place {
 		}
 	}
 	return ps
+}
+
+// pin names the peers that a lookup may end with or still ask.
+func (l *lookup) pin(ids map[PeerID]bool) {
+	for _, ps := range [][]Place{l.ahead, l.nearer} {
+		for _, p := range ps {
+			ids[p.Peer] = true
+		}
+	}
+	for _, id := range l.heard {
+		ids[id] = true
+	}
 }

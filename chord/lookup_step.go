@@ -5,69 +5,143 @@ import (
 	"time"
 )
 
+// maxAsked bounds the requests of one lookup that are under way at once.
+const maxAsked = 3
+
 // next picks whom to ask, or settles the lookup: the contact; the believed
 // owner, which is the first ahead that lives; those before the target, who know
-// better; those ahead that are suspects. A lookup that has run dry begins anew a
-// few times, as the ring heals meanwhile.
+// better; those ahead that are suspects. While an answer is awaited it picks
+// somebody only if that answer is late, or another one has led further.
 func (r *Ring) next(l *lookup) (PeerID, bool) {
-	if l.contact != "" && len(l.tried) == 0 {
+	if l.contact != "" && l.asks == 0 {
 		return l.contact, true
 	}
-	for {
-		if to, ok := r.nextAhead(l); ok || l.told {
-			return to, ok
-		}
-		for len(l.nearer) > 0 {
-			p := l.nearer[0]
-			l.nearer = l.nearer[1:]
-			if p.Peer != r.self.ID && !slices.Contains(l.tried, p.Peer) {
-				return p.Peer, true
-			}
-		}
-		if to, ok := l.doubtful(r.self.ID); ok {
-			return to, true
-		}
-		if !l.checked() || l.starts >= maxStarts {
-			l.resign()
-			return "", false
-		}
-		l.tried, l.ahead, l.vouched = slices.Clone(l.dead), nil, nil
-		r.orient(l)
-		if l.told {
+	if len(l.asked) == 0 && !l.news {
+		if r.anew(l); l.told {
 			return "", false
 		}
 	}
+	late := l.lateBy(r.now)
+	to, doubt, wait := r.nextAhead(l, late)
+	near, ok := r.nextNearer(l)
+	switch {
+	case l.told || wait || len(l.asked) >= maxAsked:
+		return "", false
+	case to != "" && (!late || !ok || l.hedges%2 == 1):
+		return to, true
+	case ok && late:
+		return near, true // the target's predecessor knows whether the owner lives
+	case ok && (len(l.asked) == 0 || l.leads(near)):
+		return near, true
+	case len(l.asked) == 0 && doubt != "":
+		return doubt, true
+	default:
+		return "", false
+	}
+}
+
+// anew lets a lookup that knew nobody else to ask begin anew. What did not
+// answer is still held against those peers.
+func (r *Ring) anew(l *lookup) {
+	l.ahead, l.nearer, l.heard, l.vouched, l.named = nil, nil, nil, nil, nil
+	r.orient(l)
 }
 
 // nextAhead picks the first place ahead that is to be asked, and settles the
 // lookup if it finds the owner: a peer that has answered, and before which nobody
-// stands, as far as somebody knows, but the dead.
-func (r *Ring) nextAhead(l *lookup) (PeerID, bool) {
-	doubt := false
+// stands, as far as somebody knows, but the dead. It picks a peer in doubt, one
+// that failed to answer before, if nothing else keeps the lookup from its end;
+// otherwise it returns it apart. wait: what is missing is under way.
+func (r *Ring) nextAhead(l *lookup, late bool) (to, doubt PeerID, wait bool) {
+	under := false
 	for i, p := range l.ahead {
-		switch {
-		case slices.Contains(l.dead, p.Peer):
-		case p.Peer == r.self.ID || slices.Contains(l.tried, p.Peer):
-			if !doubt && slices.Contains(l.vouched, p.Peer) {
-				l.done, l.told = l.ahead[i:], true
+		switch missed := l.misses(p.Peer); {
+		case p.Peer == r.self.ID || slices.Contains(l.heard, p.Peer):
+			switch {
+			case !slices.Contains(l.vouched, p.Peer):
+				return "", doubt, under && !late
+			case under:
+				return "", doubt, true
+			case doubt != "":
+				return doubt, doubt, false
 			}
-			return "", false
-		case r.suspected(p.Peer):
-			doubt = true
+			l.done, l.told = l.ahead[i:], true
+			return "", "", false
+		case missed > 1 || missed > 0 && r.table.members[p.Peer] == nil:
+		case slices.Contains(l.asked, p.Peer):
+			under = under || !l.overtaken(p.Peer)
+		case missed > 0 || r.suspected(p.Peer):
+			if doubt == "" {
+				doubt = p.Peer
+			}
+		case under && !late:
+			return "", doubt, true
 		default:
+			return p.Peer, doubt, false
+		}
+	}
+	return "", doubt, under && !late
+}
+
+// nextNearer picks the peer nearest before the target that was not asked.
+func (r *Ring) nextNearer(l *lookup) (PeerID, bool) {
+	for _, p := range l.nearer {
+		if p.Peer != r.self.ID && !l.knows(p.Peer) {
 			return p.Peer, true
 		}
 	}
 	return "", false
 }
 
-// resign takes the first ahead that lives for the owner, though nobody vouches
-// for it: the ring has not healed while the lookup began anew again and again.
-func (l *lookup) resign() {
-	live := func(p Place) bool { return !slices.Contains(l.dead, p.Peer) }
-	if i := slices.IndexFunc(l.ahead, live); i >= 0 && l.checked() {
-		l.done, l.told = l.ahead[i:], true
+// knows reports whether a peer was asked, since the lookup last began or
+// without an answer.
+func (l *lookup) knows(id PeerID) bool {
+	return slices.Contains(l.asked, id) || slices.Contains(l.heard, id) || slices.Contains(l.missed, id)
+}
+
+// misses returns how often a peer did not answer this lookup.
+func (l *lookup) misses(id PeerID) (n int) {
+	for _, m := range l.missed {
+		if m == id {
+			n++
+		}
 	}
+	return n
+}
+
+// lateBy reports whether the answer to the newest request is late.
+func (l *lookup) lateBy(now time.Time) bool {
+	return len(l.asked) > 0 && !l.lateAt.IsZero() && !now.Before(l.lateAt)
+}
+
+// overtaken reports whether a peer whose answer is late needs not be waited
+// for: somebody vouches for those behind it, and nobody who answered knows it.
+func (l *lookup) overtaken(id PeerID) bool {
+	return l.hedges > 0 && len(l.vouched) > 0 && !slices.Contains(l.vouched, id) && !slices.Contains(l.named, id)
+}
+
+// leads reports whether a peer before the target is nearer than all whose
+// answer is awaited.
+func (l *lookup) leads(id PeerID) bool {
+	asked := func(p Place) bool { return slices.Contains(l.asked, p.Peer) }
+	if slices.ContainsFunc(l.ahead, asked) {
+		return false
+	}
+	first := slices.IndexFunc(l.nearer, asked)
+	return first < 0 || slices.IndexFunc(l.nearer, func(p Place) bool { return p.Peer == id }) < first
+}
+
+// resign ends a lookup that knows nobody else to ask: with the first ahead
+// that has answered, though nobody vouches for it, as the ring has not healed
+// while the lookup began anew again and again; or with an error.
+func (r *Ring) resign(l *lookup) {
+	heard := func(p Place) bool { return slices.Contains(l.heard, p.Peer) }
+	if i := slices.IndexFunc(l.ahead, heard); i >= 0 && l.checked() {
+		l.done = l.ahead[i:]
+		r.end(l, nil)
+		return
+	}
+	r.end(l, ErrLookup)
 }
 
 // suspected reports whether a peer failed to answer lately, or has departed.
@@ -76,21 +150,12 @@ func (r *Ring) suspected(id PeerID) bool {
 	return m == nil || m.suspect
 }
 
-// doubtful picks the first ahead that was not asked yet.
-func (l *lookup) doubtful(self PeerID) (PeerID, bool) {
-	for _, p := range l.ahead {
-		if p.Peer != self && !slices.Contains(l.tried, p.Peer) {
-			return p.Peer, true
-		}
-	}
-	return "", false
-}
-
 // answered takes the answer of a peer, which stands at the given places. It
 // took rtt.
 func (l *lookup) answered(from PeerID, rtt time.Duration, at []Place, done bool, nodes []Place) {
-	l.waiting = false
+	l.ended(from)
 	l.hops++
+	l.heard = append(l.heard, from)
 	l.path = append(l.path, Hop{Peer: from, RTT: rtt, Answered: true})
 	switch {
 	case done && (!l.checked() || nodes[0].Peer == from):
@@ -121,10 +186,11 @@ func (l *lookup) referred(at, nodes []Place) {
 		switch {
 		case ok && l.precedes(p, near):
 			l.follows(near, p)
-		case !slices.Contains(l.tried, p.Peer) && !slices.Contains(l.nearer, p):
+		case !l.knows(p.Peer) && !slices.Contains(l.nearer, p):
 			l.nearer = append(l.nearer, p)
 		}
 	}
+	l.nearer = slices.DeleteFunc(l.nearer, func(p Place) bool { return l.knows(p.Peer) && !slices.Contains(l.asked, p.Peer) })
 	slices.SortStableFunc(l.nearer, func(a, b Place) int {
 		da, db := distance(a.ID, l.target), distance(b.ID, l.target)
 		return da.Compare(db)
@@ -134,10 +200,17 @@ func (l *lookup) referred(at, nodes []Place) {
 
 // unanswered gives up a peer that was asked a while ago.
 func (l *lookup) unanswered(from PeerID, after time.Duration) {
-	l.waiting = false
-	l.lost++
+	l.ended(from)
+	l.missed = append(l.missed, from)
 	l.path = append(l.path, Hop{Peer: from, RTT: after})
-	l.dead = append(l.dead, from)
+}
+
+// ended takes a peer off those whose answer is awaited.
+func (l *lookup) ended(from PeerID) {
+	l.news = true
+	if i := slices.Index(l.asked, from); i >= 0 {
+		l.asked = slices.Delete(l.asked, i, i+1)
+	}
 }
 
 // successors takes the list of the target's predecessor.
@@ -155,6 +228,7 @@ func (l *lookup) successors(nodes []Place) {
 func (l *lookup) follows(p, pred Place) {
 	l.add(p)
 	l.add(pred)
+	l.named = append(l.named, pred.Peer)
 }
 
 // add files a place ahead.

@@ -28,6 +28,8 @@ type Ring struct {
 	answers  uint64 // states that were told
 	lookups  map[uint64]*lookup
 	nextLook uint64
+	hedges   timers // of lookups
+	usual    rtt    // of all peers
 
 	stabiliseAt time.Time
 	period      time.Duration
@@ -162,7 +164,7 @@ func (r *Ring) Leave(now time.Time) Output {
 		r.release(q)
 	}
 	clear(r.requests)
-	r.timers = nil
+	r.timers, r.hedges = nil, nil
 	return r.finish()
 }
 
@@ -261,6 +263,9 @@ func (r *Ring) Deadline() time.Time {
 	}
 	if q := r.nextRequest(); q != nil {
 		sooner(q.deadline)
+	}
+	if t := r.nextHedge(); !t.IsZero() {
+		sooner(t)
 	}
 	switch r.phase {
 	case phaseJoining:

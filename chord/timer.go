@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// timer is when a request is due. It is out of date once its request is gone
-// or has another deadline.
+// timer is when a request is due, or a lookup. It is out of date once that is
+// gone or has another deadline.
 type timer struct {
 	at  time.Time
 	req uint64

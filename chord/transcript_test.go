@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,10 +23,12 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the transcripts in testdata; 
 // TestTranscripts plays the scripts in testdata and compares what happens with
 // what they say. A line "> command" is followed by what it leads to:
 //
-//	> config r=2 k=1              before the first peer: successor peers, positions
+//	> config r=2 k=1 t=-1         before the first peer: successor peers, positions, size of the table
 //	> create N | join N CONTACT | rejoin N REMEMBERED | leave N | crash N | hint N OTHER
 //	> mute N | unmute N           nothing reaches N or leaves it
+//	> slow N DURATION             messages to and from N take so much longer
 //	> evidence on|off             whether lost connections are noticed
+//	> find N OTHER                N looks up the first position of OTHER, to the end; only lookups are shown
 //	> run DURATION                everything that happens
 //	> skip DURATION               the same, unseen
 //	> ring                        the lists of all members, and what they see
@@ -62,10 +66,11 @@ type script struct {
 	out   bytes.Buffer
 	k     int
 	muted map[int]bool
+	slow  map[int]time.Duration
 }
 
 func playScript(text string) (string, error) {
-	s := &script{k: 1, muted: map[int]bool{}}
+	s := &script{k: 1, muted: map[int]bool{}, slow: map[int]time.Duration{}}
 	s.world(chord.Config{})
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -86,12 +91,31 @@ func (s *script) world(cfg chord.Config) {
 	s.w = model.NewWorld(cfg, 1)
 	s.w.Net.MinDelay, s.w.Net.MaxDelay = 10*time.Millisecond, 10*time.Millisecond
 	s.w.Trace = &s.out
+	s.w.Net.Latency = func(a, b *model.Peer) time.Duration { return s.slow[a.Number] + s.slow[b.Number] }
 	s.w.Net.Side = func(p *model.Peer) int {
 		if s.muted[p.Number] {
 			return 1 + p.Number
 		}
 		return 0
 	}
+}
+
+func (s *script) config(args []string) error {
+	var cfg chord.Config
+	fields := map[string]*int{"r": &cfg.SuccessorPeers, "k": &s.k, "t": &cfg.TableSize}
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg, "=")
+		field, ok := fields[name]
+		if !ok {
+			return fmt.Errorf("no setting %q", name)
+		}
+		var err error
+		if *field, err = strconv.Atoi(value); err != nil {
+			return err
+		}
+	}
+	s.world(cfg)
+	return nil
 }
 
 func (s *script) peer(word string) *model.Peer {
@@ -113,11 +137,7 @@ func (s *script) do(words []string) error {
 	args := words[1:]
 	switch words[0] {
 	case "config":
-		var cfg chord.Config
-		if _, err := fmt.Sscanf(strings.Join(args, " "), "r=%d k=%d", &cfg.SuccessorPeers, &s.k); err != nil {
-			return err
-		}
-		s.world(cfg)
+		return s.config(args)
 	case "create":
 		s.w.Create(s.peer(args[0]))
 	case "join":
@@ -132,6 +152,12 @@ func (s *script) do(words []string) error {
 		s.w.Hint(s.peer(args[0]), s.peer(args[1]))
 	case "mute", "unmute":
 		s.muted[s.peer(args[0]).Number] = words[0] == "mute"
+	case "slow":
+		d, err := time.ParseDuration(args[1])
+		s.slow[s.peer(args[0]).Number] = d
+		return err
+	case "find":
+		return s.find(s.peer(args[0]), s.peer(args[1]))
 	case "evidence":
 		s.w.Net.Evidence = args[0] == "on"
 	case "run", "skip":
@@ -149,6 +175,26 @@ func (s *script) do(words []string) error {
 		s.ring()
 	default:
 		return fmt.Errorf("no such command")
+	}
+	return nil
+}
+
+// find looks up a position and shows nothing but the messages of lookups.
+func (s *script) find(p, other *model.Peer) error {
+	var all bytes.Buffer
+	s.w.Trace = &all
+	ended := false
+	s.w.OnLookup = func(*model.Peer, chord.LookupResult) { ended = true }
+	s.w.Lookup(p, other.Record.Positions()[0])
+	if ok, err := s.w.RunUntil(time.Minute, 10*time.Millisecond, func() bool { return ended }); err != nil || !ok {
+		return fmt.Errorf("the lookup did not end: %w", err)
+	}
+	s.w.Trace, s.w.OnLookup = &s.out, nil
+	own := regexp.MustCompile(fmt.Sprintf(`s  (%s -> .*, find |.*-> %s: reply.*, (found|nearer) |%s finds )`, p, p, p))
+	for line := range strings.Lines(all.String()) {
+		if own.MatchString(line) {
+			s.out.WriteString(line)
+		}
 	}
 	return nil
 }

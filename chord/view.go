@@ -131,7 +131,7 @@ func (v *View) Arcs(id PeerID) []Arc {
 func (v *View) Owns(id PeerID) float64 {
 	sum := 0.0
 	for _, a := range v.Arcs(id) {
-		sum += a.fraction()
+		sum += a.Fraction()
 	}
 	return sum
 }

@@ -242,12 +242,3 @@ func (w *World) Converged() error {
 	}
 	return nil
 }
-
-// owner returns the peer that owns a target.
-func (t *truth) owner(target chord.ID) chord.PeerID {
-	if len(t.nodes) == 0 {
-		return ""
-	}
-	i := sort.Search(len(t.nodes), func(i int) bool { return !t.nodes[i].At.ID.Less(target) })
-	return t.nodes[i%len(t.nodes)].At.Peer
-}

@@ -32,8 +32,8 @@ type experiment struct {
 	*World
 	s       Settings
 	rep     *Report
-	truth   *truth // as of move truthAt
-	truthAt uint64
+	looks   map[lookupKey]*search // under way
+	begun   *search               // begins in this call
 	hops    int
 	oneHop  int
 	running bool
@@ -45,13 +45,14 @@ func runLookups(ctx context.Context, s Settings, rep *Report) error {
 	if s.FingersOnly {
 		cfg.TableSize = -1
 	}
-	x := &experiment{World: NewWorld(cfg, s.Seed), s: s, rep: rep}
+	x := &experiment{World: NewWorld(cfg, s.Seed), s: s, rep: rep, looks: make(map[lookupKey]*search)}
 	x.Net.MinDelay, x.Net.MaxDelay = s.MinDelay, s.MaxDelay
 	x.Trace, x.Each, x.OnLookup = s.Trace, s.Each, x.ended
+	x.OnMove = x.moved
 	if err := x.form(ctx); err != nil {
 		return err
 	}
-	rep.LoadMax = x.load()
+	rep.LoadMax = x.owners.load(replicas)
 	x.Net.Loss = s.Loss
 	x.running = true
 	bytes, began := x.Bytes, x.Now()
@@ -73,10 +74,7 @@ func runLookups(ctx context.Context, s Settings, rep *Report) error {
 	if err := x.World.Run(10 * time.Second); err != nil { // lookups under way
 		return err
 	}
-	if n := rep.Lookups.N - rep.Lookups.Failed; n > 0 {
-		rep.Lookups.MeanHops = float64(x.hops) / float64(n)
-		rep.Lookups.OneHop = float64(x.oneHop) / float64(n)
-	}
+	x.close()
 	rep.VirtualS = x.Now().Seconds()
 	return nil
 }
@@ -159,27 +157,6 @@ func (x *experiment) newcomer() *Peer {
 	return p
 }
 
-// load returns the largest share of keys, with three replicas each, over the
-// mean.
-func (x *experiment) load() float64 {
-	const samples, replicas = 1 << 15, 3
-	var peers []chord.Peer
-	for _, p := range x.Members() {
-		peers = append(peers, p.Record)
-	}
-	v := chord.NewView("", peers)
-	held := make(map[chord.PeerID]int)
-	most, all := 0, 0
-	for range samples {
-		for _, p := range v.Successors(x.target(), replicas) {
-			held[p.ID]++
-			all++
-			most = max(most, held[p.ID])
-		}
-	}
-	return float64(most) * float64(len(peers)) / float64(all)
-}
-
 // target draws a position.
 func (x *experiment) target() (id chord.ID) {
 	for i := range id {
@@ -254,35 +231,8 @@ func (x *experiment) nextLookup() {
 		}
 		if ms := x.Members(); len(ms) > 0 {
 			x.rep.Lookups.N++
-			x.Lookup(ms[x.rng.IntN(len(ms))], x.target())
+			x.look(ms[x.rng.IntN(len(ms))], x.target())
 		}
 		x.nextLookup()
 	})
-}
-
-// ownerOf returns who owns a target now.
-func (x *experiment) ownerOf(target chord.ID) chord.PeerID {
-	if x.truth == nil || x.truthAt != x.moves {
-		x.truth, x.truthAt = observe(x.World), x.moves
-	}
-	return x.truth.owner(target)
-}
-
-// ended counts a lookup. Its answer is right if it names the owner at its end.
-func (x *experiment) ended(at *Peer, res chord.LookupResult) {
-	l := &x.rep.Lookups
-	l.Timeouts += res.Timeouts
-	l.MostTimeouts = max(l.MostTimeouts, res.Timeouts)
-	l.Messages += uint64(2*res.Hops + res.Timeouts)
-	if res.Err != nil {
-		l.Failed++
-		return
-	}
-	x.hops += res.Hops
-	if res.Hops <= 1 {
-		x.oneHop++
-	}
-	if res.Owner.ID != x.ownerOf(res.Target) {
-		l.WrongOwner++
-	}
 }

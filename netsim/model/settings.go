@@ -107,15 +107,21 @@ type Report struct {
 	HealS         float64      `json:"heal_s"` // from the end of the split, or the kill, until all agree; -1: not in time
 }
 
-// LookupReport sums up lookups.
+// LookupReport sums up lookups. An answer is wrong if the peer that it names was
+// not the owner at any moment between the start and the end of the lookup. Who
+// owns what follows from who is a member: a newcomer owns from the moment in which
+// it is one, though nobody else knows yet, and who crashes does not own any more.
 type LookupReport struct {
 	N          int     `json:"n"`
 	Failed     int     `json:"failed"`
+	Abandoned  int     `json:"abandoned"` // the peer that looked crashed meanwhile
 	WrongOwner int     `json:"wrong_owner"`
+	Outdated   int     `json:"outdated"` // named a peer that was not the owner at the end, wrong ones included
 	MeanHops   float64 `json:"mean_hops"`
 	OneHop     float64 `json:"one_hop"` // share that took at most one answer
 	Timeouts   int     `json:"timeouts"`
 	// MostTimeouts is the largest number of timeouts of one lookup.
 	MostTimeouts int    `json:"most_timeouts"`
+	Hedges       int    `json:"hedges"`   // requests made because an answer was late
 	Messages     uint64 `json:"messages"` // requests and answers of the lookups themselves
 }

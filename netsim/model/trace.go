@@ -26,6 +26,26 @@ func (w *World) traceMessage(fate string, from *Peer, m *chord.Message) {
 	w.tracef("%s -> %s: %s%s", from, m.To, Describe(m), fate)
 }
 
+// traceLookup writes how a lookup ended.
+func (w *World) traceLookup(p *Peer, res *chord.LookupResult) {
+	if w.Trace == nil {
+		return
+	}
+	end := fmt.Sprintf("at %s", res.Owner.ID)
+	if res.Err != nil {
+		end = res.Err.Error()
+	}
+	var path strings.Builder
+	for _, h := range res.Path {
+		word := "answered after"
+		if !h.Answered {
+			word = "did not within"
+		}
+		fmt.Fprintf(&path, "; %s %s %v", h.Peer, word, h.RTT)
+	}
+	w.tracef("%s finds %s: %s, with %d requests, %d of them hedges%s", p, res.Target.Short(), end, res.Requests, res.Hedges, path.String())
+}
+
 // traceState writes the lists of a peer whose ring state changed.
 func (w *World) traceState(p *Peer) {
 	if w.Trace == nil {

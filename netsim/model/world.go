@@ -29,6 +29,9 @@ type World struct {
 	OnSend func(*chord.Message)
 	// OnLookup, if set, is handed the lookups that end.
 	OnLookup func(at *Peer, res chord.LookupResult)
+	// OnMove, if set, is called when a peer has become a member, or is none any
+	// more.
+	OnMove func()
 
 	cfg    chord.Config
 	rng    *rand.Rand
@@ -37,7 +40,7 @@ type World struct {
 	serial uint64
 	peers  []*Peer
 	byID   map[chord.PeerID]*Peer
-	moves  uint64 // counts changes of who is a member
+	owners owners
 	err    error
 
 	// Counts of what the network carried.
@@ -47,8 +50,10 @@ type World struct {
 // Network says what happens to messages.
 type Network struct {
 	MinDelay, MaxDelay time.Duration // each message takes its own time in this range
-	Loss               float64       // share of messages that vanish
-	Duplicate          float64       // share that arrives twice
+	// Latency, if set, is added to the time that a message from a to b takes.
+	Latency   func(a, b *Peer) time.Duration
+	Loss      float64 // share of messages that vanish
+	Duplicate float64 // share that arrives twice
 	// Evidence: senders learn that a peer is unreachable from lost and refused
 	// connections.
 	Evidence bool
@@ -158,11 +163,18 @@ func (w *World) Crash(p *Peer) {
 	w.stop(p)
 }
 
+func (w *World) moved() {
+	if w.OnMove != nil {
+		w.OnMove()
+	}
+}
+
 // stop takes a peer down. Its sockets close, which those with a connection to it
 // notice, if the network gives evidence.
 func (w *World) stop(p *Peer) {
 	p.Ring = nil
-	w.moves++
+	w.owners.quit(p)
+	w.moved()
 	for _, other := range w.peers {
 		if p.met.has(other) {
 			other.met.remove(p)
@@ -201,7 +213,8 @@ func (w *World) Wipe(p *Peer, indexes []uint32) {
 // Leave lets a peer leave in good order; it stops a second later.
 func (w *World) Leave(p *Peer) {
 	w.tracef("%s leaves", p)
-	w.moves++
+	w.owners.quit(p)
+	w.moved()
 	w.done(p, p.Ring.Leave(w.clock()))
 	life := p.life
 	w.After(time.Second, func() {
@@ -277,14 +290,16 @@ func (w *World) done(p *Peer, out chord.Output) {
 	}
 	if out.Joined {
 		p.joined = w.now
-		w.moves++
+		w.owners.enter(p)
+		w.moved()
 		w.tracef("%s is a member", p)
 	}
 	if out.Refused != nil {
 		w.tracef("%s refuses: %v", p, out.Refused)
 	}
-	if w.OnLookup != nil {
-		for _, res := range out.Lookups {
+	for _, res := range out.Lookups {
+		w.traceLookup(p, &res)
+		if w.OnLookup != nil {
 			w.OnLookup(p, res)
 		}
 	}
@@ -355,7 +370,11 @@ func (w *World) post(from *Peer, m *chord.Message) {
 			continue
 		}
 		life := from.life
-		w.After(w.delay(), func() { w.deliver(from, life, to, m) })
+		delay := w.delay()
+		if w.Net.Latency != nil && to != nil {
+			delay += w.Net.Latency(from, to)
+		}
+		w.After(delay, func() { w.deliver(from, life, to, m) })
 	}
 }
 
