@@ -28,6 +28,15 @@ func call[R any](ctx context.Context, n *Node, to chord.PeerID, h rpc.Header, pa
 	return parse(b)
 }
 
+// callMeta is call for what replicas tell each other to find out where they
+// differ; its bytes are counted.
+func callMeta[R any](ctx context.Context, n *Node, to chord.PeerID, h rpc.Header, payload []byte, parse func([]byte) (R, error)) (R, error) {
+	return call(ctx, n, to, h, payload, func(b []byte) (R, error) {
+		n.puller.stats.meta.Add(uint64(len(payload) + len(b)))
+		return parse(b)
+	})
+}
+
 func (n *Node) askWrite(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, record []byte, repair bool) (store.WriteReply, error) {
 	req := store.WriteRequest{Target: by.target(to), Repair: repair, Record: record}
 	if to.Peer == n.self.Peer {
@@ -56,14 +65,23 @@ func (n *Node) askSync(ctx context.Context, to store.Voter, id store.ShardID, by
 	ctx, cancel := context.WithTimeout(ctx, pullCall)
 	defer cancel()
 	req.Target = by.target(to)
-	return call(ctx, n, to.Peer, shardHeader(wire.MethodSync, id, by), wire.AppendSyncRequest(nil, &req), wire.ParseSyncReply)
+	return callMeta(ctx, n, to.Peer, shardHeader(wire.MethodSync, id, by), wire.AppendSyncRequest(nil, &req), wire.ParseSyncReply)
+}
+
+func (n *Node) askNodes(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, req store.NodesRequest) (store.NodesReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, pullCall)
+	defer cancel()
+	req.Target = by.target(to)
+	return callMeta(ctx, n, to.Peer, shardHeader(wire.MethodNodes, id, by), wire.AppendNodesRequest(nil, &req), wire.ParseNodesReply)
 }
 
 func (n *Node) askFetch(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, req store.FetchRequest) (store.FetchReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, pullCall)
 	defer cancel()
 	req.Target = by.target(to)
-	return call(ctx, n, to.Peer, shardHeader(wire.MethodFetch, id, by), wire.AppendFetchRequest(nil, &req), wire.ParseFetchReply)
+	payload := wire.AppendFetchRequest(nil, &req)
+	n.puller.stats.meta.Add(uint64(len(payload)))
+	return call(ctx, n, to.Peer, shardHeader(wire.MethodFetch, id, by), payload, wire.ParseFetchReply)
 }
 
 // askVote asks an acceptor to prepare or to accept a proposal.
@@ -110,7 +128,7 @@ func (n *Node) askFingerprints(ctx context.Context, peer chord.PeerID, ids []sto
 	for i, id := range ids {
 		infos[i] = store.ShardInfo{Shard: id, Fingerprint: n.disk.Fingerprint(id)}
 	}
-	return call(ctx, n, peer, rpc.Header{Method: wire.MethodFingerprint}, wire.AppendShardInfos(nil, infos), wire.ParseShardInfos)
+	return callMeta(ctx, n, peer, rpc.Header{Method: wire.MethodFingerprint}, wire.AppendShardInfos(nil, infos), wire.ParseShardInfos)
 }
 
 // askPeers returns the ring as the first contact that answers sees it; nothing

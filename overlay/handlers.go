@@ -43,6 +43,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodScan, rpc.Spec{Name: "store.scan"}, onShard(n, wire.ParseScanRequest, n.replicaScan, wire.AppendScanReply))
 	add(wire.MethodSync, rpc.Spec{Name: "store.sync"}, onShard(n, wire.ParseSyncRequest, n.replicaSync, wire.AppendSyncReply))
 	add(wire.MethodFetch, rpc.Spec{Name: "store.fetch", MaxBytes: 1 << 20}, onShard(n, wire.ParseFetchRequest, n.replicaFetch, wire.AppendFetchReply))
+	add(wire.MethodNodes, rpc.Spec{Name: "store.nodes"}, onShard(n, wire.ParseNodesRequest, n.replicaNodes, wire.AppendNodesReply))
 	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodConfig, rpc.Spec{Name: "store.config", MaxBytes: 1 << 20}, onShards(n, n.config))
@@ -178,6 +179,10 @@ func (n *Node) replicaSync(ctx context.Context, id store.ShardID, epoch uint64, 
 
 func (n *Node) replicaFetch(ctx context.Context, id store.ShardID, epoch uint64, r store.FetchRequest) (store.FetchReply, error) {
 	return n.replica.fetch(ctx, id, epoch, r)
+}
+
+func (n *Node) replicaNodes(ctx context.Context, id store.ShardID, epoch uint64, r store.NodesRequest) (store.NodesReply, error) {
+	return n.replica.nodes(ctx, id, epoch, r)
 }
 
 func (n *Node) replicaVote(ctx context.Context, id store.ShardID, _ uint64, p store.Proposal) (store.Vote, error) {

@@ -98,6 +98,7 @@ type figures struct {
 	keys, underReplicated   int
 	ring                    chord.Stats
 	held                    disk.Counts
+	repaired, repairMeta    uint64
 	tasks                   compute.Stats
 	calls                   rpc.Stats
 }
@@ -113,6 +114,7 @@ func (n *Node) figures(ctx context.Context) (figures, error) {
 		f.table = kad.RoutingTable().Size()
 	}
 	f.keys, f.underReplicated = n.countKeys()
+	f.repaired, f.repairMeta = n.puller.stats.records.Load(), n.puller.stats.meta.Load()
 	err := n.members.loop.Do(ctx, func(core *chord.Ring) {
 		f.agree, f.of, _ = core.Agreement()
 		f.ring = core.Stats()
@@ -156,6 +158,8 @@ var metrics = []metric{
 	gauge("store_keys", "Keys that this peer holds as a voter.", func(f *figures) int { return f.keys }),
 	gauge("store_under_replicated_keys", "Of these, keys that lack a live replica.", func(f *figures) int { return f.underReplicated }),
 	gauge("store_tombstones", "Records of deleted keys on disk.", func(f *figures) int64 { return f.held.Tombstones }),
+	counter("store_pulled_records", "Records that this peer pulled from other replicas.", func(f *figures) uint64 { return f.repaired }),
+	counter("store_pull_meta_bytes", "Bytes to and from other replicas to find out what to pull.", func(f *figures) uint64 { return f.repairMeta }),
 	gauge("store_bytes", "Size of the records on disk.", func(f *figures) int64 { return f.held.Bytes }),
 
 	gauge("tasks_queued", "Tasks that wait at this peer.", func(f *figures) int { return f.tasks.Queued }),

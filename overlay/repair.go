@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 // Bounds of catching up.
 const (
 	pulling       = 16 // shards that one peer pulls at once
+	repairing     = 8  // of them, those that a comparison found to differ
 	pullTimeout   = 5 * time.Minute
 	pullCall      = 10 * time.Second
 	catchPatience = 250 * time.Millisecond
@@ -27,18 +29,11 @@ type puller struct {
 	n     *Node
 	slots chan struct{}
 	wake  chan struct{} // holds a token while a comparison is wanted at once
+	stats pullStats
 
 	mu      sync.Mutex
 	catches map[store.ShardID]*catch
 	damaged map[store.ShardID]bool
-}
-
-// catch is how far this peer has synchronised as a member of a configuration.
-type catch struct {
-	epoch   uint64
-	from    []store.Voter
-	running bool
-	done    chan struct{} // closed when it has stopped running
 }
 
 func newPuller(n *Node) *puller {
@@ -47,162 +42,6 @@ func newPuller(n *Node) *puller {
 		catches: make(map[store.ShardID]*catch),
 		damaged: make(map[store.ShardID]bool),
 	}
-}
-
-// synced returns the voters of which this peer holds everything, under the
-// shard's configuration c.
-func (p *puller) synced(id store.ShardID, c store.Config) []store.Voter {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if k := p.catches[id]; k != nil && k.epoch == c.Epoch {
-		return slices.Clone(k.from)
-	}
-	return nil
-}
-
-// catchUp starts to synchronise from the voters of c if c asks that of this
-// peer and nobody is at it.
-func (p *puller) catchUp(id store.ShardID, c store.Config) {
-	if c.SyncSources(p.n.self) == 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	k := p.catches[id]
-	if k == nil || k.epoch != c.Epoch {
-		k = &catch{epoch: c.Epoch}
-		p.catches[id] = k
-	}
-	if k.running || c.Synced(p.n.self, k.from) {
-		return
-	}
-	k.done = make(chan struct{})
-	k.running = p.n.group.start(func() { p.catchFrom(id, c, k) })
-}
-
-// await waits a little for a catch-up under way: with little to catch up on, who
-// asks how far it is need not ask twice.
-func (p *puller) await(ctx context.Context, id store.ShardID) {
-	p.mu.Lock()
-	k := p.catches[id]
-	running := k != nil && k.running
-	p.mu.Unlock()
-	if !running {
-		return
-	}
-	t := time.NewTimer(catchPatience)
-	defer t.Stop()
-	select {
-	case <-k.done:
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-// catchFrom pulls from one voter after the other until enough are done.
-func (p *puller) catchFrom(id store.ShardID, c store.Config, k *catch) {
-	defer func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		k.running = false
-		close(k.done)
-	}()
-	for _, v := range c.Voters {
-		if v == p.n.self || slices.Contains(p.synced(id, c), v) {
-			continue
-		}
-		if err := p.pull(p.n.ctx, id, c, v, false); err != nil {
-			p.n.log.Debug("catch up", "shard", id, "peer", p.n.label(v.Peer), "err", err)
-			continue
-		}
-		p.mu.Lock()
-		k.from = append(k.from, v)
-		enough := c.Synced(p.n.self, k.from)
-		p.mu.Unlock()
-		if enough {
-			return
-		}
-	}
-}
-
-// pull makes this peer hold everything of a shard that a voter holds. With
-// all, it compares every key even where the fingerprints agree.
-func (p *puller) pull(ctx context.Context, id store.ShardID, c store.Config, from store.Voter, all bool) error {
-	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
-	defer cancel()
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	local := p.n.disk.Fingerprint(id)
-	if all {
-		local = store.Fingerprint{}
-	}
-	pull := store.NewPull(id, p.n.ring.Shards, local, "")
-	by := goesBy{config: c, push: true}
-	for {
-		st := pull.Next()
-		if st.Kind == store.PullDone {
-			return nil
-		}
-		if err := p.step(ctx, id, by, from, pull, st); err != nil {
-			return err
-		}
-	}
-}
-
-// step does what a pull wants next.
-func (p *puller) step(ctx context.Context, id store.ShardID, by goesBy, from store.Voter, pull *store.Pull, st store.PullStep) error {
-	switch st.Kind {
-	case store.PullPage:
-		r, err := p.n.askSync(ctx, from, id, by, st.Page)
-		if err == nil {
-			err = p.refusal(ctx, id, r.Status, r.Config)
-		}
-		if err != nil {
-			return err
-		}
-		return pull.Paged(r)
-	case store.PullCompare:
-		held, err := p.n.replica.versions(id, st.Entries)
-		if err != nil {
-			return err
-		}
-		return pull.Compared(held)
-	case store.PullFetch:
-		r, err := p.n.askFetch(ctx, from, id, by, st.Fetch)
-		if err == nil {
-			err = p.refusal(ctx, id, r.Status, r.Config)
-		}
-		if err != nil {
-			return err
-		}
-		return pull.Fetched(r)
-	case store.PullStore:
-		records := make([][]byte, len(st.Records))
-		for i, v := range st.Records {
-			records[i] = v.Raw()
-		}
-		if _, err := p.n.disk.ApplyMany(ctx, id, records); err != nil {
-			return err
-		}
-		pull.Stored()
-	case store.PullDone:
-	}
-	return nil
-}
-
-// refusal is the error of a source that does not serve.
-func (p *puller) refusal(ctx context.Context, id store.ShardID, s store.Status, c store.Config) error {
-	if s == store.StatusOK {
-		return nil
-	}
-	if err := p.n.replica.learn(ctx, id, c); err != nil {
-		return err
-	}
-	return fmt.Errorf("source answered %s", s)
 }
 
 // damage notes that records of a shard cannot be read: they are fetched from
@@ -251,7 +90,7 @@ func (p *puller) restoreDamaged(ctx context.Context) {
 			if v == p.n.self {
 				continue
 			}
-			if err := p.pull(ctx, id, c, v, true); err != nil {
+			if err := p.pull(ctx, sourceOf(id, c, v), true); err != nil {
 				p.n.log.Warn("restore damaged shard", "shard", id, "peer", p.n.label(v.Peer), "err", err)
 			}
 		}
@@ -316,15 +155,34 @@ func (p *puller) compare(ctx context.Context, peer chord.PeerID, ids []store.Sha
 			return nil
 		}
 	}
+	return p.repairAll(ctx, peer, ids)
+}
+
+// repairAll pulls what a peer has and this one has not, of several shards at a
+// time.
+func (p *puller) repairAll(ctx context.Context, peer chord.PeerID, ids []store.ShardID) error {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		errs  error
+		slots = make(chan struct{}, repairing)
+	)
 	for _, id := range ids {
 		c := p.n.shards.config(id)
 		i := slices.IndexFunc(c.Voters, func(v store.Voter) bool { return v.Peer == peer })
 		if i < 0 {
 			continue
 		}
-		if err := p.pull(ctx, id, c, c.Voters[i], false); err != nil {
-			return err
-		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := p.repair(ctx, sourceOf(id, c, c.Voters[i])); err != nil {
+				mu.Lock()
+				errs = errors.Join(errs, fmt.Errorf("shard %d: %w", id, err))
+				mu.Unlock()
+			}
+		})
 	}
-	return nil
+	wg.Wait()
+	return errs
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/chorus-net/chorus/internal/wire"
@@ -19,6 +21,9 @@ type replica struct {
 	disk   *disk.Store
 	clock  *clock
 	n      int // shards of the ring
+
+	// served is when a read or write was served last, in microseconds since 1970.
+	served atomic.Int64
 
 	// moved is called when a shard's configuration changed.
 	moved func(store.ShardID)
@@ -75,6 +80,9 @@ func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) 
 	if err != nil {
 		return store.WriteReply{}, false, fmt.Errorf("write: %w", err)
 	}
+	if !w.Request.Repair {
+		r.served.Store(now.UnixMicro())
+	}
 	if err := r.learn(ctx, w.Shard, w.Request.Push); err != nil {
 		return store.WriteReply{}, false, err
 	}
@@ -114,6 +122,7 @@ func (r *replica) finishWrite(ctx context.Context, w *wire.Write, put *disk.Put)
 
 // read returns the record held of a key.
 func (r *replica) read(ctx context.Context, shard store.ShardID, epoch uint64, req store.ReadRequest) (store.ReadReply, error) {
+	r.served.Store(time.Now().UnixMicro())
 	if err := r.learn(ctx, shard, req.Push); err != nil {
 		return store.ReadReply{}, err
 	}
@@ -167,13 +176,39 @@ func (r *replica) sync(ctx context.Context, shard store.ShardID, epoch uint64, r
 		return store.SyncReply{Status: status, Config: referral(status, c)}, err
 	}
 	fp := r.disk.Fingerprint(shard)
-	entries, more, whole, err := r.page(shard, disk.Query{After: req.After, Bytes: req.Limit})
+	entries, more, whole, err := r.page(shard, disk.Query{After: req.After, Paths: paths(req.Paths), Bytes: req.Limit})
 	if !whole && len(c.Voters) > 1 {
 		// Whoever catches up from here would take the gaps for the truth. Other
 		// voters have the records, and this peer is getting them back.
 		return store.SyncReply{}, errDamaged
 	}
 	return store.SyncReply{Fingerprint: fp, Entries: entries, More: more}, err
+}
+
+// paths returns a query's paths in order; nil for none.
+func paths(asked []uint64) []uint64 {
+	if len(asked) == 0 {
+		return nil
+	}
+	return slices.Sorted(slices.Values(asked))
+}
+
+// nodes describes nodes of a shard's tree, for a replica that compares.
+func (r *replica) nodes(ctx context.Context, shard store.ShardID, epoch uint64, req store.NodesRequest) (store.NodesReply, error) {
+	if err := r.learn(ctx, shard, req.Push); err != nil {
+		return store.NodesReply{}, err
+	}
+	status, c, err := r.shards.enterSync(ctx, shard, req.Incarnation, epoch)
+	if err != nil || status != store.StatusOK {
+		return store.NodesReply{Status: status, Config: referral(status, c)}, err
+	}
+	reply := store.NodesReply{Nodes: make([]store.Node, len(req.Nodes))}
+	err = r.disk.Tree(ctx, shard, func(t *store.Tree) {
+		for i, p := range req.Nodes {
+			reply.Nodes[i] = t.Node(p)
+		}
+	})
+	return reply, err
 }
 
 // fetch returns the records of named keys.

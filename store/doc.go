@@ -7,7 +7,7 @@
 //   - quorum operations: [Write], [Read], [Scan], one machine for each request;
 //   - configurations: the acceptor in [State], the [Proposer], and
 //     [Situation.Next], which tells a shard's leader what to do;
-//   - reconciliation: [Fingerprint] and [Pull];
+//   - reconciliation: [Fingerprint], [Tree], [Diff] and [Pull];
 //   - registers: the acceptor in [Register], and [CAS], which changes one.
 //
 // It does not own the ring's opinion of who should hold a shard (chord), the
@@ -50,9 +50,30 @@
 //	config       []ShardInfo  -> []ShardInfo    the newest configurations known
 //	learn        []ShardInfo  -> []ShardInfo    decided ones, answered as by config
 //	fingerprint  []ShardInfo  -> []ShardInfo    and the fingerprints of what is held
-//	sync         SyncRequest  -> SyncReply      a page of versions
+//	nodes        NodesRequest -> NodesReply     nodes of the shard's tree
+//	sync         SyncRequest  -> SyncReply      a page of versions, or those of some keys
 //	fetch        FetchRequest -> FetchReply     the records of some keys
 //	cas          CASRequest   -> CASReply       both phases of a register, to all members
+//
+// # Reconciliation
+//
+// Replicas miss writes, and nobody may ever read what they missed. So the driver
+// compares a voter with the others, now and then and when it has been away:
+//
+//	fingerprint  of all shards that both keep, in one call; most are equal
+//	nodes        of one that differs: down the source's tree where the sums differ ([Diff])
+//	sync         the versions of the keys found, and
+//	fetch        the records of those that are newer than what is held ([Pull])
+//
+// Each replica pulls and none pushes. The first call costs some 30 bytes a shard,
+// the others about 1 KB for each differing key; where thousands differ, all the
+// shard's versions are walked through instead. The tree is kept current with each
+// write. It lives in memory, 16 bytes a key, and is read from the disk when it is
+// first asked for: its root, the fingerprint, tells for most shards that it need
+// not be.
+//
+// A voter to be takes no such short cut: it walks through all versions unless the
+// fingerprints agree.
 //
 // # What the caller has to do
 //

@@ -126,8 +126,9 @@ const MaxInfos = 1024
 // shard's fingerprint when After is "".
 type SyncRequest struct {
 	Target
-	After string // full key, exclusive
-	Limit int    // bytes, about; 0 is MaxPageBytes
+	After string   // full key, exclusive
+	Paths []uint64 // if any: only keys with these paths, at most MaxPaths
+	Limit int      // bytes, about; 0 is MaxPageBytes
 }
 
 // SyncReply answers a SyncRequest.
@@ -137,6 +138,20 @@ type SyncReply struct {
 	Entries     []Entry
 	More        bool
 	Config      Config // StatusReferral
+}
+
+// NodesRequest asks a replica that holds the envelope's epoch for nodes of its
+// shard's tree.
+type NodesRequest struct {
+	Target
+	Nodes []Prefix // 1 to MaxNodes
+}
+
+// NodesReply answers a NodesRequest.
+type NodesReply struct {
+	Status Status
+	Nodes  []Node // as many as were asked for, in their order
+	Config Config // StatusReferral
 }
 
 // FetchRequest asks for the records of full keys, in order.

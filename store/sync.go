@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrBadPeer reports an answer that no correct peer gives.
@@ -42,13 +43,15 @@ type PullStep struct {
 // fetches the records that are newer than its own. A pull that starts at the
 // beginning ends at once where the fingerprints agree.
 //
-// Only the records that differ travel, but every version does. It is one shard,
-// one source, one epoch; when a reply's status is not StatusOK the driver ends
-// it, and may resume another one at Cursor.
+// Only the records that differ travel, but every version does, or, of a pull
+// made by NewRepair, those of the keys named. It is one shard, one source, one
+// epoch; when a reply's status is not StatusOK the driver ends it, and may resume
+// another one at Cursor.
 type Pull struct {
 	shard  ShardID
 	shards int
 	local  Fingerprint
+	paths  []uint64 // not nil: of these keys only, ascending
 	kind   PullKind
 	cursor string // all up to here is stored
 	page   []Entry
@@ -66,12 +69,20 @@ func NewPull(shard ShardID, shards int, local Fingerprint, after string) *Pull {
 	return &Pull{shard: shard, shards: shards, local: local, cursor: after}
 }
 
+// NewRepair returns a pull of just the keys with certain paths, which a Diff
+// found.
+func NewRepair(shard ShardID, shards int, paths []uint64) *Pull {
+	paths = append([]uint64{}, paths...)
+	slices.Sort(paths)
+	return &Pull{shard: shard, shards: shards, paths: paths}
+}
+
 // Next returns what the pull wants. It stays the same until it is answered.
 func (p *Pull) Next() PullStep {
 	st := PullStep{Kind: p.kind}
 	switch p.kind {
 	case PullPage:
-		st.Page = SyncRequest{After: p.cursor, Limit: MaxPageBytes}
+		st.Page = SyncRequest{After: p.cursor, Paths: p.paths, Limit: MaxPageBytes}
 	case PullCompare:
 		st.Entries = p.page
 	case PullFetch:
@@ -100,9 +111,13 @@ func (p *Pull) Paged(r SyncReply) error {
 		if e.Key <= after || len(e.Key) > MaxKey || e.Version.IsZero() {
 			return fmt.Errorf("page out of order at %q: %w", e.Key, ErrBadPeer)
 		}
+		if _, asked := slices.BinarySearch(p.paths, PathOf(e.Key)); p.paths != nil && !asked {
+			return fmt.Errorf("key %q not asked for: %w", e.Key, ErrBadPeer)
+		}
 		after = e.Key
 	}
-	if p.cursor == "" && r.Fingerprint == p.local || len(r.Entries) == 0 {
+	agree := p.paths == nil && p.cursor == "" && r.Fingerprint == p.local
+	if agree || len(r.Entries) == 0 {
 		p.kind = PullDone
 		return nil
 	}

@@ -174,7 +174,7 @@ func ParseScanReply(b []byte) (store.ScanReply, error) {
 // AppendSyncRequest appends the encoding of r.
 func AppendSyncRequest(b []byte, r *store.SyncRequest) []byte {
 	return appendMessage(b, &pb.SyncRequest{
-		Incarnation: r.Incarnation, Push: encodeConfig(r.Push), After: r.After, Limit: uint32(r.Limit),
+		Incarnation: r.Incarnation, Push: encodeConfig(r.Push), After: r.After, Limit: uint32(r.Limit), Paths: r.Paths,
 	})
 }
 
@@ -184,11 +184,11 @@ func ParseSyncRequest(b []byte) (store.SyncRequest, error) {
 	if err := m.UnmarshalVT(b); err != nil {
 		return store.SyncRequest{}, malformed("sync request", err)
 	}
-	if m.Limit > store.MaxPageBytes || len(m.After) > store.MaxKey {
+	if m.Limit > store.MaxPageBytes || len(m.After) > store.MaxKey || len(m.Paths) > store.MaxPaths {
 		return store.SyncRequest{}, malformed("sync request", errors.New("a bound is exceeded"))
 	}
 	t, err := parseTarget(m.Incarnation, m.Push)
-	return store.SyncRequest{Target: t, After: m.After, Limit: int(m.Limit)}, err
+	return store.SyncRequest{Target: t, After: m.After, Paths: m.Paths, Limit: int(m.Limit)}, err
 }
 
 // AppendSyncReply appends the encoding of r.

@@ -75,6 +75,11 @@ func kvCodecs() []kvCodec {
 		kvMessage("sync reply", store.SyncReply{
 			Status: store.StatusReferral, Fingerprint: store.Fingerprint{Hi: 1, Lo: 2, Count: 3}, Entries: entries, More: true, Config: kvConfig,
 		}, "0802121e0a046e732f6b1212090500000000000000110600000000000000180820011801221f"+kvConfigHex+"2a18000000000000000100000000000000020000000000000003", AppendSyncReply, ParseSyncReply),
+		kvMessage("sync request of paths", store.SyncRequest{Target: target, Paths: []uint64{1, 2}}, "090700000000000000121f"+kvConfigHex+"2a1001000000000000000200000000000000", AppendSyncRequest, ParseSyncRequest),
+		kvMessage("nodes request", store.NodesRequest{Target: target, Nodes: []store.Prefix{0, 0xf000000000000001}}, "090700000000000000121f"+kvConfigHex+"1a10000000000000000001000000000000f0", AppendNodesRequest, ParseNodesRequest),
+		kvMessage("nodes reply", store.NodesReply{
+			Status: store.StatusReferral, Nodes: []store.Node{{Items: []store.Item{{Path: 1, Sum: 2}}}, {Sums: []uint64{3, 4}}, {}}, Config: kvConfig,
+		}, "080212120a1000000000000000010000000000000002121212100000000000000003000000000000000412001a1f"+kvConfigHex, AppendNodesReply, ParseNodesReply),
 		kvMessage("fetch request", store.FetchRequest{Target: target, Keys: []string{"ns/k", "l"}},
 			"090700000000000000121f"+kvConfigHex+"1a046e732f6b1a016c", AppendFetchRequest, ParseFetchRequest),
 		kvMessage("fetch reply", store.FetchReply{Status: store.StatusReferral, Records: [][]byte{[]byte("one"), []byte("two")}, Done: 3, Config: kvConfig},
@@ -111,7 +116,7 @@ func TestKVZero(t *testing.T) {
 	for _, m := range kvCodecs() {
 		empty, err := m.parse(nil)
 		switch m.name {
-		case "read request", "scan request":
+		case "read request", "scan request", "nodes request":
 			if !errors.Is(err, ErrMalformed) {
 				t.Errorf("an empty %s: %v", m.name, err)
 			}
@@ -163,6 +168,12 @@ func TestKVBounds(t *testing.T) {
 		{"sync request", &pb.SyncRequest{Limit: store.MaxPageBytes + 1}},
 		{"sync request", &pb.SyncRequest{After: long}},
 		{"sync reply", &pb.Page{Fingerprint: broken}},
+		{"sync request", &pb.SyncRequest{Paths: make([]uint64, store.MaxPaths+1)}},
+		{"nodes request", &pb.NodesRequest{}},
+		{"nodes request", &pb.NodesRequest{Nodes: make([]uint64, store.MaxNodes+1)}},
+		{"nodes request", &pb.NodesRequest{Nodes: []uint64{0xf1<<56 | 1}}},
+		{"nodes reply", &pb.NodesReply{Nodes: []*pb.Node{{Items: make([]byte, 15)}}}},
+		{"nodes reply", &pb.NodesReply{Nodes: []*pb.Node{{Sums: make([]byte, 9)}}}},
 		{"fetch request", &pb.FetchRequest{Keys: keys}},
 		{"fetch request", &pb.FetchRequest{Keys: []string{long}}},
 		{"fetch reply", &pb.FetchReply{Done: store.MaxPage + 1}},

@@ -21,6 +21,7 @@ const (
 	MethodSync        rpc.Method = 18 // a page of a shard's records or versions
 	MethodFetch       rpc.Method = 19 // named records of a shard
 	MethodWrites      rpc.Method = 20 // store records of any shards at a replica
+	MethodNodes       rpc.Method = 21 // nodes of a shard's tree of fingerprints
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 

@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/chorus-net/chorus/store"
 )
@@ -51,8 +52,11 @@ func (s *Store) Get(shard store.ShardID, ns, key string) (store.Record, bool, er
 type Query struct {
 	Prefix string // of the full key
 	After  string // full key, exclusive; "" is from the start
-	Limit  int    // entries; 0 and more than that is store.MaxPage
-	Bytes  int    // of the entries, about; 0 is store.MaxPageBytes
+	// Paths, if not nil and ascending, leaves out keys with other paths than these
+	// (store.PathOf). Records that fail their checksum are then not told of.
+	Paths []uint64
+	Limit int // entries; 0 and more than that is store.MaxPage
+	Bytes int // of the entries, about; 0 is store.MaxPageBytes
 }
 
 // Page answers a Query.
@@ -77,6 +81,11 @@ func (s *Store) Scan(shard store.ShardID, q Query) (Page, error) {
 	}
 	p := Page{Last: q.After}
 	err := s.walk(shard, q.Prefix, q.After, func(full string, v store.View, err error) bool {
+		if q.Paths != nil {
+			if _, wanted := slices.BinarySearch(q.Paths, store.PathOf(full)); !wanted || err != nil {
+				return true
+			}
+		}
 		if len(p.Entries)+len(p.Corrupt) >= limit || room <= 0 {
 			p.More = true
 			return false

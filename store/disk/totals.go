@@ -66,6 +66,7 @@ type totals struct {
 	mu     sync.Mutex
 	shards []total
 	all    Counts
+	trees  map[store.ShardID]*shardTree // of those that were asked for
 }
 
 func (t *totals) of(shard store.ShardID) total {
@@ -92,13 +93,15 @@ func (t *totals) apply(changes []change) {
 		t.all = t.all.minus(sum.counts)
 		sum.replace(ch.view, ch.old, ch.now)
 		t.all = t.all.Plus(sum.counts)
+		t.updateTree(ch)
 	}
 }
 
-// set replaces the total of a shard.
+// set replaces the total of a shard that was counted anew.
 func (t *totals) set(shard store.ShardID, to total) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.dropTree(shard, nil)
 	t.all = t.all.minus(t.shards[shard].counts).Plus(to.counts)
 	t.shards[shard] = to
 }

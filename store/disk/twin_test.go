@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/chorus-net/chorus/store"
@@ -115,6 +117,22 @@ func (w twin) check(r *rapid.T, s *Store) {
 		}
 		if !slices.Equal(got, keys[i]) {
 			r.Fatalf("shard %d holds %q, want %q", i, got, keys[i])
+		}
+	}
+	trees := make([]store.Tree, testShards)
+	for _, full := range slices.Sorted(maps.Keys(w)) {
+		shard, _ := record(full, 1, "")
+		ns, key := store.SplitKey(full)
+		trees[shard].Put(store.ItemOf([]byte(ns), []byte(key), w[full].version))
+	}
+	for i := range trees {
+		err := s.Tree(r.Context(), store.ShardID(i), func(got *store.Tree) {
+			if diff := cmp.Diff(trees[i].Node(0), got.Node(0), cmpopts.EquateEmpty()); diff != "" {
+				r.Fatalf("tree of shard %d (-want +got):\n%s", i, diff)
+			}
+		})
+		if err != nil {
+			r.Fatal(err)
 		}
 	}
 	shards, err := countAll(s.engine, testShards)

@@ -793,7 +793,9 @@ type SyncRequest struct {
 	Push        []byte                 `protobuf:"bytes,2,opt,name=push,proto3" json:"push,omitempty"`
 	After       string                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
 	// Limit is in bytes.
-	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Paths, if any, name the keys that the page is about.
+	Paths         []uint64 `protobuf:"fixed64,5,rep,packed,name=paths,proto3" json:"paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +858,189 @@ func (x *SyncRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *SyncRequest) GetPaths() []uint64 {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+// NodesRequest asks for nodes of a shard's tree.
+type NodesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Incarnation   uint64                 `protobuf:"fixed64,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Push          []byte                 `protobuf:"bytes,2,opt,name=push,proto3" json:"push,omitempty"`
+	Nodes         []uint64               `protobuf:"fixed64,3,rep,packed,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodesRequest) Reset() {
+	*x = NodesRequest{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodesRequest) ProtoMessage() {}
+
+func (x *NodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
+func (*NodesRequest) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *NodesRequest) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *NodesRequest) GetPush() []byte {
+	if x != nil {
+		return x.Push
+	}
+	return nil
+}
+
+func (x *NodesRequest) GetNodes() []uint64 {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// Node has the path and the sum of each item, or the sum of each child, 8 bytes
+// each, big-endian.
+type Node struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []byte                 `protobuf:"bytes,1,opt,name=items,proto3" json:"items,omitempty"`
+	Sums          []byte                 `protobuf:"bytes,2,opt,name=sums,proto3" json:"sums,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Node) Reset() {
+	*x = Node{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Node) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Node) ProtoMessage() {}
+
+func (x *Node) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Node.ProtoReflect.Descriptor instead.
+func (*Node) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Node) GetItems() []byte {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *Node) GetSums() []byte {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+// NodesReply answers in the order of the request.
+type NodesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        uint32                 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	Nodes         []*Node                `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Config        []byte                 `protobuf:"bytes,3,opt,name=config,proto3" json:"config,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodesReply) Reset() {
+	*x = NodesReply{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodesReply) ProtoMessage() {}
+
+func (x *NodesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodesReply.ProtoReflect.Descriptor instead.
+func (*NodesReply) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *NodesReply) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *NodesReply) GetNodes() []*Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *NodesReply) GetConfig() []byte {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
 type FetchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Incarnation   uint64                 `protobuf:"fixed64,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
@@ -867,7 +1052,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[13]
+	mi := &file_chorus_v1_kv_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +1064,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[13]
+	mi := &file_chorus_v1_kv_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +1077,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{13}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FetchRequest) GetIncarnation() uint64 {
@@ -929,7 +1114,7 @@ type FetchReply struct {
 
 func (x *FetchReply) Reset() {
 	*x = FetchReply{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[14]
+	mi := &file_chorus_v1_kv_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1126,7 @@ func (x *FetchReply) String() string {
 func (*FetchReply) ProtoMessage() {}
 
 func (x *FetchReply) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[14]
+	mi := &file_chorus_v1_kv_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1139,7 @@ func (x *FetchReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReply.ProtoReflect.Descriptor instead.
 func (*FetchReply) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{14}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FetchReply) GetStatus() uint32 {
@@ -996,7 +1181,7 @@ type Ballot struct {
 
 func (x *Ballot) Reset() {
 	*x = Ballot{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[15]
+	mi := &file_chorus_v1_kv_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1193,7 @@ func (x *Ballot) String() string {
 func (*Ballot) ProtoMessage() {}
 
 func (x *Ballot) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[15]
+	mi := &file_chorus_v1_kv_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1206,7 @@ func (x *Ballot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ballot.ProtoReflect.Descriptor instead.
 func (*Ballot) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{15}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ballot) GetCounter() uint64 {
@@ -1050,7 +1235,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[16]
+	mi := &file_chorus_v1_kv_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1247,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[16]
+	mi := &file_chorus_v1_kv_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1260,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{16}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Proposal) GetBase() []byte {
@@ -1112,7 +1297,7 @@ type Vote struct {
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[17]
+	mi := &file_chorus_v1_kv_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1309,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[17]
+	mi := &file_chorus_v1_kv_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1322,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{17}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Vote) GetStatus() uint32 {
@@ -1185,7 +1370,7 @@ type Voter struct {
 
 func (x *Voter) Reset() {
 	*x = Voter{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[18]
+	mi := &file_chorus_v1_kv_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1382,7 @@ func (x *Voter) String() string {
 func (*Voter) ProtoMessage() {}
 
 func (x *Voter) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[18]
+	mi := &file_chorus_v1_kv_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1395,7 @@ func (x *Voter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Voter.ProtoReflect.Descriptor instead.
 func (*Voter) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{18}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Voter) GetPeer() []byte {
@@ -1240,7 +1425,7 @@ type ShardInfo struct {
 
 func (x *ShardInfo) Reset() {
 	*x = ShardInfo{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[19]
+	mi := &file_chorus_v1_kv_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1437,7 @@ func (x *ShardInfo) String() string {
 func (*ShardInfo) ProtoMessage() {}
 
 func (x *ShardInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[19]
+	mi := &file_chorus_v1_kv_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1450,7 @@ func (x *ShardInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfo.ProtoReflect.Descriptor instead.
 func (*ShardInfo) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{19}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ShardInfo) GetShard() uint32 {
@@ -1305,7 +1490,7 @@ type ShardInfos struct {
 
 func (x *ShardInfos) Reset() {
 	*x = ShardInfos{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[20]
+	mi := &file_chorus_v1_kv_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1502,7 @@ func (x *ShardInfos) String() string {
 func (*ShardInfos) ProtoMessage() {}
 
 func (x *ShardInfos) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[20]
+	mi := &file_chorus_v1_kv_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1515,7 @@ func (x *ShardInfos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfos.ProtoReflect.Descriptor instead.
 func (*ShardInfos) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{20}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ShardInfos) GetInfos() []*ShardInfo {
@@ -1397,12 +1582,25 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\aentries\x18\x02 \x03(\v2\x10.chorus.v1.EntryR\aentries\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\x12\x16\n" +
 	"\x06config\x18\x04 \x01(\fR\x06config\x12 \n" +
-	"\vfingerprint\x18\x05 \x01(\fR\vfingerprint\"o\n" +
+	"\vfingerprint\x18\x05 \x01(\fR\vfingerprint\"\x85\x01\n" +
 	"\vSyncRequest\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x12\n" +
 	"\x04push\x18\x02 \x01(\fR\x04push\x12\x14\n" +
 	"\x05after\x18\x03 \x01(\tR\x05after\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\rR\x05limit\"X\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x14\n" +
+	"\x05paths\x18\x05 \x03(\x06R\x05paths\"Z\n" +
+	"\fNodesRequest\x12 \n" +
+	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x12\n" +
+	"\x04push\x18\x02 \x01(\fR\x04push\x12\x14\n" +
+	"\x05nodes\x18\x03 \x03(\x06R\x05nodes\"0\n" +
+	"\x04Node\x12\x14\n" +
+	"\x05items\x18\x01 \x01(\fR\x05items\x12\x12\n" +
+	"\x04sums\x18\x02 \x01(\fR\x04sums\"c\n" +
+	"\n" +
+	"NodesReply\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\rR\x06status\x12%\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x0f.chorus.v1.NodeR\x05nodes\x12\x16\n" +
+	"\x06config\x18\x03 \x01(\fR\x06config\"X\n" +
 	"\fFetchRequest\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x12\n" +
 	"\x04push\x18\x02 \x01(\fR\x04push\x12\x12\n" +
@@ -1450,7 +1648,7 @@ func file_chorus_v1_kv_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_kv_proto_rawDescData
 }
 
-var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Version)(nil),      // 0: chorus.v1.Version
 	(*WriteRequest)(nil), // 1: chorus.v1.WriteRequest
@@ -1465,15 +1663,18 @@ var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Entry)(nil),        // 10: chorus.v1.Entry
 	(*Page)(nil),         // 11: chorus.v1.Page
 	(*SyncRequest)(nil),  // 12: chorus.v1.SyncRequest
-	(*FetchRequest)(nil), // 13: chorus.v1.FetchRequest
-	(*FetchReply)(nil),   // 14: chorus.v1.FetchReply
-	(*Ballot)(nil),       // 15: chorus.v1.Ballot
-	(*Proposal)(nil),     // 16: chorus.v1.Proposal
-	(*Vote)(nil),         // 17: chorus.v1.Vote
-	(*Voter)(nil),        // 18: chorus.v1.Voter
-	(*ShardInfo)(nil),    // 19: chorus.v1.ShardInfo
-	(*ShardInfos)(nil),   // 20: chorus.v1.ShardInfos
-	(*Failure)(nil),      // 21: chorus.v1.Failure
+	(*NodesRequest)(nil), // 13: chorus.v1.NodesRequest
+	(*Node)(nil),         // 14: chorus.v1.Node
+	(*NodesReply)(nil),   // 15: chorus.v1.NodesReply
+	(*FetchRequest)(nil), // 16: chorus.v1.FetchRequest
+	(*FetchReply)(nil),   // 17: chorus.v1.FetchReply
+	(*Ballot)(nil),       // 18: chorus.v1.Ballot
+	(*Proposal)(nil),     // 19: chorus.v1.Proposal
+	(*Vote)(nil),         // 20: chorus.v1.Vote
+	(*Voter)(nil),        // 21: chorus.v1.Voter
+	(*ShardInfo)(nil),    // 22: chorus.v1.ShardInfo
+	(*ShardInfos)(nil),   // 23: chorus.v1.ShardInfos
+	(*Failure)(nil),      // 24: chorus.v1.Failure
 }
 var file_chorus_v1_kv_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.WriteReply.version:type_name -> chorus.v1.Version
@@ -1481,20 +1682,21 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	1,  // 2: chorus.v1.WriteItem.request:type_name -> chorus.v1.WriteRequest
 	6,  // 3: chorus.v1.WriteResults.results:type_name -> chorus.v1.WriteResult
 	2,  // 4: chorus.v1.WriteResult.reply:type_name -> chorus.v1.WriteReply
-	21, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
+	24, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
 	0,  // 6: chorus.v1.ReadReply.version:type_name -> chorus.v1.Version
 	0,  // 7: chorus.v1.Entry.version:type_name -> chorus.v1.Version
 	10, // 8: chorus.v1.Page.entries:type_name -> chorus.v1.Entry
-	15, // 9: chorus.v1.Proposal.ballot:type_name -> chorus.v1.Ballot
-	15, // 10: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
-	15, // 11: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
-	18, // 12: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
-	19, // 13: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	14, // 9: chorus.v1.NodesReply.nodes:type_name -> chorus.v1.Node
+	18, // 10: chorus.v1.Proposal.ballot:type_name -> chorus.v1.Ballot
+	18, // 11: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
+	18, // 12: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
+	21, // 13: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
+	22, // 14: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_kv_proto_init() }
@@ -1509,7 +1711,7 @@ func file_chorus_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_kv_proto_rawDesc), len(file_chorus_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,169 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/chorus-net/chorus/store"
+)
+
+// pullStats counts what pulls did since the start.
+type pullStats struct {
+	records atomic.Uint64 // pulled and stored
+	meta    atomic.Uint64 // bytes of the calls that found out which, both ways
+}
+
+// source is a voter to pull a shard from, under a configuration.
+type source struct {
+	id   store.ShardID
+	by   goesBy
+	from store.Voter
+}
+
+func sourceOf(id store.ShardID, c store.Config, from store.Voter) source {
+	return source{id: id, by: goesBy{config: c, push: true}, from: from}
+}
+
+// pull makes this peer hold everything of a shard that a voter holds. With
+// all, it compares every key even where the fingerprints agree.
+func (p *puller) pull(ctx context.Context, src source, all bool) error {
+	local := p.n.disk.Fingerprint(src.id)
+	if all {
+		local = store.Fingerprint{}
+	}
+	return p.drive(ctx, src, store.NewPull(src.id, p.n.ring.Shards, local, ""))
+}
+
+// repair makes this peer hold everything of a shard that a voter holds, at the
+// cost of what differs.
+func (p *puller) repair(ctx context.Context, src source) error {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	d := store.NewDiff()
+	for len(d.Next()) > 0 {
+		began := time.Now()
+		r, err := p.n.askNodes(ctx, src.from, src.id, src.by, store.NodesRequest{Nodes: d.Next()})
+		src.by.push = false // it has the configuration now
+		if err == nil {
+			err = p.refusal(ctx, src.id, r.Status, r.Config)
+		}
+		if err != nil {
+			return err
+		}
+		var bad error
+		if err := p.n.disk.Tree(ctx, src.id, func(mine *store.Tree) { bad = d.Answered(mine, r.Nodes) }); err != nil || bad != nil {
+			return errors.Join(err, bad)
+		}
+		if err := p.yield(ctx, began); err != nil {
+			return err
+		}
+	}
+	switch {
+	case d.Many():
+		return p.pull(ctx, src, false)
+	case len(d.Paths()) == 0:
+		return nil
+	}
+	return p.drive(ctx, src, store.NewRepair(src.id, p.n.ring.Shards, d.Paths()))
+}
+
+// drive takes the steps of a pull to its end.
+func (p *puller) drive(ctx context.Context, src source, pull *store.Pull) error {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		st := pull.Next()
+		if st.Kind == store.PullDone {
+			return nil
+		}
+		began := time.Now()
+		if err := p.step(ctx, src, pull, st); err != nil {
+			return err
+		}
+		if err := p.yield(ctx, began); err != nil {
+			return err
+		}
+	}
+}
+
+// step does what a pull wants next.
+func (p *puller) step(ctx context.Context, src source, pull *store.Pull, st store.PullStep) error {
+	switch st.Kind {
+	case store.PullPage:
+		r, err := p.n.askSync(ctx, src.from, src.id, src.by, st.Page)
+		if err == nil {
+			err = p.refusal(ctx, src.id, r.Status, r.Config)
+		}
+		if err != nil {
+			return err
+		}
+		return pull.Paged(r)
+	case store.PullCompare:
+		held, err := p.n.replica.versions(src.id, st.Entries)
+		if err != nil {
+			return err
+		}
+		return pull.Compared(held)
+	case store.PullFetch:
+		r, err := p.n.askFetch(ctx, src.from, src.id, src.by, st.Fetch)
+		if err == nil {
+			err = p.refusal(ctx, src.id, r.Status, r.Config)
+		}
+		if err != nil {
+			return err
+		}
+		return pull.Fetched(r)
+	case store.PullStore:
+		records := make([][]byte, len(st.Records))
+		for i, v := range st.Records {
+			records[i] = v.Raw()
+		}
+		if _, err := p.n.disk.ApplyMany(ctx, src.id, records); err != nil {
+			return err
+		}
+		p.stats.records.Add(uint64(len(records)))
+		pull.Stored()
+	case store.PullDone:
+	}
+	return nil
+}
+
+// refusal is the error of a source that does not serve.
+func (p *puller) refusal(ctx context.Context, id store.ShardID, s store.Status, c store.Config) error {
+	if s == store.StatusOK {
+		return nil
+	}
+	if err := p.n.replica.learn(ctx, id, c); err != nil {
+		return err
+	}
+	return fmt.Errorf("source answered %s", s)
+}
+
+// A step of a pull leaves the disk and the processor to the reads and writes that
+// people wait for: while this peer serves any, it is followed by a pause that is
+// yieldFactor times as long, and at most yieldMost.
+const (
+	yieldFactor = 2
+	yieldMost   = 250 * time.Millisecond
+	yieldAfter  = 20 * time.Millisecond // without a request the way is free
+)
+
+// yield pauses after a step that began at a time, if requests are being served.
+func (p *puller) yield(ctx context.Context, began time.Time) error {
+	if time.Since(time.UnixMicro(p.n.replica.served.Load())) > yieldAfter {
+		return ctx.Err()
+	}
+	if !sleep(ctx, min(yieldFactor*time.Since(began), yieldMost)) {
+		return ctx.Err()
+	}
+	return nil
+}
