@@ -42,6 +42,13 @@ type Config struct {
 	Probes     int
 	ProbePause time.Duration
 
+	// Silence is how long a suspect must have been silent before it is evicted,
+	// unless it cannot be reached at all: a process that is stopped for a moment
+	// is no dead one. Helpers is how many others are asked meanwhile whether they
+	// can reach it. 0 means 5 s and 3; a negative Helpers means none.
+	Silence time.Duration
+	Helpers int
+
 	// Patience is how long Rejoin looks for a member before it starts a ring of
 	// its own. 0 means 3 s.
 	Patience time.Duration
@@ -62,6 +69,8 @@ func (c Config) withDefaults() Config {
 	setInt(&c.TableSize, 4096)
 	setInt(&c.VerifyPeers, 256)
 	setInt(&c.Probes, 3)
+	setInt(&c.Helpers, 3)
+	set(&c.Silence, 5*time.Second)
 	set(&c.Stabilise, 500*time.Millisecond)
 	set(&c.Calm, max(time.Second, c.Stabilise))
 	set(&c.MinTimeout, 500*time.Millisecond)
@@ -90,6 +99,10 @@ func (c Config) validate() error {
 		return fmt.Errorf("chord config: FirstTimeout is %v, want MinTimeout to MaxTimeout", c.FirstTimeout)
 	case c.ProbePause <= 0:
 		return fmt.Errorf("chord config: ProbePause is %v, want more than 0", c.ProbePause)
+	case c.Silence <= 0:
+		return fmt.Errorf("chord config: Silence is %v, want more than 0", c.Silence)
+	case c.Helpers > maxHelpers:
+		return fmt.Errorf("chord config: Helpers is %d, want at most %d", c.Helpers, maxHelpers)
 	case c.Patience <= 0:
 		return fmt.Errorf("chord config: Patience is %v, want more than 0", c.Patience)
 	}

@@ -112,9 +112,23 @@
 // # Failure
 //
 // A request that times out (after a time computed from the round trips) or a word
-// of Unreachable makes its peer a suspect. A suspect is probed, and evicted when
-// Config.Probes more requests have failed, or one more if others report its
-// departure; anything that it sends clears it. An evicted peer is remembered for
-// an hour: what others say of it no longer counts, but it is asked now and then
-// whether it is back. That is how the halves of a split ring find each other.
+// of Unreachable makes its peer a suspect. A suspect is probed, and
+// anything that it sends clears it. It is evicted when Config.Probes more requests have failed and either all of them could not be
+// delivered, as when its process has ended, or it has been silent for
+// Config.Silence. So a lost message evicts nobody, nor does a process that is
+// stopped for five seconds. Where others report the departure, one more request and
+// Config.MaxTimeout of silence are enough.
+//
+// Meanwhile Config.Helpers others are asked to probe a silent suspect (the indirect
+// probes of SWIM). The word of one that heard of it counts once for each time that
+// it was asked, and puts the end off, to three times Config.Silence at the most. A
+// helper probes members that it knows, a few a second for each asker.
+//
+// A call that comes long after Deadline means that this peer itself was stopped, or
+// its machine too busy. Then its requests get a fresh time-out, since the answers
+// may be there unread, and it shows itself to its neighbours.
+//
+// An evicted peer is remembered for an hour: what others say of it no longer
+// counts, but it is asked now and then whether it is back. That is how the halves
+// of a split ring find each other.
 package chord

@@ -15,8 +15,12 @@ var Mutants = []Mutant{
 	{"skip the list copy", mutantSkipCopy},
 }
 
-// Plant makes r the mutant.
-func (m Mutant) Plant(r *Ring) { r.mutant = m.m }
+// Plant makes r the mutant. It gets no help: a helper's probe of a suspect may
+// by chance be the check that a mutant lacks.
+func (m Mutant) Plant(r *Ring) {
+	r.mutant = m.m
+	r.cfg.Helpers = -1
+}
 
 // Check exposes the local invariants.
 func (r *Ring) Check() error { return r.check() }

@@ -2,14 +2,25 @@ package chord
 
 import "time"
 
-// failure counts the requests that a peer left unanswered.
+// failure counts the requests that a peer left unanswered, in a row.
 type failure struct {
 	suspect  bool
-	reported bool // others said that it departed: two failures are enough
+	reported bool // others said that it departed: less is enough
 	fails    int
+	refused  int       // of fails, those that the driver could not deliver
 	failedAt time.Time // requests sent before it do not count
 	probeAt  time.Time // when a watched peer is to be probed next
 	waiting  int       // requests to it that may still be answered in time
+	*suspicion
+}
+
+// suspicion is how long a suspect has been one, and what others say of it. It
+// is nil of a peer that is none.
+type suspicion struct {
+	since   time.Time
+	heardOf time.Time // when a helper last said that the suspect had answered it
+	helpers []PeerID  // asked to probe the suspect, and not heard of since
+	helpAt  time.Time // no further helpers before
 }
 
 // rtt estimates round trips the way TCP does (RFC 6298).
@@ -47,26 +58,59 @@ func (r *Ring) alive(m *member) {
 	}
 }
 
-// failed counts a request that was sent at the given time and got no answer.
-// Requests that were under way together fail as one.
-func (r *Ring) failed(id PeerID, sent time.Time, pause time.Duration) {
+// failed counts a request that was sent at the given time and got no answer, or
+// that the driver could not deliver. Requests that were under way together fail
+// as one.
+func (r *Ring) failed(id PeerID, sent time.Time, refused bool, pause time.Duration) {
 	m := r.table.members[id]
 	if m == nil || sent.Before(m.failedAt) {
 		return
 	}
 	m.met().fails++
+	if refused {
+		m.refused++
+	}
 	m.failedAt = r.now
 	m.probeAt = r.now.Add(pause)
-	if m.fails > r.cfg.Probes || m.reported && m.fails > 1 {
+	if !m.suspect {
+		m.suspect = true
+		m.suspicion = &suspicion{since: r.now}
+		r.table.changed = true
+		r.stats.Suspected++
+	}
+	if r.hopeless(m) {
 		r.evict(m, EventDead)
 		return
 	}
-	if !m.suspect {
-		m.suspect = true
-		r.table.changed = true
-	}
 	r.table.watched[id] = m
+	r.seekHelp(m)
 }
+
+// hopeless reports whether a suspect is to be evicted: enough requests failed,
+// nobody heard of it lately, and either none of them could be delivered, as when
+// its process has ended, or it has been silent for long. Where others say that it
+// departed, less is enough. What helpers say delays the end and cannot avert it:
+// who cannot reach a peer cannot keep a ring with it.
+func (r *Ring) hopeless(m *member) bool {
+	need, long := r.cfg.Probes+1, r.cfg.Silence
+	if m.reported {
+		need, long = min(need, 2), min(long, r.cfg.MaxTimeout)
+	}
+	silent := r.now.Sub(m.since)
+	switch {
+	case m.fails < need:
+		return false
+	case silent >= maxVouched*r.cfg.Silence:
+		return true
+	case r.now.Sub(m.heardOf) < long:
+		return false
+	default:
+		return m.refused >= need || silent >= long
+	}
+}
+
+// maxVouched is for how many times Config.Silence helpers can delay an eviction.
+const maxVouched = 3
 
 // evict takes a peer with all its positions out of the ring.
 func (r *Ring) evict(m *member, why EventKind) {
@@ -144,8 +188,35 @@ func (r *Ring) unreachable(id PeerID) {
 	switch {
 	case m == nil:
 	case !latest.IsZero():
-		r.failed(id, latest, r.cfg.ProbePause)
+		r.failed(id, latest, true, r.cfg.ProbePause)
 	case !m.suspect:
-		r.failed(id, r.now, 0)
+		r.failed(id, r.now, true, 0)
 	}
 }
+
+// oversleep makes up for time in which nobody called: the process was stopped,
+// or the machine was busy. Answers may have come meanwhile and wait to be read,
+// so that requests get a fresh time-out; and that time speaks against no suspect.
+func (r *Ring) oversleep(late time.Duration) {
+	r.stats.Overslept++
+	for _, q := range r.requests {
+		if at := r.now.Add(r.timeout(q.to)); !q.late && at.After(q.deadline) {
+			r.file(q, at)
+		}
+	}
+	for _, m := range r.table.watched {
+		if m.suspect {
+			m.since = m.since.Add(late)
+			m.heardOf = m.heardOf.Add(late)
+		}
+	}
+	if late >= r.cfg.Silence && r.phase == phaseMember {
+		r.table.untold() // they may have evicted us
+		for _, id := range r.circle() {
+			r.ask(id)
+		}
+	}
+}
+
+// drowsy is how late a call may come without being taken for the end of a sleep.
+const drowsy = 200 * time.Millisecond

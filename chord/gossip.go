@@ -150,9 +150,14 @@ func (r *Ring) revive() {
 	}
 }
 
-// events takes what others say of departures: each is a hint to look.
+// events takes what others say of departures, each of which is a hint to look,
+// and of suspects.
 func (r *Ring) events(m *Message) {
 	for _, e := range m.Events {
+		if e.Kind == EventHeard {
+			r.heardOf(m.From, e)
+			continue
+		}
 		if e.Peer == r.self.ID {
 			r.ask(m.From) // we live
 			continue

@@ -3,6 +3,7 @@ package chord
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,9 @@ func TestHostileMessagesChangeNothing(t *testing.T) {
 		"no record at all":        {answer(func(m *Message) { m.Peers[1] = nil }), ErrMessage},
 		"two records of one peer": {answer(func(m *Message) { m.Peers[1] = m.Peers[0] }), ErrMessage},
 		"too many events":         {answer(func(m *Message) { m.Events = make([]Event, maxEvents+1) }), ErrMessage},
+		"an event of kind 4":      {answer(func(m *Message) { m.Events = []Event{{Kind: EventHeard + 1, Peer: "p0"}} }), ErrMessage},
+		"too many suspects":       {answer(func(m *Message) { m.Vets = slices.Repeat([]PeerID{"p0"}, maxVets+1) }), ErrMessage},
+		"a suspect without an ID": {answer(func(m *Message) { m.Vets = []PeerID{""} }), ErrMessage},
 		"an event of kind 0":      {answer(func(m *Message) { m.Events = []Event{{Peer: "p0"}} }), ErrMessage},
 		"half a table":            {answer(func(m *Message) { m.Sync = make([]uint64, 3) }), ErrMessage},
 		"part 64 of a table":      {answer(func(m *Message) { m.Synced = []uint32{buckets} }), ErrMessage},

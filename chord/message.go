@@ -31,6 +31,7 @@ const (
 	maxList    = 1 + MaxIndexes*(MaxIndexes+1)
 	maxRefs    = 1 << 15
 	maxEvents  = 64
+	maxVets    = 16
 	maxTable   = 1 << 20
 	buckets    = 64
 	maxSynced  = 64 // records that answer one comparison of tables
@@ -60,13 +61,14 @@ type Message struct {
 	Wants []Want   // an ask: positions of the receiver whose state is wanted
 	Notes []Note   // an ask: positions of the sender right before positions of the receiver
 	Finds []ID     // an ask: whose successors are wanted
+	Vets  []PeerID // an ask: members that do not answer the sender; does the receiver reach them?
 	Sync  []uint64 // an ask: digests of parts of the sender's table; empty or 64 of them
 
 	States []State  // a reply: answers to Wants, named by their index
 	Found  []Found  // a reply: answers to Finds, in their order
 	Synced []uint32 // a reply: parts of the table that Peers holds completely
 
-	Events []Event // departures
+	Events []Event // departures, and what became of Vets
 }
 
 // Ref names a position in a message: one of Message.Peers and one of its
@@ -107,16 +109,17 @@ type Found struct {
 	Nodes []Ref
 }
 
-// EventKind says how a peer departed.
+// EventKind says what happened to a peer.
 type EventKind uint8
 
-// The kinds of departure.
+// The kinds of events.
 const (
-	EventDead EventKind = 1 // it does not answer any more
-	EventLeft EventKind = 2 // it said that it leaves
+	EventDead  EventKind = 1 // it does not answer any more
+	EventLeft  EventKind = 2 // it said that it leaves
+	EventHeard EventKind = 3 // it answered when the receiver wanted to know
 )
 
-// Event reports the departure of a peer: a hint, until the receiver has
+// Event reports what happened to a peer: a hint, until the receiver has
 // checked it.
 type Event struct {
 	Kind        EventKind
@@ -153,8 +156,13 @@ func (m *Message) envelope() error {
 		}
 	}
 	for _, e := range m.Events {
-		if e.Kind < EventDead || e.Kind > EventLeft || len(e.Peer) == 0 || len(e.Peer) > maxPeerID {
+		if e.Kind < EventDead || e.Kind > EventHeard || len(e.Peer) == 0 || len(e.Peer) > maxPeerID {
 			return fmt.Errorf("%w: event of kind %d", ErrMessage, e.Kind)
+		}
+	}
+	for _, id := range m.Vets {
+		if len(id) == 0 || len(id) > maxPeerID {
+			return fmt.Errorf("%w: a peer ID of %d bytes", ErrMessage, len(id))
 		}
 	}
 	refs := 0
@@ -169,7 +177,7 @@ func (m *Message) envelope() error {
 	}
 	return errors.Join(
 		over(len(m.Peers), maxPeers, "records"), over(len(m.Wants), maxWants, "wants"),
-		over(len(m.Notes), maxNotes, "notes"), over(len(m.Finds), maxFinds, "targets"),
+		over(len(m.Notes), maxNotes, "notes"), over(len(m.Finds), maxFinds, "targets"), over(len(m.Vets), maxVets, "suspects"),
 		over(len(m.States), maxWants, "states"), over(len(m.Found), maxFinds, "answers"),
 		over(len(m.Synced), buckets, "parts of a table"), over(len(m.Events), maxEvents, "events"),
 		over(refs, maxRefs, "references"))

@@ -188,6 +188,7 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 			for _, n := range m.Notes {
 				r.noted(from, n)
 			}
+			r.vet(from, m.Vets)
 		}
 		r.addStates(&reply, &k, m.Wants)
 		for _, target := range m.Finds {
@@ -214,6 +215,10 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		p.rtt.sample(r.now.Sub(q.sent))
 		r.usual.sample(r.now.Sub(q.sent))
 		p.told = !m.Who && (p.told || q.told)
+		r.tellAskers(p, q)
+	}
+	if m.Who && !q.told && r.phase == phaseMember {
+		r.ask(m.From) // it does not know us any more: this time our record goes along
 	}
 	if q.late {
 		return

@@ -11,6 +11,8 @@ type outgoing struct {
 	notes []Note
 	finds []uint64 // lookups
 	sync  bool
+	vets  []PeerID // suspects that it is to probe
+	words []Event  // peers that answered, of which it wanted to know
 }
 
 // wanted is a position whose state one of our slots wants.
@@ -81,7 +83,7 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 		req: r.nextReq, to: id, sent: r.now,
 		wants: o.wants, finds: o.finds, sync: o.sync,
 	}
-	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes}
+	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes, Vets: o.vets, Events: o.words}
 	var k packer
 	peer := r.table.members[id]
 	if peer != nil {
@@ -136,7 +138,7 @@ func (r *Ring) expire() {
 		q.late = true
 		r.file(q, r.now.Add(2*r.cfg.MaxTimeout))
 		r.settle(q)
-		r.failed(q.to, q.sent, 0)
+		r.failed(q.to, q.sent, false, 0)
 	}
 }
 

@@ -38,6 +38,7 @@ type Ring struct {
 	gossipAt    time.Time // zero: nothing to spread
 	syncAt      time.Time // no comparison of tables before
 	rumours     map[PeerID]*rumour
+	vetting     vetting // suspects of others
 
 	fingers    []*Place // by power of two, from the first own position
 	nextFinger int
@@ -45,6 +46,7 @@ type Ring struct {
 
 	view     *View
 	result   Output
+	wakeAt   time.Time // Deadline
 	revision uint64
 	stats    Stats
 	mutant   mutant
@@ -94,6 +96,10 @@ type Stats struct {
 	Unsolicited uint64 // of these, replies that nobody asked for
 	Late        uint64 // replies after their time-out
 	Timeouts    uint64 // requests without an answer in time
+	Suspected   uint64 // peers that fell under suspicion
+	Vetted      uint64 // suspects of others that were probed for them
+	Vouched     uint64 // times that a helper had heard of a suspect
+	Overslept   uint64 // calls that came much too late: the peer was stopped, or busy
 	Evicted     uint64 // peers that were taken out of the view
 	Readmitted  uint64 // peers that came back after that
 	Rounds      uint64 // rounds of stabilisation
@@ -126,6 +132,7 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 		nextReq:  rng.Uint64() >> 1,
 		lookups:  make(map[uint64]*lookup),
 		rumours:  make(map[PeerID]*rumour),
+		vetting:  newVetting(),
 		fingers:  make([]*Place, 256),
 		period:   cfg.Stabilise,
 		view:     emptyView(self.ID),
@@ -152,7 +159,7 @@ func (r *Ring) Create(now time.Time) Output {
 func (r *Ring) Leave(now time.Time) Output {
 	r.begin(now)
 	if r.phase == phaseMember {
-		for _, id := range r.farewell() {
+		for _, id := range r.circle() {
 			r.send(Message{Kind: KindLeave, To: id, Left: true})
 		}
 	}
@@ -168,9 +175,9 @@ func (r *Ring) Leave(now time.Time) Output {
 	return r.finish()
 }
 
-// farewell lists whom a leaving peer tells: its neighbours, and all others
-// where they are few.
-func (r *Ring) farewell() []PeerID {
+// circle lists who is to hear at once what a peer has to say of itself: its
+// neighbours, and all others where they are few.
+func (r *Ring) circle() []PeerID {
 	told := make(map[PeerID]bool)
 	for _, s := range r.slots {
 		for _, p := range s.list {
@@ -180,7 +187,7 @@ func (r *Ring) farewell() []PeerID {
 			told[s.pred.Peer] = true
 		}
 	}
-	if r.table.count <= maxFarewell {
+	if r.table.count <= maxCircle {
 		for id, m := range r.table.members {
 			told[id] = told[id] || m.admitted
 		}
@@ -194,7 +201,7 @@ func (r *Ring) farewell() []PeerID {
 	return ids
 }
 
-const maxFarewell = 64
+const maxCircle = 64
 
 // Step handles a message. A message that is refused changes nothing but a
 // counter.
@@ -254,7 +261,9 @@ func (r *Ring) Hint(now time.Time, p Peer) Output {
 
 // Deadline returns when Tick next has something to do; the zero time if never,
 // until a message arrives.
-func (r *Ring) Deadline() time.Time {
+func (r *Ring) Deadline() time.Time { return r.wakeAt }
+
+func (r *Ring) deadline() time.Time {
 	var at time.Time
 	sooner := func(t time.Time) {
 		if at.IsZero() || t.Before(at) {
@@ -381,6 +390,9 @@ func (r *Ring) Neighbours() []Neighbours {
 func (r *Ring) begin(now time.Time) {
 	r.now = now
 	r.result = Output{}
+	if late := now.Sub(r.wakeAt); !r.wakeAt.IsZero() && late > drowsy {
+		r.oversleep(late)
+	}
 }
 
 func (r *Ring) finish() Output {
@@ -396,6 +408,9 @@ func (r *Ring) finish() Output {
 		}
 	}
 	r.flush()
+	if r.wakeAt = r.deadline(); !r.wakeAt.IsZero() && r.wakeAt.Before(r.now) {
+		r.wakeAt = r.now // what was due before is due now
+	}
 	out := r.result
 	out.Changed = r.table.changed
 	r.result = Output{}

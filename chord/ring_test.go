@@ -32,6 +32,7 @@ type pair struct {
 	now   time.Time
 	rings map[PeerID]*Ring
 	mute  map[PeerID]bool
+	cut   func(Message) bool // messages that get lost; nil: none
 }
 
 func (p *pair) carry(out Output) {
@@ -44,7 +45,7 @@ func (p *pair) carry(out Output) {
 		m := queue[0]
 		queue = queue[1:]
 		r := p.rings[m.To]
-		if r == nil || p.mute[m.To] || p.mute[m.From] {
+		if r == nil || p.mute[m.To] || p.mute[m.From] || p.cut != nil && p.cut(m) {
 			continue
 		}
 		o := r.Step(p.now, m)
@@ -119,8 +120,12 @@ func TestSilenceEvictsAndReturnReadmits(t *testing.T) {
 	r := p.rings["p0"]
 	p.mute["p1"] = true
 	p.run(5 * time.Second)
-	if n := r.View().Len(); n != 1 {
+	if n := r.View().Len(); n != 2 {
 		t.Fatalf("%d peers after 5 s of silence", n)
+	}
+	p.run(3 * time.Second)
+	if n := r.View().Len(); n != 1 {
+		t.Fatalf("%d peers after 8 s of silence", n)
 	}
 	p.mute["p1"] = false
 	p.run(5 * time.Second)

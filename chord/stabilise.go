@@ -19,6 +19,7 @@ func (r *Ring) round() {
 	r.revive()
 	r.fixFinger()
 	r.prune()
+	r.vetting.prune(r.now)
 	jitter := time.Duration(r.rng.Int64N(int64(r.period)/8 + 1))
 	r.stabiliseAt = r.now.Add(r.period - jitter)
 	r.period = min(r.period*3/2, r.cfg.Calm)

@@ -152,7 +152,12 @@ var metrics = []metric{
 	gauge("ring_of", "Peers whose view of the ring is compared with this one's.", func(f *figures) int { return f.of + 1 }),
 	counter("ring_refused", "Ring messages that were refused.", func(f *figures) uint64 { return f.ring.Refused }),
 	counter("ring_timeouts", "Requests of the ring without an answer in time.", func(f *figures) uint64 { return f.ring.Timeouts }),
+	counter("ring_suspected", "Times that a peer fell under suspicion.", func(f *figures) uint64 { return f.ring.Suspected }),
+	counter("ring_vetted", "Suspects of other peers that were probed for them.", func(f *figures) uint64 { return f.ring.Vetted }),
+	counter("ring_vouched", "Times that another peer had heard of a suspect.", func(f *figures) uint64 { return f.ring.Vouched }),
+	counter("ring_overslept", "Times that this peer was stopped, or too busy to keep its time.", func(f *figures) uint64 { return f.ring.Overslept }),
 	counter("ring_evicted", "Peers that were taken out of the view.", func(f *figures) uint64 { return f.ring.Evicted }),
+	counter("ring_readmitted", "Peers that came back after that.", func(f *figures) uint64 { return f.ring.Readmitted }),
 	gauge("kad_table_peers", "Peers in Kademlia's routing table.", func(f *figures) int { return f.table }),
 
 	gauge("store_keys", "Keys that this peer holds as a voter.", func(f *figures) int { return f.keys }),

@@ -59,6 +59,8 @@ const (
 	// from the other side for so long, is dead.
 	silentCalls = 3
 	silence     = 2 * time.Second
+	// A call that ends so long after its deadline tells that this process was stopped.
+	overslept = 500 * time.Millisecond
 )
 
 // Call calls a peer, over the stream to it or a new one. Errors are those of
@@ -77,7 +79,7 @@ func (h *Host) CallAppend(ctx context.Context, dst []byte, id chord.PeerID, hdr 
 	start := time.Now()
 	reply, err := s.conn.CallAppend(ctx, dst, hdr, payload)
 	if err != nil {
-		h.suspect(s, err, start)
+		h.suspect(s, err, start, lateness(ctx, hdr))
 		return dst, fmt.Errorf("call %s: %w", FormatPeerID(id), err)
 	}
 	s.link.answered(start, time.Now())
@@ -138,13 +140,27 @@ func (l *link) answered(start, now time.Time) {
 	}
 }
 
-// suspect judges a stream by a call that failed, so that no dead one is kept.
-func (h *Host) suspect(s *stream, err error, start time.Time) {
+// lateness is how long ago a call was to end.
+func lateness(ctx context.Context, hdr rpc.Header) time.Duration {
+	end, ok := ctx.Deadline()
+	if !hdr.Deadline.IsZero() && (!ok || hdr.Deadline.Before(end)) {
+		end, ok = hdr.Deadline, true
+	}
+	if !ok {
+		return 0
+	}
+	return time.Since(end)
+}
+
+// suspect judges a stream by a call that failed, so that no dead one is kept. A
+// call that ended late says nothing: this process was stopped, and an answer may
+// wait to be read.
+func (h *Host) suspect(s *stream, err error, start time.Time, late time.Duration) {
 	if s.conn.Err() != nil {
 		h.drop(s)
 		return
 	}
-	if !errors.Is(err, context.DeadlineExceeded) || s.conn.Heard().After(start) || time.Since(s.conn.Heard()) < silence {
+	if !errors.Is(err, context.DeadlineExceeded) || late > overslept || s.conn.Heard().After(start) || time.Since(s.conn.Heard()) < silence {
 		return
 	}
 	if s.link.silent.Add(1) >= silentCalls {

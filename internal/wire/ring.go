@@ -29,6 +29,9 @@ func AppendRing(b []byte, m *chord.Message) []byte {
 	for _, f := range m.Finds {
 		p.Finds = append(p.Finds, f[:])
 	}
+	for _, id := range m.Vets {
+		p.Vets = append(p.Vets, []byte(id))
+	}
 	for _, s := range m.States {
 		p.States = append(p.States, encodeState(s))
 	}
@@ -75,6 +78,9 @@ func ParseRing(b []byte) (chord.Message, error) {
 			return chord.Message{}, malformed("ring message", fmt.Errorf("position of %d bytes", len(f)))
 		}
 		m.Finds = append(m.Finds, chord.ID(f))
+	}
+	for _, id := range p.Vets {
+		m.Vets = append(m.Vets, chord.PeerID(id))
 	}
 	for _, s := range p.States {
 		m.States = append(m.States, decodeState(s))

@@ -55,6 +55,7 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 			Notes:  []chord.Note{{Yours: 3, Mine: 7}},
 			Finds:  []chord.ID{chord.HashID([]byte("x"))},
 			Sync:   make([]uint64, 64),
+			Vets:   []chord.PeerID{"peer-d", "peer-e"},
 			Events: []chord.Event{{Kind: chord.EventDead, Peer: "peer-c", Incarnation: 4, Seq: 2}},
 		},
 		"reply": {

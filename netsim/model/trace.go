@@ -94,6 +94,9 @@ func Describe(m *chord.Message) string {
 	for _, n := range m.Notes {
 		fmt.Fprintf(&b, ", my %d precedes your %d", n.Mine, n.Yours)
 	}
+	for _, id := range m.Vets {
+		fmt.Fprintf(&b, ", do you reach %s?", id)
+	}
 	for _, t := range m.Finds {
 		fmt.Fprintf(&b, ", find %s", t.Short())
 	}
@@ -122,10 +125,7 @@ func Describe(m *chord.Message) string {
 		fmt.Fprintf(&b, ", %d parts of the table", len(m.Synced))
 	}
 	for _, e := range m.Events {
-		word := "dead"
-		if e.Kind == chord.EventLeft {
-			word = "gone"
-		}
+		word := map[chord.EventKind]string{chord.EventDead: "dead", chord.EventLeft: "gone", chord.EventHeard: "here"}[e.Kind]
 		fmt.Fprintf(&b, ", %s is %s", e.Peer, word)
 	}
 	if m.Who {

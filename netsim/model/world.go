@@ -72,6 +72,7 @@ type Peer struct {
 	seen   uint64
 	joined time.Duration // when it last became a member
 	met    peerSet       // peers that a connection is open to
+	awake  time.Duration // stopped until then
 }
 
 // Up reports whether the peer runs.
@@ -190,9 +191,23 @@ func (w *World) unreachable(at, other *Peer) {
 		return
 	}
 	life := at.life
-	w.After(w.delay(), func() {
+	w.After(max(w.delay(), at.awake-w.now), func() {
 		if at.Up() && at.life == life {
 			w.done(at, at.Ring.Unreachable(w.clock(), other.Record.ID))
+		}
+	})
+}
+
+// Pause stops a peer for a while, as SIGSTOP does a process: connections stay
+// open, and what arrives meanwhile is read afterwards. Its clock comes first.
+func (w *World) Pause(p *Peer, d time.Duration) {
+	w.tracef("%s stops for %v", p, d)
+	p.awake = w.now + d
+	life := p.life
+	w.After(d, func() {
+		if p.Up() && p.life == life {
+			w.tracef("%s goes on", p)
+			w.done(p, p.Ring.Tick(w.clock()))
 		}
 	})
 }
@@ -333,6 +348,9 @@ func (w *World) schedule(p *Peer) {
 			return
 		}
 		p.tickAt = 0
+		if p.awake > w.now {
+			return
+		}
 		w.done(p, p.Ring.Tick(w.clock()))
 	})
 }
@@ -381,6 +399,10 @@ func (w *World) post(from *Peer, m *chord.Message) {
 func (w *World) deliver(from *Peer, life int, to *Peer, m *chord.Message) {
 	if to == nil || !w.connected(from, to) {
 		w.Lost++
+		return
+	}
+	if to.Up() && to.awake > w.now {
+		w.After(to.awake-w.now, func() { w.deliver(from, life, to, m) })
 		return
 	}
 	if to.Up() {

@@ -311,12 +311,14 @@ type RingMessage struct {
 	Wants []*RingMessage_Want `protobuf:"bytes,10,rep,name=wants,proto3" json:"wants,omitempty"`
 	Notes []*RingMessage_Note `protobuf:"bytes,11,rep,name=notes,proto3" json:"notes,omitempty"`
 	// Finds are positions of 32 bytes.
-	Finds         [][]byte             `protobuf:"bytes,12,rep,name=finds,proto3" json:"finds,omitempty"`
-	Sync          []uint64             `protobuf:"fixed64,13,rep,packed,name=sync,proto3" json:"sync,omitempty"`
-	States        []*RingMessage_State `protobuf:"bytes,14,rep,name=states,proto3" json:"states,omitempty"`
-	Found         []*RingMessage_Found `protobuf:"bytes,15,rep,name=found,proto3" json:"found,omitempty"`
-	Synced        []uint32             `protobuf:"varint,16,rep,packed,name=synced,proto3" json:"synced,omitempty"`
-	Events        []*RingMessage_Event `protobuf:"bytes,17,rep,name=events,proto3" json:"events,omitempty"`
+	Finds  [][]byte             `protobuf:"bytes,12,rep,name=finds,proto3" json:"finds,omitempty"`
+	Sync   []uint64             `protobuf:"fixed64,13,rep,packed,name=sync,proto3" json:"sync,omitempty"`
+	States []*RingMessage_State `protobuf:"bytes,14,rep,name=states,proto3" json:"states,omitempty"`
+	Found  []*RingMessage_Found `protobuf:"bytes,15,rep,name=found,proto3" json:"found,omitempty"`
+	Synced []uint32             `protobuf:"varint,16,rep,packed,name=synced,proto3" json:"synced,omitempty"`
+	Events []*RingMessage_Event `protobuf:"bytes,17,rep,name=events,proto3" json:"events,omitempty"`
+	// Vets are peer IDs.
+	Vets          [][]byte `protobuf:"bytes,18,rep,name=vets,proto3" json:"vets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -459,6 +461,13 @@ func (x *RingMessage) GetSynced() []uint32 {
 func (x *RingMessage) GetEvents() []*RingMessage_Event {
 	if x != nil {
 		return x.Events
+	}
+	return nil
+}
+
+func (x *RingMessage) GetVets() [][]byte {
+	if x != nil {
+		return x.Vets
 	}
 	return nil
 }
@@ -788,7 +797,7 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x1d\n" +
 	"\x05Peers\x12\x14\n" +
-	"\x05peers\x18\x01 \x03(\fR\x05peers\"\x97\a\n" +
+	"\x05peers\x18\x01 \x03(\fR\x05peers\"\xab\a\n" +
 	"\vRingMessage\x12'\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x13.chorus.v1.RingKindR\x04kind\x12\x10\n" +
 	"\x03req\x18\x03 \x01(\x06R\x03req\x12\x16\n" +
@@ -806,7 +815,8 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x06states\x18\x0e \x03(\v2\x1c.chorus.v1.RingMessage.StateR\x06states\x122\n" +
 	"\x05found\x18\x0f \x03(\v2\x1c.chorus.v1.RingMessage.FoundR\x05found\x12\x16\n" +
 	"\x06synced\x18\x10 \x03(\rR\x06synced\x124\n" +
-	"\x06events\x18\x11 \x03(\v2\x1c.chorus.v1.RingMessage.EventR\x06events\x1a0\n" +
+	"\x06events\x18\x11 \x03(\v2\x1c.chorus.v1.RingMessage.EventR\x06events\x12\x12\n" +
+	"\x04vets\x18\x12 \x03(\fR\x04vets\x1a0\n" +
 	"\x04Want\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04have\x18\x02 \x01(\x06R\x04have\x1a0\n" +
