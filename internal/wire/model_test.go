@@ -52,6 +52,10 @@ func TestModelCountsRealBytes(t *testing.T) {
 				sent.Events[i].Peer = real(t, chord.Peer{ID: m.Events[i].Peer, Seq: 1, Indexes: []uint32{0}}).ID
 				sent.Events[i].Seq += 1_700_000_000_000
 			}
+			sent.Vets = nil
+			for _, id := range m.Vets {
+				sent.Vets = append(sent.Vets, real(t, chord.Peer{ID: id, Seq: 1, Indexes: []uint32{0}}).ID)
+			}
 			if got, want := model.WireSize(m), frameHeader+len(AppendRing(nil, &sent)); got != want {
 				t.Fatalf("%s: counted %d bytes, takes %d", model.Describe(m), got, want)
 			}
@@ -59,6 +63,7 @@ func TestModelCountsRealBytes(t *testing.T) {
 			for what, is := range map[string]bool{
 				"records": len(m.Peers) > 0, "wants": len(m.Wants) > 0, "notes": len(m.Notes) > 0, "finds": len(m.Finds) > 0,
 				"states": len(m.States) > 0, "found": len(m.Found) > 0, "events": len(m.Events) > 0, "synced": len(m.Synced) > 0,
+				"vets": len(m.Vets) > 0,
 			} {
 				if is {
 					kinds[what]++
@@ -81,8 +86,13 @@ func TestModelCountsRealBytes(t *testing.T) {
 		if err := w.Run(5 * time.Second); err != nil {
 			t.Fatal(err)
 		}
+		w.Net.Evidence = false
+		w.Crash(w.Peers()[5])
+		if err := w.Run(5 * time.Second); err != nil {
+			t.Fatal(err)
+		}
 		t.Logf("table of %d: %d messages, %v", table, n, kinds)
-		if table == 0 && len(kinds) != 8 {
+		if table == 0 && len(kinds) != 9 {
 			t.Errorf("compared only messages with %v", kinds)
 		}
 	}

@@ -64,7 +64,7 @@ func WireSize(m *chord.Message) int {
 	for _, x := range m.Notes {
 		n += field(number(uint64(x.Yours)) + number(uint64(x.Mine)))
 	}
-	n += len(m.Finds) * field(len(chord.ID{}))
+	n += len(m.Finds)*field(len(chord.ID{})) + len(m.Vets)*(1+field(identity))
 	if len(m.Sync) > 0 {
 		n += field(8 * len(m.Sync))
 	}
