@@ -104,20 +104,20 @@
 // at a time. What leads to the end first counts. To be late is no evidence of
 // failure.
 //
-// A lookup that knows nobody else to ask waits and begins anew, 5 times within
-// 3.1 s, since a ring that lost many peers at once heals meanwhile; then the first
+// A lookup that knows nobody else to ask waits and begins anew, 6 times within
+// 6.3 s, since a ring that lost many peers at once heals meanwhile; then the first
 // that answered is taken, or ErrLookup. Lookups of joiners and for fingers take a
 // predecessor's word, as they ask whom they found anyway.
 //
 // # Failure
 //
 // A request that times out (after a time computed from the round trips) or a word
-// of Unreachable makes its peer a suspect. A suspect is probed, and
-// anything that it sends clears it. It is evicted when Config.Probes more requests have failed and either all of them could not be
-// delivered, as when its process has ended, or it has been silent for
-// Config.Silence. So a lost message evicts nobody, nor does a process that is
-// stopped for five seconds. Where others report the departure, one more request and
-// Config.MaxTimeout of silence are enough.
+// of Unreachable makes its peer a suspect. A suspect is probed, and anything that
+// it sends clears it. It is evicted when Config.Probes more requests have failed and
+// either all of them could not be delivered, as when its process has ended, or it
+// has been silent for Config.Silence. So a lost message evicts nobody, nor does a
+// process that is stopped for five seconds. Where others report the departure, one
+// more request and Config.MaxTimeout of silence are enough.
 //
 // Meanwhile Config.Helpers others are asked to probe a silent suspect (the indirect
 // probes of SWIM). The word of one that heard of it counts once for each time that

@@ -70,7 +70,7 @@ const (
 	maxAsks    = 64 // requests that a lookup makes at most
 	maxNearer  = 16
 	maxHopless = 3
-	maxStarts  = 6
+	maxStarts  = 7
 	startPause = 100 * time.Millisecond // before it begins anew; doubles
 )
 
