@@ -302,13 +302,13 @@ func (r *Ring) pick(n int, at cursor, next func(cursor) cursor) []Place {
 }
 
 // pin names the peers that a lookup may end with or still ask.
-func (l *lookup) pin(ids map[PeerID]bool) {
+func (l *lookup) pin(pin func(PeerID)) {
 	for _, ps := range [][]Place{l.ahead, l.nearer} {
 		for _, p := range ps {
-			ids[p.Peer] = true
+			pin(p.Peer)
 		}
 	}
 	for _, id := range l.heard {
-		ids[id] = true
+		pin(id)
 	}
 }

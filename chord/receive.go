@@ -152,7 +152,7 @@ func (r *Ring) hear(rec *Record) {
 		}
 		return
 	}
-	if r.cfg.tabled() && len(r.table.members) >= r.cfg.TableSize && !r.makeRoom() {
+	if r.cfg.tabled() && len(r.table.members) >= r.cfg.TableSize && !r.makeRoom(1+r.cfg.TableSize/64) {
 		return
 	}
 	p := r.table.insert(rec)

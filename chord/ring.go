@@ -44,6 +44,9 @@ type Ring struct {
 	nextFinger int
 	fixing     uint64 // lookup of a finger under way
 
+	prunedAt stamp  // the table needs no pruning while this is the stamp
+	pinnings uint32 // rounds of pinning
+
 	view     *View
 	result   Output
 	wakeAt   time.Time // Deadline

@@ -13,6 +13,7 @@ type member struct {
 	// admitted members make up the view and the routing table. The others are
 	// hearsay that is being checked.
 	admitted bool
+	pinned   uint32 // the round of pinning that last found it in use
 }
 
 // contact is what came of talking with a peer.
