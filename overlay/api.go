@@ -14,6 +14,8 @@ type (
 	Receipt = client.Receipt
 	// Record is a value that was read.
 	Record = client.Record
+	// Stream reads a value of any size.
+	Stream = client.Stream
 	// Status is a peer's state at a glance.
 	Status = client.Status
 	// Ring is the ring as one peer sees it.

@@ -70,7 +70,8 @@ type Config struct {
 	// Logger receives what happens; default: nothing.
 	Logger *slog.Logger
 
-	memory *disk.MemoryDisk // of the engine "memory", so that it outlives a peer
+	chunkTimes chunkTimes       // of large values; zero: as they are for everybody
+	memory     *disk.MemoryDisk // of the engine "memory", so that it outlives a peer
 }
 
 func (c Config) withDefaults() Config {

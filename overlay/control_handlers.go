@@ -16,6 +16,7 @@ type empty struct{}
 func (c *control) register() {
 	handle(c, wire.MethodCtlPut, rpc.Spec{Name: "control.put", MaxBytes: maxPutRequest}, c.put)
 	handle(c, wire.MethodCtlGet, rpc.Spec{Name: "control.get"}, c.get)
+	c.registerStreams()
 	handle(c, wire.MethodCtlDel, rpc.Spec{Name: "control.del"}, c.del)
 	handle(c, wire.MethodCtlList, rpc.Spec{Name: "control.list"}, c.list)
 	handle(c, wire.MethodCtlSubmit, rpc.Spec{Name: "control.submit", MaxBytes: wire.MaxControl}, c.submit)

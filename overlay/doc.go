@@ -28,6 +28,9 @@
 //	replica.go   what other peers may ask of this peer's shards
 //	quorum.go    quorum operations on keys
 //	outbox.go    writes that go to the same peer share a call
+//	stream.go    values of any size; chunks.go stores and finds their chunks
+//	collect.go   forgets chunks that nothing refers to
+//	merge.go     the keys of all shards in order
 //	mover.go     moves shards to where the ring wants them
 //	repair.go    keeps replicas of a shard alike
 //	tasks.go     the scheduler core and its workers
@@ -35,6 +38,41 @@
 //	datastore.go the ring as a go-datastore
 //	routing.go   the ring and Kademlia as libp2p's routing
 //	metrics.go   what the parts count, for Prometheus
+//
+// # Large values
+//
+// A value of more than 512 KiB is cut into chunks of 256 KiB. The record of its
+// key, marked [store.Record].Large, holds a manifest, which lists the chunks by
+// their SHA-256; a chunk of KEY is the record "_chunk/SCOPE/HASH", where the scope
+// is half of KEY's position. Chunks so belong to one key: whether one is needed,
+// a single manifest tells. Sharing them between keys would take counts, or marks,
+// that span the ring. A put runs
+//
+//	note      write "_large/KEY", so that what follows is looked after
+//	chunks    store each, unless a quorum holds it at a version of less than 12 h
+//	commit    write the manifest, if the oldest chunk is not older than 18 h; look
+//	          at the clock again when a quorum has it, and fail if it is now
+//
+// Nothing shows before the commit, nothing is locked, and whoever puts the same
+// value again finds the chunks that are there. A get takes chunks from any one
+// replica whose bytes match the hash.
+//
+// Every hour the first live voter of a shard walks through the "_large/KEY" that
+// the shard holds. Where the manifest has changed since the last time it lists the
+// chunks of KEY, and replaces each that the manifest of a quorum does not list and
+// that is more than 24 h old by a tombstone. The note then says for which version
+// of KEY that was done, and goes when nothing is left.
+//
+// Why no chunk goes that a manifest lists: a chunk here is one version of its
+// record, since the tombstone has the version right after the one that was
+// judged, and whatever was or is written later outlives it, however late the
+// tombstone comes. A put counts on a version up to the age of 18 h, when its
+// manifest is at a quorum; a version is judged from the age of 24 h on, by a
+// manifest that is read after that. So the judge sees the manifest of every put
+// that counted on the version and has not failed, or the one which replaced it.
+// That takes clocks that are less than 6 h apart; the store refuses versions from
+// clocks more than a minute ahead. A reader of a value that was replaced has an
+// hour before its chunks may go.
 //
 // # Beside the keys
 //

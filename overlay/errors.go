@@ -18,8 +18,10 @@ var (
 	ErrNotFound = client.ErrNotFound
 	// ErrQuorum: fewer replicas than the level needs answered.
 	ErrQuorum = client.ErrQuorum
-	// ErrTooLarge: a value beyond the bound of 512 KiB.
+	// ErrTooLarge: a value beyond the bound of 512 KiB, or of 4 GiB for streams.
 	ErrTooLarge = client.ErrTooLarge
+	// ErrDamaged: a large value whose chunks are not all there.
+	ErrDamaged = client.ErrDamaged
 	// ErrNoFunction: a function that the peer does not know and no other has.
 	ErrNoFunction = client.ErrNoFunction
 	// ErrHomeLocked: another process runs a peer in the home.
@@ -44,11 +46,24 @@ func notFound(key string) error {
 	return &client.Error{Code: client.CodeNotFound, Message: fmt.Sprintf("get %q: no such key", key)}
 }
 
-func tooLarge(key string, size int) error {
+func tooLarge(key, size string, limit int64) error {
+	e := &client.Error{
+		Code:    client.CodeValueTooLarge,
+		Message: fmt.Sprintf("put %q: the value has %s bytes, the limit is %d", key, size, limit),
+		Fix:     "peer put KEY --file FILE (PutStream in Go), for values of up to 4 GiB",
+	}
+	if limit > store.MaxValue {
+		e.Fix = "split the value over several keys"
+	}
+	return e
+}
+
+// largeValue refuses to return a large value in one piece.
+func largeValue(key string) error {
 	return &client.Error{
 		Code:    client.CodeValueTooLarge,
-		Message: fmt.Sprintf("put %q: the value has %d bytes, the limit is %d", key, size, store.MaxValue),
-		Fix:     "split the value over several keys",
+		Message: fmt.Sprintf("get %q: the value has more than %d bytes", key, store.MaxValue),
+		Fix:     "peer get KEY (GetStream in Go), which reads values of any size",
 	}
 }
 

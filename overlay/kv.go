@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/chorus-net/chorus/overlay/client"
 	"github.com/chorus-net/chorus/store"
 )
 
-// Put stores value under key, of the form "namespace/name" or "name". When it
+// Put stores value, of at most 512 KiB (see PutStream for more), under key, of
+// the form "namespace/name" or "name". When it
 // returns without an error, as many voters of the key's shard as the level asks
 // for have the record on stable storage; the receipt names them.
 //
@@ -18,7 +20,7 @@ import (
 // replicas may have it.
 func (n *Node) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Receipt, error) {
 	if len(value) > store.MaxValue {
-		return Receipt{}, tooLarge(key, len(value))
+		return Receipt{}, tooLarge(key, strconv.Itoa(len(value)), store.MaxValue)
 	}
 	return n.put(ctx, key, store.Record{Value: value}, opts)
 }
@@ -138,7 +140,8 @@ func (n *Node) receipt(key string, w *store.Write) Receipt {
 
 // Get reads the newest version of key that as many voters as the level asks
 // for hold. The error is ErrNotFound if there is none, or if it was deleted or
-// has expired.
+// has expired, and ErrTooLarge if it is larger than 512 KiB: GetStream reads
+// those.
 func (n *Node) Get(ctx context.Context, key string, opts ...GetOption) (Record, error) {
 	level, err := store.ParseLevel(string(client.NewGetOptions(opts...).R))
 	if err != nil {
@@ -148,7 +151,11 @@ func (n *Node) Get(ctx context.Context, key string, opts ...GetOption) (Record, 
 	if err := checkKey(ns, name); err != nil {
 		return Record{}, err
 	}
-	return n.read(ctx, ns, name, level)
+	rec, err := n.read(ctx, ns, name, level)
+	if err == nil && rec.Large {
+		return Record{}, largeValue(key)
+	}
+	return rec, err
 }
 
 func (n *Node) read(ctx context.Context, ns, name string, level store.Level) (_ Record, err error) {
@@ -199,7 +206,10 @@ func (n *Node) foundRecord(key string, r *store.Read) (rec Record, found bool, e
 	if !v.Live(time.Now()) {
 		return Record{}, false, nil
 	}
-	rec = Record{Key: key, Value: v.Value(), Version: version.String(), Replies: r.Acks().Len()}
+	rec = Record{
+		Key: key, Value: v.Value(), Size: int64(len(v.Value())), Large: v.Large(),
+		Version: version.String(), Replies: r.Acks().Len(),
+	}
 	if at := v.Expires(); at != 0 {
 		rec.Expires = time.UnixMilli(at)
 	}

@@ -50,6 +50,7 @@ type Node struct {
 	tasks      *tasks
 	workers    *workers
 	modules    *modules // nil if the program is not lent
+	chunkTimes chunkTimes
 	control    *control // nil without a home
 	seen       peersSeen
 	meter      *meter // nil if Config.Metrics is off
@@ -67,7 +68,10 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), chunkTimes: defaultChunkTimes}
+	if cfg.chunkTimes != (chunkTimes{}) {
+		n.chunkTimes = cfg.chunkTimes
+	}
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.join(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -104,6 +108,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.group.start(func() { n.mover.run(n.ctx) })
 	n.group.start(func() { n.puller.run(n.ctx) })
 	n.group.start(func() { n.rememberPeers(n.ctx) })
+	n.group.start(func() { n.collect(n.ctx) })
 	n.waitSeated(ctx)
 	return n.openControl()
 }

@@ -60,6 +60,7 @@ type Record struct {
 	Dot       Dot
 	Expires   int64  // Unix milliseconds, absolute; 0 is never
 	Tombstone bool   // the key was deleted; Value is empty
+	Large     bool   // Value lists the chunks of a larger value, see package overlay
 	Owner     []byte // slot: owner's public key and signature, empty for now
 	Value     []byte
 }
@@ -79,7 +80,7 @@ func (r *Record) Check() error {
 		return fmt.Errorf("class %d is unknown", r.Class)
 	case r.Expires < 0:
 		return fmt.Errorf("expiry %d is before 1970", r.Expires)
-	case r.Tombstone && len(r.Value) > 0:
+	case r.Tombstone && (len(r.Value) > 0 || r.Large):
 		return errors.New("tombstone carries a value")
 	}
 	return nil
@@ -92,7 +93,7 @@ func (r *Record) Live(now time.Time) bool {
 
 // An encoded record, integers big-endian:
 //
-//	 0  format, 1          1  class        2  flags: bit 0 tombstone    3  zero
+//	 0  format, 1          1  class        2  flags: bit 0 tombstone, bit 1 large; 3  zero
 //	 4  CRC-32C of all other bytes         8  version clock    16  version writer
 //	24  dot actor         32  dot counter                      40  expiry
 //	48  position          80  length of the namespace, 82 of the key, 84 of the
@@ -101,6 +102,7 @@ const (
 	recordFormat  = 1
 	recordHeader  = 90
 	flagTombstone = 1
+	flagLarge     = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -116,6 +118,9 @@ func (r *Record) AppendTo(b []byte) []byte {
 	var flags byte
 	if r.Tombstone {
 		flags |= flagTombstone
+	}
+	if r.Large {
+		flags |= flagLarge
 	}
 	b = append(b, recordFormat, byte(r.Class), flags, 0, 0, 0, 0, 0)
 	b = binary.BigEndian.AppendUint64(b, r.Version.Clock)
@@ -171,7 +176,7 @@ func OpenRecord(b []byte) (View, error) {
 		return View{}, fmt.Errorf("record format %d: %w", b[0], ErrCorrupt)
 	case Class(b[1]) > ClassRaft:
 		return View{}, fmt.Errorf("record class %d: %w", b[1], ErrCorrupt)
-	case b[2]&^flagTombstone != 0 || b[3] != 0:
+	case b[2]&^(flagTombstone|flagLarge) != 0 || b[3] != 0:
 		return View{}, fmt.Errorf("record flags %02x%02x: %w", b[2], b[3], ErrCorrupt)
 	}
 	ns := int(binary.BigEndian.Uint16(b[80:]))
@@ -186,7 +191,7 @@ func OpenRecord(b []byte) (View, error) {
 	if !validKey(v.Namespace(), v.Key()) {
 		return View{}, fmt.Errorf("record key: %w", ErrCorrupt)
 	}
-	if v.Expires() < 0 || v.Tombstone() && value > 0 {
+	if v.Expires() < 0 || v.Tombstone() && (value > 0 || v.Large()) {
 		return View{}, fmt.Errorf("record expiry or tombstone: %w", ErrCorrupt)
 	}
 	return v, nil
@@ -212,6 +217,7 @@ func (v View) Record() Record {
 		Dot:       Dot{Actor: binary.BigEndian.Uint64(v.raw[24:]), Counter: binary.BigEndian.Uint64(v.raw[32:])},
 		Expires:   v.Expires(),
 		Tombstone: v.Tombstone(),
+		Large:     v.Large(),
 	}
 	if o := v.raw[v.owner:v.value:v.value]; len(o) > 0 {
 		r.Owner = o
@@ -238,6 +244,9 @@ func (v View) Expires() int64 { return int64(binary.BigEndian.Uint64(v.raw[40:])
 
 // Tombstone reports whether the record says that its key was deleted.
 func (v View) Tombstone() bool { return v.raw[2]&flagTombstone != 0 }
+
+// Large reports whether the record's value lists the chunks of a larger one.
+func (v View) Large() bool { return v.raw[2]&flagLarge != 0 }
 
 // Live is Record.Live.
 func (v View) Live(now time.Time) bool {

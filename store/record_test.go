@@ -25,6 +25,9 @@ const (
 	goldenValue = "01000000e468d4c60123456789ab0001000000000000feed000000000000feed0000000000000009000001ba60d33800" +
 		"b713a3ee428fec2db2a404071e4ffd2933664206f90a3bcb62f0bd5107f70f3f0006000100000000000470686f746f73" +
 		"376a706567"
+	goldenLarge = "01000200f3b112e80123456789ab0001000000000000feed000000000000feed0000000000000009000001ba60d33800" +
+		"b713a3ee428fec2db2a404071e4ffd2933664206f90a3bcb62f0bd5107f70f3f0006000100000000000470686f746f73" +
+		"376a706567"
 	goldenTombstone = "01000100b4a234f300000000000000020000000000000003000000000000000000000000000000000000000000000000" +
 		"c1a589a9f4a55110455b9f3299ef376c37a5cd38b5c908a8e017a0fbe41595ee00000004000100000000676f6e65aa"
 )
@@ -32,12 +35,15 @@ const (
 func TestRecordGolden(t *testing.T) {
 	rec := sampleRecord()
 	tomb := Record{Key: "gone", Position: Route("", "gone"), Version: Version{Clock: 2, Writer: 3}, Tombstone: true, Owner: []byte{0xaa}}
+	large := rec
+	large.Large = true
 	for _, tt := range []struct {
 		name string
 		rec  Record
 		want string
 	}{
 		{"value", rec, goldenValue},
+		{"large", large, goldenLarge},
 		{"tombstone", tomb, goldenTombstone},
 	} {
 		if got := hex.EncodeToString(tt.rec.AppendTo(nil)); got != tt.want {
@@ -65,6 +71,7 @@ func genRecord(t *rapid.T) Record {
 	if b := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "value"); len(b) > 0 && !r.Tombstone {
 		r.Value = b
 	}
+	r.Large = !r.Tombstone && rapid.Bool().Draw(t, "large")
 	return r
 }
 
@@ -92,7 +99,7 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if v.Version() != want.Version || v.Position() != want.Position || v.Expires() != want.Expires ||
-			v.Tombstone() != want.Tombstone || !v.Is(want.Namespace, want.Key) || !bytes.Equal(v.Value(), want.Value) {
+			v.Tombstone() != want.Tombstone || v.Large() != want.Large || !v.Is(want.Namespace, want.Key) || !bytes.Equal(v.Value(), want.Value) {
 			t.Fatalf("view differs from %+v", want)
 		}
 	})
@@ -134,6 +141,7 @@ func TestRecordCheck(t *testing.T) {
 		{"class", Record{Key: "k", Class: 3}, errAny},
 		{"expiry", Record{Key: "k", Expires: -1}, errAny},
 		{"tombstone with value", Record{Key: "k", Tombstone: true, Value: []byte{1}}, errAny},
+		{"large tombstone", Record{Key: "k", Tombstone: true, Large: true}, errAny},
 		{"slash in namespace", Record{Namespace: "a/b", Key: "k"}, errAny},
 		{"key that would split", Record{Key: "a/b"}, errAny},
 	} {

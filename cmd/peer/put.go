@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,9 +22,12 @@ func putCommand(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put KEY {VALUE | - | --file F}",
 		Short: "Store a value",
-		Long: `Store a value of at most 512 KiB under a key of at most 1,024 bytes. It is
+		Long: `Store a value of at most 4 GiB under a key of at most 1,024 bytes. It is
 stored and synced by as many of the key's replicas as --w says when the command
-ends; the others follow. The value - is read from standard input.`,
+ends; the others follow. The value - is read from standard input.
+
+A value of more than 512 KiB is kept in chunks, and shows once all of them are
+stored. If the command is interrupted, run it again: it goes on where it was.`,
 		Example: "  peer put greeting 'good morning'\n  peer put photos/7 --file 7.jpeg --ttl 24h --w all",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,26 +37,28 @@ ends; the others follow. The value - is read from standard input.`,
 			if ttl < 0 {
 				return usage("peer put", "--ttl must not be negative, got %v", ttl)
 			}
-			var value []byte
-			var err error
+			what, value, size := "standard input", c.in, int64(0)
+			with := c.withPatientClient
 			switch {
 			case file != "":
-				value, err = readFile(file, store.MaxValue)
-			case args[1] == "-":
-				value, err = readAll(c.in, "standard input", store.MaxValue)
-			default:
-				value = []byte(args[1])
-			}
-			if err != nil {
-				return err
+				f, err := os.Open(file)
+				if err != nil {
+					return noFile(file, err)
+				}
+				defer f.Close()
+				if info, err := f.Stat(); err == nil {
+					size = info.Size()
+				}
+				if size <= store.MaxValue {
+					with = c.withClient
+				}
+				what, value = file, f
+			case args[1] != "-":
+				what, value, with = "value", strings.NewReader(args[1]), c.withClient
 			}
 			opts := []client.PutOption{client.WithW(client.Level(w.value)), client.WithTTL(ttl)}
-			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
-				receipt, err := cl.Put(ctx, args[0], value, opts...)
-				if err != nil {
-					return err
-				}
-				return c.printReceipt("stored", receipt)
+			return with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				return c.putStream(ctx, cl, args[0], &source{Reader: value, what: what}, size, opts)
 			})
 		},
 	}
@@ -60,6 +66,33 @@ ends; the others follow. The value - is read from standard input.`,
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "let the key expire after this long; 0 is never")
 	cmd.Flags().Var(w, "w", "replicas that must have stored the value: one, quorum or all")
 	return cmd
+}
+
+// putStream stores a value of about size bytes, or of an unknown size if that is
+// 0, and shows how far it is.
+func (c *console) putStream(ctx context.Context, cl *client.Client, key string, value *source, size int64, opts []client.PutOption) error {
+	bar := c.newBar("put "+key, size)
+	value.Reader = io.TeeReader(value.Reader, bar)
+	receipt, err := cl.PutStream(ctx, key, value, opts...)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	return c.printReceipt("stored", receipt)
+}
+
+// source is where a value is read from, under a name for errors.
+type source struct {
+	io.Reader
+	what string
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = noFile(s.what, err)
+	}
+	return n, err
 }
 
 // printReceipt shows what a put or delete achieved.
@@ -81,6 +114,9 @@ func (c *console) printReceipt(verb string, r client.Receipt) error {
 		}
 		fmt.Fprintf(out, "%s %s at %d of %d replicas, %d synced (%s), needed %d\n",
 			verb, r.Key, len(r.Acks), r.N, synced, peerNames(nil).list(ids), r.W)
+		if r.Chunks > 0 {
+			fmt.Fprintf(out, "%s in %d chunks, %d of them there already\n", byteCount(r.Bytes), r.Chunks, r.Reused)
+		}
 	})
 }
 

@@ -22,6 +22,19 @@ type (
 		Key string `json:"key"`
 		R   string `json:"r,omitempty"`
 	}
+	// ControlCommit makes chunks visible as the value of a key; the body is their
+	// manifest.
+	ControlCommit struct {
+		ControlPut
+		Oldest string `json:"oldest"` // version of the oldest chunk
+		Reused int    `json:"reused,omitempty"`
+	}
+	// ControlChunk asks for a chunk; the body of the answer is its bytes.
+	ControlChunk struct {
+		Key  string `json:"key"` // of the value
+		Hash []byte `json:"hash"`
+		Size int    `json:"size"`
+	}
 	// ControlList asks for a page of keys.
 	ControlList struct {
 		Prefix string `json:"prefix,omitempty"`

@@ -40,4 +40,10 @@ const (
 	MethodCtlPing   rpc.Method = 113
 	MethodCtlTrace  rpc.Method = 115
 	MethodCtlLookup rpc.Method = 116
+
+	MethodCtlBegin    rpc.Method = 120 // of a large value
+	MethodCtlPutChunk rpc.Method = 121
+	MethodCtlCommit   rpc.Method = 122
+	MethodCtlOpen     rpc.Method = 123 // a value of any size
+	MethodCtlGetChunk rpc.Method = 124
 )

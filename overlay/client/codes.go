@@ -41,6 +41,7 @@ const (
 	CodeUnhealthy       ErrorCode = "unhealthy"
 	CodeUnknownFunction ErrorCode = "unknown-function"
 	CodeUsage           ErrorCode = "usage"
+	CodeValueDamaged    ErrorCode = "value-damaged"
 	CodeValueTooLarge   ErrorCode = "value-too-large"
 	CodeWrongRing       ErrorCode = "wrong-ring"
 )
@@ -77,7 +78,7 @@ var codes = map[ErrorCode]struct {
 	CodeKeyTooLong:      {exitUsage, "a key is longer than 1,024 bytes"},
 	CodeLastPeer:        {exitConflict, "the last peer of a ring has nobody to hand its keys over to"},
 	CodeNoAnswer:        {exitTimeout, "no peer answered at the addresses to join by"},
-	CodeNoFile:          {exitUsage, "a file that was named cannot be read"},
+	CodeNoFile:          {exitUsage, "a file that was named cannot be read or written"},
 	CodeNoPeer:          {exitNoPeer, "no peer is running in this home"},
 	CodeNoRing:          {exitFailed, "the home belongs to no ring yet and no address to join by was given"},
 	CodeNotAvailable:    {exitUsage, "this version does not do what was asked"},
@@ -91,7 +92,8 @@ var codes = map[ErrorCode]struct {
 	CodeUnhealthy:       {exitUnhealthy, "a check did not hold"},
 	CodeUnknownFunction: {exitNotFound, "no peer of the ring has the function"},
 	CodeUsage:           {exitUsage, "a command, flag or argument is not understood"},
-	CodeValueTooLarge:   {exitUsage, "a value is larger than 512 KiB"},
+	CodeValueDamaged:    {exitFailed, "a chunk of a large value is at none of its replicas, or its list of chunks is wrong"},
+	CodeValueTooLarge:   {exitUsage, "a value is larger than 4 GiB, or than 512 KiB where it must be in one piece"},
 	CodeWrongRing:       {exitConflict, "the ring there has another name than the one asked for"},
 }
 

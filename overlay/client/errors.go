@@ -31,6 +31,7 @@ var (
 	ErrNotFound   error = &Error{Code: CodeNotFound, Message: "not found"}
 	ErrQuorum     error = &Error{Code: CodeQuorumLost, Message: "too few replicas answered"}
 	ErrTooLarge   error = &Error{Code: CodeValueTooLarge, Message: "value too large"}
+	ErrDamaged    error = &Error{Code: CodeValueDamaged, Message: "value damaged"}
 	ErrNoFunction error = &Error{Code: CodeUnknownFunction, Message: "no peer has the function"}
 	ErrNoPeer     error = &Error{Code: CodeNoPeer, Message: "no peer is running"}
 	ErrClosed     error = &Error{Code: CodeClosed, Message: "the peer is stopping"}

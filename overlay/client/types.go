@@ -20,6 +20,12 @@ type Receipt struct {
 	W     int      `json:"w"`     // acknowledgements that were required
 	N     int      `json:"n"`     // voters of the shard
 	Epoch uint64   `json:"epoch"` // configuration under which it was written
+
+	// Of a value that is kept in chunks: its size, how many chunks it has, and
+	// how many of them were there already.
+	Bytes  int64 `json:"bytes,omitempty"`
+	Chunks int   `json:"chunks,omitempty"`
+	Reused int   `json:"reused,omitempty"`
 }
 
 // Record is a value that was read.
@@ -27,6 +33,8 @@ type Record struct {
 	Key     string    `json:"key"`
 	Value   []byte    `json:"value"`
 	Version string    `json:"version"`
+	Size    int64     `json:"size"`             // of the value, in bytes
+	Large   bool      `json:"large,omitempty"`  // it is kept in chunks, see Stream
 	Expires time.Time `json:"expires,omitzero"` // zero: never
 	// Replies is the number of replicas whose answers were compared.
 	Replies int `json:"replies"`

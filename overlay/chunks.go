@@ -1,0 +1,258 @@
+package overlay
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/chorus-net/chorus/internal/chunk"
+	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store"
+)
+
+// The namespaces of large values. A chunk is "_chunk/SCOPE/HASH", both in hex,
+// where the scope stands for the key of the value: only one manifest can refer to
+// a chunk. "_large/KEY" is there while chunks of KEY may be.
+const (
+	chunkSpace = "_chunk"
+	largeSpace = "_large"
+)
+
+// chunkTimes are the ages that keep chunks apart from garbage. All peers of a
+// ring must have the same; doc.go says why they are safe.
+type chunkTimes struct {
+	reuse  time.Duration // a put relies on a chunk that is there up to this age
+	commit time.Duration // and becomes visible while none of its chunks is older
+	keep   time.Duration // no chunk is forgotten before this age
+	sweep  time.Duration // between two looks for garbage
+}
+
+var defaultChunkTimes = chunkTimes{reuse: 12 * time.Hour, commit: 18 * time.Hour, keep: 24 * time.Hour, sweep: time.Hour}
+
+const (
+	chunkTries = 5 // of a put, each of which may take as long as an operation
+	chunkPause = 200 * time.Millisecond
+)
+
+// chunkScope returns what the names of a value's chunks begin with.
+func chunkScope(key string) string {
+	ns, name := store.SplitKey(key)
+	at := store.Route(ns, name)
+	return fmt.Sprintf("%x/", at[:16])
+}
+
+// chunkName returns the name of a chunk in its namespace.
+func chunkName(key string, h chunk.Hash) string { return chunkScope(key) + hex.EncodeToString(h[:]) }
+
+// begin notes that chunks of key may be there from now on, for those who look
+// for garbage. It comes before the first chunk.
+func (n *Node) begin(ctx context.Context, key string, w Level) error {
+	level, err := store.ParseLevel(string(w))
+	if err != nil {
+		return usage("put %q: %w", key, err)
+	}
+	ns, name := store.SplitKey(key)
+	if err := checkKey(ns, name); err != nil {
+		return err
+	}
+	if len(largeSpace)+1+len(key) > store.MaxKey {
+		return &client.Error{
+			Code:    client.CodeKeyTooLong,
+			Message: fmt.Sprintf("key %.40q: %d bytes, the limit is %d for a value of this size", key, len(key), store.MaxKey-len(largeSpace)-1),
+		}
+	}
+	_, err = n.write(ctx, store.Record{Namespace: largeSpace, Key: key, Position: store.Route(largeSpace, key)}, level)
+	return err
+}
+
+// putChunk stores a chunk of the value under key, unless as many voters as the
+// level asks for hold it already, and not for long.
+func (n *Node) putChunk(ctx context.Context, key string, w Level, data []byte) (client.Kept, error) {
+	level, err := store.ParseLevel(string(w))
+	if err != nil {
+		return client.Kept{}, usage("put %q: %w", key, err)
+	}
+	if len(data) < 1 || len(data) > chunk.Size {
+		return client.Kept{}, usage("put %q: a chunk of %d bytes", key, len(data))
+	}
+	name := chunkName(key, sha256.Sum256(data))
+	if v := n.chunkHeld(ctx, name, level); !v.IsZero() {
+		return client.Kept{Version: v.String(), Reused: true}, nil
+	}
+	rec := store.Record{Namespace: chunkSpace, Key: name, Position: store.Route(chunkSpace, name), Value: data}
+	for try := 1; ; try++ {
+		r, err := n.write(ctx, rec, level)
+		if err == nil {
+			return client.Kept{Version: r.Version}, nil
+		}
+		// Storing a chunk twice is storing it once.
+		if !errors.Is(err, ErrQuorum) || try == chunkTries || !sleep(ctx, chunkPause) {
+			return client.Kept{}, fmt.Errorf("put %q: store a chunk: %w", key, err)
+		}
+	}
+}
+
+// chunkHeld returns the version of a chunk that as many voters hold as a write
+// of the level would take, or zero if they do not, or if it is too old to be
+// relied upon. Voters that do not answer are voters that do not hold it.
+func (n *Node) chunkHeld(ctx context.Context, name string, level store.Level) store.Version {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	shard := store.Shard(store.Route(chunkSpace, name), n.ring.Shards)
+	c, err := n.configOf(ctx, shard)
+	if err != nil {
+		return store.Version{}
+	}
+	members, by := c.Members(), goesBy{config: c, until: time.Now().Add(opTimeout)}
+	full := store.JoinKey(chunkSpace, name)
+	versions := make([]store.Version, len(members))
+	_ = n.each(ctx, len(members), func(ctx context.Context, i int) error {
+		r, err := n.askScan(ctx, members[i], shard, by, store.ScanRequest{Prefix: full, Limit: 1})
+		if err == nil && r.Status == store.StatusOK && len(r.Entries) == 1 && r.Entries[0].Key == full && !r.Entries[0].Deleted {
+			versions[i] = r.Entries[0].Version
+		}
+		return nil
+	})
+	newest := slices.MaxFunc(versions, store.Version.Compare)
+	var holders store.Set
+	for i, v := range versions {
+		if v == newest {
+			holders |= 1 << i
+		}
+	}
+	if newest.IsZero() || !store.NewTally(c, level).Reached(holders) || time.Since(newest.Time()) > n.chunkTimes.reuse {
+		return store.Version{}
+	}
+	return newest
+}
+
+// getChunk returns a chunk of the value under key. Any replica will do whose
+// bytes match the hash; the nearest is asked first, the next when one fails or
+// is slow.
+func (n *Node) getChunk(ctx context.Context, key string, h chunk.Hash, size int) (_ []byte, err error) {
+	defer n.meter.end("get", n.meter.begin(), &err)
+	name := chunkName(key, h)
+	shard := store.Shard(store.Route(chunkSpace, name), n.ring.Shards)
+	c, err := n.configOf(ctx, shard)
+	for err == nil {
+		s := chunkSearch{n: n, shard: shard, name: name, hash: h, size: size}
+		data, newer := s.run(ctx, c)
+		switch {
+		case data != nil:
+			return data, nil
+		case n.ctx.Err() != nil:
+			return nil, ErrClosed
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case newer.Epoch <= c.Epoch:
+			var found bool
+			if newer, found = n.newerConfig(ctx, shard, c); !found {
+				return nil, damaged(key, fmt.Errorf("no replica has chunk %x of it: %s", h[:4], strings.Join(s.why, "; ")))
+			}
+		}
+		n.remember(shard, c, newer)
+		c = newer
+	}
+	return nil, err
+}
+
+// chunkSearch asks the replicas of a chunk for it.
+type chunkSearch struct {
+	n     *Node
+	shard store.ShardID
+	name  string
+	hash  chunk.Hash
+	size  int
+	why   []string // what was wrong with each replica
+}
+
+// chunkAnswer is what one replica said.
+type chunkAnswer struct {
+	data  []byte
+	newer store.Config
+	err   error
+	from  store.Voter
+}
+
+// run asks the members of c until one has the chunk. If none has, it returns
+// the newest configuration that they know.
+func (s *chunkSearch) run(ctx context.Context, c store.Config) (data []byte, newer store.Config) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	members := slices.Clone(c.Members())
+	slices.SortStableFunc(members, func(a, b store.Voter) int { return s.n.near(a) - s.n.near(b) })
+	answers := make(chan chunkAnswer, len(members))
+	asked, waiting := 0, 0
+	slow := time.NewTicker(s.n.hedgeAfter(c) + chunkPause/4) // a chunk takes longer than a round trip
+	defer slow.Stop()
+	for next := true; ; next = true {
+		if next && asked < len(members) {
+			to := members[asked]
+			asked++
+			if s.n.group.start(func() { answers <- s.ask(ctx, to, c) }) {
+				waiting++
+			}
+		}
+		if waiting == 0 {
+			return nil, newer
+		}
+		select {
+		case a := <-answers:
+			waiting--
+			switch {
+			case a.err == nil && a.data != nil:
+				return a.data, newer
+			case a.newer.Epoch > newer.Epoch:
+				newer = a.newer
+			}
+			s.why = append(s.why, fmt.Sprintf("%s %v", s.n.label(a.from.Peer), a.err))
+		case <-slow.C:
+		case <-ctx.Done():
+			return nil, newer
+		}
+	}
+}
+
+// ask asks one replica and checks what it says.
+func (s *chunkSearch) ask(ctx context.Context, to store.Voter, c store.Config) (a chunkAnswer) {
+	a.from = to
+	by := goesBy{config: c, push: true}
+	var r store.ReadReply
+	if r, a.err = s.n.askRead(ctx, to, s.shard, by, chunkSpace, s.name); a.err != nil {
+		return a
+	}
+	a.newer = r.Config
+	switch {
+	case r.Status != store.StatusOK:
+		a.err = fmt.Errorf("answered %s", r.Status)
+	case len(r.Record) == 0:
+		a.err = errors.New("has none")
+	default:
+		a.data, a.err = s.check(r.Record)
+	}
+	if errors.Is(a.err, chunk.ErrMismatch) {
+		s.n.log.Warn("a replica's chunk is not what its name says", "peer", s.n.label(to.Peer), "key", s.name)
+	}
+	return a
+}
+
+// check returns the bytes of the chunk that a record holds, if they are the ones
+// that were asked for.
+func (s *chunkSearch) check(record []byte) ([]byte, error) {
+	v, err := store.OpenRecord(record)
+	if err == nil {
+		err = v.Verify()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v.Tombstone() || !v.Is(chunkSpace, s.name) {
+		return nil, errors.New("has none")
+	}
+	return v.Value(), chunk.Check(s.hash, s.size, v.Value())
+}

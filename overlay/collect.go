@@ -1,0 +1,179 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/chorus-net/chorus/internal/chunk"
+	"github.com/chorus-net/chorus/store"
+	"github.com/chorus-net/chorus/store/disk"
+)
+
+// collectPage is how many chunks of a value are asked for at a time in each
+// shard: a replica reads the chunks that it lists.
+const collectPage = 8
+
+// collect looks for chunks that nothing refers to, in the background, until the
+// context ends: in each shard that this peer leads, for each "_large/KEY".
+func (n *Node) collect(ctx context.Context) {
+	for sleep(ctx, n.chunkTimes.sweep/2+rand.N(n.chunkTimes.sweep)) {
+		for i := range n.shards.list {
+			if err := n.collectShard(ctx, store.ShardID(i)); err != nil {
+				n.log.Debug("collect chunks", "shard", i, "err", err)
+			}
+		}
+	}
+}
+
+// collectShard looks after the large values that a shard lists, if this peer
+// leads it.
+func (n *Node) collectShard(ctx context.Context, id store.ShardID) error {
+	for after := ""; n.leads(id) && ctx.Err() == nil; {
+		page, more, _, err := n.replica.page(id, disk.Query{Prefix: largeSpace + "/", After: after})
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if e.Deleted {
+				continue
+			}
+			// What fails is tried again by the next sweep.
+			if err := n.collectValue(ctx, id, e); err != nil {
+				n.log.Debug("collect chunks", "key", e.Key, "err", err)
+			}
+		}
+		if !more {
+			return nil
+		}
+		after = page[len(page)-1].Key
+	}
+	return ctx.Err()
+}
+
+// leads reports whether this peer is the first live voter of a shard at rest.
+func (n *Node) leads(id store.ShardID) bool {
+	c, view := n.shards.config(id), n.view()
+	if !c.Stable() {
+		return false
+	}
+	for _, v := range c.Voters {
+		if v == n.self {
+			return true
+		}
+		if p, ok := view.Peer(v.Peer); ok && p.Incarnation == v.Incarnation && !view.Suspect(v.Peer) {
+			return false
+		}
+	}
+	return false
+}
+
+// collectValue forgets the chunks of one key that its manifest does not list, if
+// something changed since the last time. note is the record "_large/KEY". Its
+// value is the version of KEY for which there was nothing to forget any more.
+func (n *Node) collectValue(ctx context.Context, id store.ShardID, note store.Entry) error {
+	_, key := store.SplitKey(note.Key)
+	noted, found, err := n.disk.Get(id, largeSpace, key)
+	if err != nil || !found || noted.Version != note.Version {
+		return err
+	}
+	now := time.Now()
+	ns, name := store.SplitKey(key)
+	rec, err := n.read(ctx, ns, name, store.LevelQuorum)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if err == nil {
+		if v, err := store.ParseVersion(rec.Version); err != nil || now.Sub(v.Time()) < n.chunkTimes.sweep {
+			return err // somebody may still read what was there before
+		}
+	}
+	refers := make(map[string]bool)
+	if rec.Large {
+		if string(noted.Value) == rec.Version {
+			return nil
+		}
+		m, err := chunk.ParseManifest(rec.Value)
+		if err != nil {
+			return err
+		}
+		for _, h := range m.Hashes {
+			refers[store.JoinKey(chunkSpace, chunkName(key, h))] = true
+		}
+	}
+	left, err := n.collectChunks(ctx, chunkSpace+"/"+chunkScope(key), refers, now.Add(-n.chunkTimes.keep))
+	switch {
+	case err != nil || left > 0 || now.Sub(noted.Version.Time()) < n.chunkTimes.keep:
+		return err // what an upload stores that began with this note may be yet to come
+	case rec.Large:
+		noted.Value = []byte(rec.Version)
+	default:
+		noted.Tombstone, noted.Value = true, nil
+	}
+	return n.replaceExactly(ctx, noted)
+}
+
+// collectChunks forgets the chunks under a prefix that are not referred to and
+// older than a time, and returns how many are too young.
+func (n *Node) collectChunks(ctx context.Context, prefix string, refers map[string]bool, before time.Time) (left int, err error) {
+	keys := n.newMerge(prefix, "", collectPage)
+	keys.internal = true
+	for {
+		e, ok, err := keys.next(ctx)
+		switch {
+		case err != nil || !ok:
+			return left, err
+		case refers[e.Key]:
+		case e.Version.Time().After(before):
+			left++
+		default:
+			ns, name := store.SplitKey(e.Key)
+			err := n.replaceExactly(ctx, store.Record{
+				Namespace: ns, Key: name, Position: store.Route(ns, name), Version: e.Version, Tombstone: true,
+			})
+			if err != nil {
+				return left, err
+			}
+		}
+	}
+}
+
+// replaceExactly writes a record in the place of one version of its key,
+// rec.Version: whatever was, or is, written after that version stays, wherever
+// the two meet.
+func (n *Node) replaceExactly(ctx context.Context, rec store.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	old := rec.Version
+	if err := n.stamp(ctx, &rec); err != nil { // for a dot of its own
+		return err
+	}
+	rec.Version = justAfter(old)
+	encoded := rec.AppendTo(make([]byte, 0, rec.Size()))
+	shard := store.Shard(rec.Position, n.ring.Shards)
+	c, err := n.configOf(ctx, shard)
+	if err != nil {
+		return err
+	}
+	w := new(store.Write)
+	ask := apart(n, func(ctx context.Context, to store.Voter, by goesBy) (store.WriteReply, error) {
+		return n.askWrite(ctx, to, shard, by, encoded, false)
+	})
+	end, why := runOp(ctx, n, w, w.Start(c, store.LevelQuorum, rec.Version), ask, 0, nil)
+	n.remember(shard, c, w.Config())
+	if end == store.Done || end == store.Stamp { // Stamp: it was replaced by something newer
+		return nil
+	}
+	return n.unanswered(ctx, "replace", strings.ToValidUTF8(rec.Key, ""), &w.Quorum, why)
+}
+
+// justAfter returns the version that comes right after v.
+func justAfter(v store.Version) store.Version {
+	if v.Writer < math.MaxUint64 {
+		return store.Version{Clock: v.Clock, Writer: v.Writer + 1}
+	}
+	return store.Version{Clock: v.Clock + 1}
+}
