@@ -41,6 +41,7 @@ func chaos(t testing.TB, seed uint64) *sim {
 	// p00 and p01 live through it all; the others do not.
 	var jobs []ID
 	var owners []chord.PeerID
+	var units []int // of the trees of each job; 0 if it has none
 	for range 1 + rng.IntN(4) {
 		owner := m.order[rng.IntN(2)]
 		m.after(time.Duration(rng.IntN(2000))*time.Millisecond, func() {
@@ -48,13 +49,27 @@ func chaos(t testing.TB, seed uint64) *sim {
 			if rng.IntN(3) == 0 {
 				fn = "rare/v1"
 			}
-			jobs = append(jobs, m.submit(owner, 1+rng.IntN(200), fn))
 			owners = append(owners, owner)
+			if rng.IntN(2) == 0 {
+				n := 1 + rng.IntN(400)
+				units = append(units, n)
+				jobs = append(jobs, m.submitSpec(owner, Spec{Code: Code{Func: fn}, Inputs: [][]byte{treeInput(n), treeInput(n)}}))
+				return
+			}
+			units = append(units, 0)
+			jobs = append(jobs, m.submit(owner, 1+rng.IntN(200), fn))
 		})
 	}
 	for range rng.IntN(8) {
 		id := m.order[2+rng.IntN(n-2)]
 		m.after(time.Duration(rng.IntN(4000))*time.Millisecond, func() { m.trouble(id, cfg) })
+	}
+	verify := func(i int) {
+		if units[i] > 0 {
+			m.verifyTree(owners[i], jobs[i], units[i])
+			return
+		}
+		m.verify(owners[i], jobs[i])
 	}
 	m.run(5*time.Second, nil)
 	for i, job := range jobs {
@@ -62,11 +77,11 @@ func chaos(t testing.TB, seed uint64) *sim {
 			st, _ := m.peers[owners[i]].s.Job(job)
 			m.fatalf("job %d at %s not finished: %+v", i, owners[i], st)
 		}
-		m.verify(owners[i], job)
+		verify(i)
 	}
 	m.settleDown()
-	for i, job := range jobs {
-		m.verify(owners[i], job)
+	for i := range jobs {
+		verify(i)
 	}
 	return m
 }

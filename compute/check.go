@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -26,27 +27,27 @@ func (s *Scheduler) checkOwner() error {
 			return fmt.Errorf("job %s is not indexed", j.id.Short())
 		}
 		var count [taskStates]int
-		for i := range j.tasks {
-			o := &j.tasks[i]
+		var wrong error
+		j.each(func(o *owned) {
 			known++
 			count[o.state]++
-			if w.tasks[o.task.ID] != o {
-				return fmt.Errorf("task %s is not indexed", o.task.ID.Short())
-			}
 			if o.at != nil {
 				away[o.at]++
 			}
 			if !o.state.Final() {
 				bytes += int64(o.task.size())
 			}
-			if err := s.checkTask(o); err != nil {
-				return fmt.Errorf("task %s attempt %d, %s: %w", o.task.ID.Short(), o.task.Attempt, o.state, err)
+			if err := s.checkTask(o); err != nil && wrong == nil {
+				wrong = fmt.Errorf("task %s attempt %d, %s: %w", o.task.ID.Short(), o.task.Attempt, o.state, err)
 			}
+		})
+		if wrong != nil {
+			return wrong
 		}
 		if count != j.count {
 			return fmt.Errorf("job %s: counted %v, has %v", j.id.Short(), count, j.count)
 		}
-		unfinished := count[TaskQueued] + count[TaskRunning] + count[TaskAway]
+		unfinished := count[TaskQueued] + count[TaskRunning] + count[TaskAway] + count[TaskForked]
 		if j.left != unfinished {
 			return fmt.Errorf("job %s: left %d, counted %d", j.id.Short(), j.left, unfinished)
 		}
@@ -82,7 +83,19 @@ func (s *Scheduler) checkOwner() error {
 
 func (s *Scheduler) checkTask(o *owned) error {
 	h := s.holder.held[o.task.ID]
+	open := 0
+	for i := range o.parts {
+		if !o.parts[i].state.Final() {
+			open++
+		}
+	}
 	switch {
+	case s.owner.tasks[o.task.ID] != o:
+		return errors.New("not indexed")
+	case o.open != open || (o.state == TaskForked) != (open > 0):
+		return fmt.Errorf("%d of %d parts left, counted %d", open, len(o.parts), o.open)
+	case o.state == TaskForked && h != nil:
+		return errors.New("held, although its parts are not done")
 	case o.state.Final() && h != nil:
 		return fmt.Errorf("still held")
 	case (o.state == TaskAway) != (o.at != nil):
@@ -157,6 +170,10 @@ func (s *Scheduler) checkClients() error {
 				}
 				delete(copies, h)
 			case heldRan:
+				if h.parked != nil {
+					outbox += int64(h.parked.size())
+					break
+				}
 				ran++
 			case heldQueued, heldRunning:
 				if s.holder.held[h.task.ID] != h {
@@ -200,7 +217,7 @@ func (s *Scheduler) checkQueue() error {
 		if i > 0 && q.lanes[i-1].capability >= l.capability {
 			return fmt.Errorf("lane %s is out of place", l.capability)
 		}
-		live := 0
+		live, bound := 0, 0
 		var last int64
 		for k := range l.deque.len {
 			e := l.deque.at(k)
@@ -211,9 +228,12 @@ func (s *Scheduler) checkQueue() error {
 				return fmt.Errorf("lane %s: positions do not grow", l.capability)
 			}
 			live, last = live+1, e.pos
+			if e.held.provisional {
+				bound++
+			}
 		}
-		if live != l.n || l.here != q.has(l.capability) {
-			return fmt.Errorf("lane %s: n %d, counted %d", l.capability, l.n, live)
+		if live != l.n || bound != l.bound || l.here != q.has(l.capability) {
+			return fmt.Errorf("lane %s: n %d, counted %d; bound %d, counted %d", l.capability, l.n, live, l.bound, bound)
 		}
 		if d := &l.deque; d.len > 0 && (!d.at(0).live() || !d.at(d.len-1).live()) {
 			return fmt.Errorf("lane %s: dead entry at an end", l.capability)

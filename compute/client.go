@@ -24,6 +24,7 @@ type client struct {
 
 	results []outcome // not sent yet
 	bytes   int       // of results
+	urgent  bool      // one of them divides a task: its parts are bound here until the owner knows
 	since   instant
 	flights []flight
 }
@@ -103,7 +104,7 @@ func (s *Scheduler) known(h *held) {
 // release ends this peer's duty for a foreign task.
 func (s *Scheduler) release(h *held) {
 	s.known(h)
-	h.state = heldGone
+	h.state, h.provisional = heldGone, false
 	s.holder.bytes -= int64(h.task.size())
 	c := h.client
 	c.n--
@@ -127,6 +128,7 @@ func (s *Scheduler) post(h *held, r *Result) {
 	}
 	c.results = append(c.results, outcome{h, *r})
 	c.bytes += r.size()
+	c.urgent = c.urgent || len(r.Fork) > 0
 	s.holder.outbox += int64(r.size())
 }
 
@@ -136,7 +138,7 @@ func (s *Scheduler) flush() {
 	hungry := !s.holder.queue.runnable()
 	for _, c := range s.holder.clients {
 		full := c.bytes >= s.cfg.MessageBytes/4 || len(c.results) >= 256
-		if len(c.results) > 0 && (hungry || full || s.now >= c.since+s.cfg.Flush) {
+		if len(c.results) > 0 && (hungry || full || c.urgent || s.now >= c.since+s.cfg.Flush) {
 			s.sendResults(c)
 		}
 		if len(c.fresh) > 0 && s.now >= c.freshAt+s.cfg.Locate {
@@ -161,7 +163,7 @@ func (s *Scheduler) sendResults(c *client) {
 		c.flights = append(c.flights, f)
 		s.sendFlight(c, &f, refs)
 	}
-	c.results, c.bytes = nil, 0
+	c.results, c.bytes, c.urgent = nil, 0, false
 	// Results renew the lease too; the list is put off, but not for ever.
 	c.renewAt = min(s.now+s.cfg.Renew, c.renewed+renewPutOff*s.cfg.Renew)
 }
@@ -212,7 +214,7 @@ func (s *Scheduler) renew(c *client) {
 		if c.cursor >= len(c.list) {
 			c.cursor = 0
 		}
-		if h := c.list[c.cursor]; h.state == heldQueued {
+		if h := c.list[c.cursor]; h.state == heldQueued && !h.provisional {
 			refs = append(refs, h.task.ref())
 		}
 		c.cursor++
@@ -262,6 +264,13 @@ func (s *Scheduler) onSettled(p *peer, m *Message) {
 	}
 	f := c.flights[i]
 	c.flights = slices.Delete(c.flights, i, i+1)
+	for _, o := range f.outcomes {
+		if refusedIn(m.Refs, &o.result) {
+			s.dropParts(o.held)
+		} else {
+			s.partsTaken(o.held)
+		}
+	}
 	s.ended(f.outcomes)
 }
 
@@ -297,7 +306,7 @@ func (s *Scheduler) returnTasks() {
 	for _, c := range s.holder.clients {
 		var refs []Ref
 		for _, h := range c.list {
-			if h.state == heldQueued {
+			if h.state == heldQueued && !h.provisional {
 				refs = append(refs, h.task.ref())
 			}
 		}
@@ -364,8 +373,14 @@ func (s *Scheduler) abandon(c *client) {
 		case heldGiven:
 			s.victim.forget(h)
 			s.release(h)
-		case heldRan, heldGone:
+		case heldRan:
+			if h.provisional {
+				s.unpark(h)
+				s.release(h)
+			}
+		case heldGone:
 		}
+		h.parts = nil
 	}
 	s.ended(c.results)
 	for _, f := range c.flights {

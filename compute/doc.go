@@ -67,7 +67,7 @@
 //	Hold     holder to owner: I have these attempts
 //	Held     owner to holder: noted; drop those
 //	Result   holder to owner: outcomes
-//	Settled  owner to holder: outcomes noted
+//	Settled  owner to holder: outcomes noted; the parts of those do not count
 //	Cancel   owner to holder: drop a job, or some attempts
 //	Return   stopping holder to owner: take these back
 //
@@ -124,10 +124,28 @@
 // has passed without a taker), and after Config.MaxCrashes the task fails. An
 // attempt lost with its peer while it ran counts towards Config.MaxLost.
 //
+// # Division
+//
+// A run may divide its task into parts (Result.Fork) instead of ending it. The
+// parts are tasks of the job with the same code. When all are done the task runs
+// once more, somewhere, to join what they put out (Task.Join). Parts may be
+// divided in turn. A part that fails for good fails the whole; the rest is cancelled.
+//
+//	running --- divided ---> forked --- last part done ---> queued, to join
+//
+// The owner of the job owns the parts too, so nothing more can be lost than of any
+// other task. They need not travel for that: the holder that has divided a task keeps
+// the parts in its own queue and starts on them, and tells the owner with the
+// Result. Until the owner's Settled says whether the division counts, the parts are
+// provisional: they are not given away, and neither they nor their results are told of.
+// If the division does not count, because the task is with somebody else by now, they
+// are dropped. Parts are named after the attempt that made them, so those of two
+// attempts, which may have divided a task in different ways, never mix.
+//
 // # Invariants
 //
 //   - An unfinished task is in one state: in this peer's queue, on one of its
-//     workers, or away at one peer.
+//     workers, away at one peer, or forked, with at least one unfinished part.
 //   - If the owner thinks that a task is at a peer in its present session, that
 //     peer has it in hand, or keeps a copy of it that it gave away, or has its
 //     result; or a transfer to that peer is still kept by the victim.

@@ -45,8 +45,8 @@ func (s *Scheduler) load() Load {
 		return l
 	}
 	for _, a := range q.lanes {
-		if a.n > 0 {
-			l.Lanes = append(l.Lanes, Lane{Cap: a.capability, Queued: uint32(a.n), Starved: !a.here})
+		if n := a.n - a.bound; n > 0 {
+			l.Lanes = append(l.Lanes, Lane{Cap: a.capability, Queued: uint32(n), Starved: !a.here})
 		}
 	}
 	for _, h := range q.shelf {
@@ -144,8 +144,14 @@ func (s *Scheduler) passOn(l Load) {
 }
 
 // magnitude is what must change for gossip to be worth it: the order of the
-// queue's length.
-func (s *Scheduler) magnitude() int { return bits.Len(uint(s.holder.queue.n)) }
+// queue that others may take from.
+func (s *Scheduler) magnitude() int {
+	n := s.holder.queue.n
+	for _, l := range s.holder.queue.lanes {
+		n -= l.bound
+	}
+	return bits.Len(uint(n))
+}
 
 // gossipDue returns when the next round is to be sent, as things stand.
 func (s *Scheduler) gossipDue() instant {

@@ -48,6 +48,10 @@ type held struct {
 	began   instant  // to run
 	until   instant  // on the shelf
 	shelved bool
+
+	parts       []*held // that it was divided into here, until the owner knows
+	provisional bool    // a part whose owner may not know of it yet
+	parked      *Result // of a provisional part
 }
 
 type heldState uint8
@@ -155,6 +159,11 @@ func (s *Scheduler) ran(r *Result) {
 		s.outcome(nil, r)
 		return
 	}
+	r.Kept = len(r.Fork) > 0 && s.keepParts(h, r)
+	if h.provisional {
+		s.park(h, r)
+		return
+	}
 	s.post(h, r)
 }
 
@@ -171,6 +180,12 @@ const maxRunningRefs = 256
 func (s *Scheduler) bound(r *Result) {
 	if len(r.Output) > s.cfg.MaxOutput {
 		r.Output, r.Err = nil, "output of "+bytesOf(len(r.Output))+", the limit is "+bytesOf(s.cfg.MaxOutput)
+	}
+	if err := r.checkFork(); err != nil {
+		r.Output, r.Err = nil, err.Error()
+	}
+	if !r.OK() {
+		r.Fork = nil
 	}
 	r.Err = strings.ToValidUTF8(r.Err[:min(len(r.Err), errLimit)], "")
 	r.Log = r.Log[:min(len(r.Log), logLimit)]
@@ -229,7 +244,7 @@ func (s *Scheduler) shelfTimer() instant {
 func (s *Scheduler) runningFor(owner chord.PeerID) []Ref {
 	var refs []Ref
 	for _, h := range s.holder.running {
-		if h.task.Owner == owner && h.state == heldRunning {
+		if h.task.Owner == owner && h.state == heldRunning && !h.provisional {
 			ref := h.task.ref()
 			ref.Running = true
 			refs = append(refs, ref)

@@ -65,6 +65,10 @@ func (l *liar) message(peers []chord.PeerID) Message {
 		m.Tasks = append(m.Tasks, t)
 		m.Refs = append(m.Refs, Ref{Task: t.ID, Attempt: 1 + uint32(r.IntN(3)), Hop: uint32(r.IntN(5)), Running: r.IntN(2) == 0})
 		m.Results = append(m.Results, Result{Task: t.ID, Attempt: 1 + uint32(r.IntN(3)), Crashed: r.IntN(4) == 0, Err: pick(l, []string{"", "bad"})})
+		if r.IntN(3) == 0 {
+			m.Results[len(m.Results)-1].Fork = make([][]byte, 1+r.IntN(3))
+			m.Results[len(m.Results)-1].Kept = r.IntN(2) == 0
+		}
 	}
 	return m
 }
@@ -114,6 +118,7 @@ func hostile(t testing.TB, seed uint64) {
 	m.spy = func(msg *Message) { l.learn(*msg) }
 	for i := range 3 {
 		l.jobs = append(l.jobs, m.submit(m.order[i], 20, "work/v1"))
+		l.jobs = append(l.jobs, m.submitSpec(m.order[i], Spec{Code: Code{Func: "work/v1"}, Inputs: [][]byte{treeInput(60)}}))
 	}
 	peers := append([]chord.PeerID{"x", "y", "z"}, m.order...)
 	for range 100 {

@@ -90,7 +90,7 @@ type Message struct {
 	Room      uint32 // Steal: tasks that the thief has room for
 	RoomBytes uint64 // Steal: bytes of input that it has room for
 	Tasks     []Task // Give; empty with a Seq asks about an earlier one
-	Refs      []Ref  // Hold, Result: held; Held, Cancel: drop; Taken: refused; Return: returned
+	Refs      []Ref  // Hold, Result: held; Held, Cancel: drop; Taken: refused; Settled: whose parts to drop; Return: returned
 	Results   []Result
 	Job       ID // Cancel: all tasks of this job
 }
@@ -158,6 +158,9 @@ func (m *Message) validate() error {
 	}
 	for i := range m.Results {
 		r := &m.Results[i]
+		if err := r.checkFork(); err != nil {
+			return fmt.Errorf("result %d: %w", i, err)
+		}
 		if len(r.Output) > MaxBlob || len(r.Err) > MaxBlob || len(r.Log) > MaxBlob {
 			return fmt.Errorf("result %d: more than %d bytes", i, MaxBlob)
 		}
@@ -191,8 +194,10 @@ func (t *Task) validate() error {
 		return errors.New("attempt 0")
 	case t.Owner == "" || len(t.Owner) > MaxPeerID:
 		return fmt.Errorf("owner of %d bytes", len(t.Owner))
-	case len(t.Input) > MaxBlob:
-		return fmt.Errorf("input of %d bytes", len(t.Input))
+	case len(t.Parts) > MaxFork || !t.Join && len(t.Parts) > 0:
+		return fmt.Errorf("outputs of %d parts", len(t.Parts))
+	case len(t.Input)+sizeOf(t.Parts) > MaxBlob:
+		return fmt.Errorf("input of %d bytes", len(t.Input)+sizeOf(t.Parts))
 	case len(t.Avoid) > MaxAvoid:
 		return fmt.Errorf("%d peers to avoid", len(t.Avoid))
 	case t.Limits.Time < 0 || t.Limits.Memory < 0 || t.Limits.Output < 0:

@@ -28,8 +28,8 @@ var mutants = []struct{ name, file, old, new string }{
 	}
 	s.hold`, `}
 	s.hold`},
-	{"count a result of any attempt", "outcome.go", `o.state.Final() || o.task.Attempt != r.Attempt`, `o.state.Final()`},
-	{"count results of finished tasks", "outcome.go", `o.state.Final() || o.task.Attempt != r.Attempt`, `o.task.Attempt != r.Attempt`},
+	{"count a result of any attempt", "outcome.go", `o.settled() || o.task.Attempt != r.Attempt`, `o.settled()`},
+	{"count results of finished tasks", "outcome.go", `o.settled() || o.task.Attempt != r.Attempt`, `o.task.Attempt != r.Attempt`},
 	{"believe reports of any hop", "owner.go", `o.at != p && r.Hop > o.task.Hop`, `o.at != p`},
 	{"never repeat a result", "client.go", `s.sendFlight(c, f, nil)`, ``},
 	{"never repeat a report", "client.go", `s.sendHold(c, r.seq, r.tasks)
@@ -72,6 +72,23 @@ var mutants = []struct{ name, file, old, new string }{
 		s.send(p, Message{Kind: KindCancel, Job: id})
 	}`, ``},
 	{"retry errors without end", "outcome.go", `o.errors >= o.job.maxErrors`, `false`},
+	{"count a division that came too late", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0`, `return true`},
+	{"drop the parts of a division that was told twice", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0`, `return false`},
+	{"name parts by their order alone", "fork.go", `of.Attempt*MaxFork + uint32(i)`, `uint32(i)`},
+	{"wake thieves for provisional parts", "victim.go", `n += l.n - max(l.bound, s.keep(l, p.rtt))`, `n += l.n - s.keep(l, p.rtt)`},
+	{"send results of provisional parts", "holder.go", `if h.provisional {`, `if false {`},
+	{"report provisional parts", "client.go", `h.state == heldQueued && !h.provisional {
+			refs = append(refs, h.task.ref())
+		}
+		c.cursor`, `h.state == heldQueued {
+			refs = append(refs, h.task.ref())
+		}
+		c.cursor`},
+	{"keep parts that the owner has no use for", "client.go", `s.dropParts(o.held)`, `s.partsTaken(o.held)`},
+	{"believe that parts were kept", "fork.go", `p != nil && r.Kept`, `p != nil`},
+	{"go on with parts whose sibling failed", "outcome.go", `		s.cancelParts(o)
+`, `		s.fold(o)
+`},
 	{"retry crashes without end", "outcome.go", `o.crashes >= s.cfg.MaxCrashes`, `false`},
 }
 

@@ -14,16 +14,17 @@ import (
 const maxAttempts = 16
 
 // outcome applies the result of an attempt, run at p or here. Only the current
-// attempt of an unfinished task counts; anything else changes nothing.
-func (s *Scheduler) outcome(p *peer, r *Result) {
+// attempt of an unfinished task counts; anything else changes nothing. It reports
+// whether the result counts, now or when it came before.
+func (s *Scheduler) outcome(p *peer, r *Result) bool {
 	o := s.owner.tasks[r.Task]
 	switch {
 	case o == nil:
 		s.stats.Unknown++
-		return
-	case o.state.Final() || o.task.Attempt != r.Attempt:
+		return false
+	case o.settled() || o.task.Attempt != r.Attempt:
 		s.stats.Stale++
-		return
+		return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0
 	}
 	if p != nil {
 		s.learnCost(o.task.Code.Cap(), r.Elapsed)
@@ -35,7 +36,7 @@ func (s *Scheduler) outcome(p *peer, r *Result) {
 		o.result = *r
 		if o.crashes >= s.cfg.MaxCrashes {
 			s.finish(o, TaskFailed)
-			return
+			break
 		}
 		s.again(o, r.Peer)
 	case r.Err != "":
@@ -44,9 +45,15 @@ func (s *Scheduler) outcome(p *peer, r *Result) {
 		o.result = *r
 		if o.errors >= o.job.maxErrors {
 			s.finish(o, TaskFailed)
-			return
+			break
 		}
 		s.again(o, "")
+	case len(r.Fork) > 0:
+		if h := s.holder.held[o.task.ID]; h != nil {
+			s.unhold(h)
+		}
+		s.fork(o, p, r)
+		return o.state == TaskForked
 	case o.job.bytes+int64(r.size()) > s.cfg.MaxJobOutput:
 		r.Output, r.Err = nil, "results of the job pass the limit of "+bytesOf(s.cfg.MaxJobOutput)
 		s.endAttempt(o, r.Peer, OutcomeError, r)
@@ -58,6 +65,7 @@ func (s *Scheduler) outcome(p *peer, r *Result) {
 		o.job.byPeer[r.Peer]++
 		s.finish(o, TaskDone)
 	}
+	return true
 }
 
 // whoHas names the peer that the current attempt is thought to be at.
@@ -107,8 +115,16 @@ func (s *Scheduler) finish(o *owned, state TaskState) {
 	j.bytes += size
 	s.owner.bytes -= int64(o.task.size())
 	s.owner.left--
-	o.task.Input, o.task.Avoid = nil, nil
-	if j.left--; j.left > 0 {
+	o.task.Input, o.task.Parts, o.task.Avoid = nil, nil, nil
+	j.left--
+	if len(o.parts) > 0 {
+		s.cancelParts(o)
+	}
+	if o.parent != nil {
+		s.partEnded(o)
+		return
+	}
+	if j.left > 0 {
 		return
 	}
 	j.finished = s.start.Add(s.now + s.stalled)
@@ -153,7 +169,7 @@ func (s *Scheduler) forget(j *job) {
 // ownReturned queues an own task again that came back unharmed.
 func (s *Scheduler) ownReturned(id ID, attempt uint32, from *peer, why string) {
 	o := s.owner.tasks[id]
-	if o == nil || o.state.Final() || o.task.Attempt != attempt || o.at != from {
+	if o == nil || o.settled() || o.task.Attempt != attempt || o.at != from {
 		return
 	}
 	s.endAttempt(o, from.id, OutcomeReturned, &Result{Err: why})
@@ -170,10 +186,15 @@ func (s *Scheduler) ownerLost(p *peer, why string, except map[run]bool) {
 		if j.count[TaskAway] == 0 {
 			continue
 		}
-		for i := range j.tasks {
-			o := &j.tasks[i]
-			if o.at != p || except[run{o.task.ID, o.task.Attempt}] {
-				continue
+		var gone []*owned
+		j.each(func(o *owned) {
+			if o.at == p && !except[run{o.task.ID, o.task.Attempt}] {
+				gone = append(gone, o)
+			}
+		})
+		for _, o := range gone {
+			if o.at != p {
+				continue // it ended with another one
 			}
 			s.stats.Lost++
 			o.result = Result{Task: o.task.ID, Attempt: o.task.Attempt, Peer: p.id, Err: why, Crashed: true}

@@ -34,8 +34,10 @@ type job struct {
 	code      Code
 	maxErrors int
 	tasks     []owned
+	spawned   int // tasks into which others were divided
 	left      int
 	count     [taskStates]int
+	folded    [taskStates]int // parts that are forgotten since they were joined
 	byPeer    map[chord.PeerID]int
 	bytes     int64 // of results
 	submitted time.Time
@@ -56,8 +58,16 @@ type owned struct {
 	crashes  int
 	lost     int
 	attempts []Attempt // ended ones
+	parent   *owned    // the task that it is a part of; nil: the job's own
+	parts    []owned   // that it was divided into
+	open     int       // parts that are not final
+	forker   *peer     // who divided it; nil: this peer
 	result   Result    // of the attempt that settled it
 }
+
+// settled reports whether no attempt at the task is current: it is final, or it
+// waits for its parts.
+func (o *owned) settled() bool { return o.state.Final() || o.state == TaskForked }
 
 // Spec describes a job: one task for each input.
 type Spec struct {
@@ -180,17 +190,17 @@ func (s *Scheduler) Cancel(now time.Time, id ID) (Output, error) {
 	}
 	j.cancelled = true
 	var away []*peer
-	for i := range j.tasks {
-		o := &j.tasks[i]
+	var open []*owned
+	j.each(func(o *owned) {
 		if o.state.Final() {
-			continue
+			return
 		}
+		open = append(open, o)
 		if o.at != nil && !slices.Contains(away, o.at) {
 			away = append(away, o.at)
 		}
-		s.endAttempt(o, s.whoHas(o), OutcomeCancelled, nil)
-		s.finish(o, TaskCancelled)
-	}
+	})
+	s.cancelAll(open)
 	for _, p := range away {
 		s.send(p, Message{Kind: KindCancel, Job: id})
 	}
@@ -250,7 +260,7 @@ func (s *Scheduler) ownGiven(h *held, p *peer) {
 // ownCameHome takes back an own task that this peer has stolen.
 func (s *Scheduler) ownCameHome(t *Task) {
 	o := s.owner.tasks[t.ID]
-	if o == nil || o.state.Final() || o.task.Attempt != t.Attempt || t.Hop <= o.task.Hop || s.holder.held[t.ID] != nil {
+	if o == nil || o.settled() || o.task.Attempt != t.Attempt || t.Hop <= o.task.Hop || s.holder.held[t.ID] != nil {
 		s.stats.Stale++
 		return
 	}
@@ -275,7 +285,7 @@ func (s *Scheduler) onHold(p *peer, m *Message) {
 // locate notes where an attempt is and reports whether it is still wanted there.
 func (s *Scheduler) locate(p *peer, r Ref) bool {
 	o := s.owner.tasks[r.Task]
-	if o == nil || o.state.Final() || o.task.Attempt != r.Attempt {
+	if o == nil || o.settled() || o.task.Attempt != r.Attempt {
 		return false
 	}
 	switch {
@@ -312,14 +322,17 @@ func (s *Scheduler) onReturn(p *peer, m *Message) {
 // onResult handles outcomes from a holder. All are acknowledged, whether they
 // still count or not.
 func (s *Scheduler) onResult(p *peer, m *Message) {
+	var refused []Ref
 	for i := range m.Results {
 		r := m.Results[i]
 		r.Peer = p.id
 		s.bound(&r)
-		s.outcome(p, &r)
+		if !s.outcome(p, &r) && len(r.Fork) > 0 {
+			refused = append(refused, Ref{Task: r.Task, Attempt: r.Attempt})
+		}
 	}
 	for _, r := range m.Refs {
 		s.locate(p, r)
 	}
-	s.send(p, Message{Kind: KindSettled, Seq: m.Seq})
+	s.send(p, Message{Kind: KindSettled, Seq: m.Seq, Refs: refused})
 }

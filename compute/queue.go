@@ -25,6 +25,7 @@ type lane struct {
 	capability string
 	here       bool // this peer can run it
 	n          int  // queued tasks
+	bound      int  // of them, provisional ones, which must not leave
 	deque      deque
 }
 
@@ -72,6 +73,9 @@ func (q *queue) shelve(h *held, until instant) {
 }
 
 func (q *queue) added(h *held) {
+	if h.provisional {
+		q.lane(h.task.Code.Cap()).bound++
+	}
 	h.state = heldQueued
 	q.n++
 }
@@ -118,9 +122,20 @@ func (q *queue) remove(h *held) {
 	}
 	l := q.lane(h.task.Code.Cap())
 	l.n--
+	if h.provisional {
+		l.bound--
+	}
 	l.deque.trim(l.n)
 	if l.n == 0 && !l.here {
 		q.lanes = slices.DeleteFunc(q.lanes, func(x *lane) bool { return x == l })
+	}
+}
+
+// unbind lets a provisional task go where it likes.
+func (q *queue) unbind(h *held) {
+	h.provisional = false
+	if h.state == heldQueued {
+		q.lane(h.task.Code.Cap()).bound--
 	}
 }
 

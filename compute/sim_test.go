@@ -228,7 +228,10 @@ func (m *sim) start(p *simPeer, t *Task) {
 		m.call(p, func() Output {
 			delete(p.runs, key)
 			r := Result{Output: fmt.Appendf(nil, "%s:%d", p.id, t.Index)}
-			if m.result != nil {
+			switch _, tree := isTree(t); {
+			case tree, t.Join:
+				r = m.grow(t)
+			case m.result != nil:
 				r = m.result(p, t)
 			}
 			r.Task, r.Attempt, r.Elapsed = t.ID, t.Attempt, cost

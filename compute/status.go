@@ -15,6 +15,7 @@ const (
 	TaskQueued    TaskState = iota // waits at the owner
 	TaskRunning                    // runs at the owner
 	TaskAway                       // waits or runs at another peer
+	TaskForked                     // waits for the parts that it was divided into
 	TaskDone                       // succeeded
 	TaskFailed                     // failed for good
 	TaskCancelled                  // cancelled before it finished
@@ -24,7 +25,7 @@ const (
 
 // String returns the state's name in lower case.
 func (t TaskState) String() string {
-	return [...]string{"queued", "running", "away", "done", "failed", "cancelled"}[t]
+	return [...]string{"queued", "running", "away", "forked", "done", "failed", "cancelled"}[t]
 }
 
 // Final reports whether the task will not change any more.
@@ -36,6 +37,7 @@ type Outcome string
 // The outcomes.
 const (
 	OutcomeOK        Outcome = "ok"
+	OutcomeForked    Outcome = "forked"    // the code divided the task
 	OutcomeError     Outcome = "error"     // the code returned an error
 	OutcomeCrashed   Outcome = "crashed"   // the machinery failed
 	OutcomeLost      Outcome = "lost"      // its peer went down or silent
@@ -71,7 +73,8 @@ type PeerCount struct {
 	Tasks int
 }
 
-// JobStatus is a job at a glance. The counts add up to Tasks.
+// JobStatus is a job at a glance. The counts add up to Tasks, those into which
+// tasks were divided included.
 type JobStatus struct {
 	ID        ID
 	Code      Code
@@ -81,6 +84,7 @@ type JobStatus struct {
 	Queued    int
 	Running   int // at this peer
 	Away      int // waiting or running at other peers
+	Forked    int // waiting for their parts
 	Done      int
 	Failed    int
 	Cancelled int
@@ -135,9 +139,9 @@ func (s *Scheduler) Tasks(id ID, from, n int) []TaskStatus {
 
 func (s *Scheduler) status(j *job) JobStatus {
 	st := JobStatus{
-		ID: j.id, Code: j.code, State: JobRunning, Tasks: len(j.tasks),
-		Queued: j.count[TaskQueued], Running: j.count[TaskRunning], Away: j.count[TaskAway],
-		Done: j.count[TaskDone], Failed: j.count[TaskFailed], Cancelled: j.count[TaskCancelled],
+		ID: j.id, Code: j.code, State: JobRunning, Tasks: len(j.tasks) + j.spawned,
+		Queued: j.count[TaskQueued], Running: j.count[TaskRunning], Away: j.count[TaskAway], Forked: j.count[TaskForked],
+		Done: j.total(TaskDone), Failed: j.total(TaskFailed), Cancelled: j.total(TaskCancelled),
 		ByPeer: j.byPeerSorted(), Submitted: j.submitted, Finished: j.finished,
 	}
 	switch {
@@ -147,13 +151,16 @@ func (s *Scheduler) status(j *job) JobStatus {
 		st.State = JobFailed
 	case j.left == 0:
 		st.State = JobDone
-	case st.Queued == j.left:
+	case st.Queued+st.Forked == j.left:
 		if st.Why = s.why(j); st.Why != "" {
 			st.State = JobWaiting
 		}
 	}
 	return st
 }
+
+// total counts the tasks that ended in one state.
+func (j *job) total(state TaskState) int { return j.count[state] + j.folded[state] }
 
 // why explains why no task of a job is under way; "" if some soon will be.
 func (s *Scheduler) why(j *job) string {

@@ -151,6 +151,11 @@ type Task struct {
 	Index  uint32
 	Code   Code
 	Input  []byte
+	// Join: the task was divided, all parts are done, and this run joins them.
+	// Input is what the run that divided it put out, and Parts are the outputs of
+	// the parts, in their order.
+	Join   bool
+	Parts  [][]byte
 	Limits Limits
 	Owner  chord.PeerID // the peer that submitted it and keeps its state
 	// Attempt counts from 1. Only results of the attempt that the owner counts
@@ -167,7 +172,7 @@ type Task struct {
 // taskOverhead is about what a task takes on the wire beside its input.
 const taskOverhead = 160
 
-func (t *Task) size() int { return taskOverhead + len(t.Input) }
+func (t *Task) size() int { return taskOverhead + len(t.Input) + sizeOf(t.Parts) }
 
 func (t *Task) ref() Ref { return Ref{Task: t.ID, Attempt: t.Attempt, Hop: t.Hop} }
 
@@ -177,7 +182,12 @@ type Result struct {
 	Attempt uint32
 	Peer    chord.PeerID // who ran it
 	Output  []byte
-	Err     string // empty when the task succeeded
+	// Fork, if not empty, divides the task: the inputs of its parts, at most
+	// MaxFork. Output is then kept for the run that joins what the parts put out.
+	Fork [][]byte
+	// Kept: Peer has the parts in its queue. The scheduler sets it.
+	Kept bool
+	Err  string // empty when the task succeeded
 	// Crashed tells a failure of the machinery (sandbox killed, peer lost) from
 	// an error that the code returned.
 	Crashed bool
@@ -187,7 +197,9 @@ type Result struct {
 
 const resultOverhead = 80
 
-func (r *Result) size() int { return resultOverhead + len(r.Output) + len(r.Err) + len(r.Log) }
+func (r *Result) size() int {
+	return resultOverhead + len(r.Output) + sizeOf(r.Fork) + len(r.Err) + len(r.Log)
+}
 
 // OK reports whether the attempt succeeded.
 func (r *Result) OK() bool { return r.Err == "" && !r.Crashed }

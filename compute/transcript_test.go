@@ -107,7 +107,7 @@ func newStage() *stage {
 //	deliver [from=a] [to=b] [kind=give] [keep]   passes on what matches, and what comes of it; keep leaves a copy
 //	drop [from=a] [to=b] [kind=give]
 //	pending                      what is under way
-//	ran a 3 [ok|error|crash]     task 3 ends at a
+//	ran a 3 [ok|error|crash] [fork=2]   task 3 ends at a, or is divided into 3/1a, 3/1b by attempt 1
 //	tick 2s                      time passes; messages stay where they are
 //	down a b                     a hears that b is gone
 //	crash b, restart b, freeze b, thaw b, drain b
@@ -173,7 +173,7 @@ func (g *stage) command(verb string, args []string, opts map[string]string) erro
 			fmt.Fprintln(&g.out, g.describe(&g.pending[i]))
 		}
 	case "ran":
-		return g.ran(a, args[1:])
+		return g.ran(a, args[1:], opts)
 	case "tick":
 		d, err := time.ParseDuration(args[0])
 		if err != nil {
@@ -326,7 +326,7 @@ func (g *stage) deliver(opts map[string]string, keep bool) error {
 	return fmt.Errorf("it does not end")
 }
 
-func (g *stage) ran(a *actor, args []string) error {
+func (g *stage) ran(a *actor, args []string, opts map[string]string) error {
 	name, attempt, _ := strings.Cut(args[0], ".")
 	if attempt == "" {
 		attempt = "1"
@@ -339,6 +339,11 @@ func (g *stage) ran(a *actor, args []string) error {
 	r := Result{Task: t.ID, Attempt: t.Attempt, Elapsed: time.Second, Output: []byte("done")}
 	if len(args) > 1 && args[1] != "ok" {
 		r.Output, r.Err, r.Crashed = nil, args[1], args[1] == "crash"
+	}
+	n, _ := strconv.Atoi(opts["fork"])
+	for i := range n {
+		r.Fork = append(r.Fork, nil)
+		g.names[part(&t, i, nil).ID] = fmt.Sprintf("%s/%d%c", name, t.Attempt, 'a'+i)
 	}
 	g.apply(a, a.s.Ran(g.now, r))
 	return nil
@@ -398,8 +403,11 @@ func (g *stage) show(what string, a *actor) {
 	}
 	st, _ := a.s.Job(g.jobs[0])
 	if what == "job" {
-		fmt.Fprintf(&g.out, "%s: queued=%d running=%d away=%d done=%d failed=%d cancelled=%d by=%v\n",
-			st.State, st.Queued, st.Running, st.Away, st.Done, st.Failed, st.Cancelled, st.ByPeer)
+		fmt.Fprintf(&g.out, "%s: queued=%d running=%d away=%d", st.State, st.Queued, st.Running, st.Away)
+		if st.Forked > 0 {
+			fmt.Fprintf(&g.out, " forked=%d", st.Forked)
+		}
+		fmt.Fprintf(&g.out, " done=%d failed=%d cancelled=%d by=%v\n", st.Done, st.Failed, st.Cancelled, st.ByPeer)
 		if st.Why != "" {
 			fmt.Fprintln(&g.out, "why: "+st.Why)
 		}
@@ -453,6 +461,9 @@ func (g *stage) describe(m *Message) string {
 			fmt.Fprintf(&b, " %s.%d", g.names[r.Task], r.Attempt)
 			if !r.OK() {
 				b.WriteString("=" + r.Err)
+			}
+			if len(r.Fork) > 0 {
+				fmt.Fprintf(&b, " forked=%d kept=%t", len(r.Fork), r.Kept)
 			}
 		}
 	}

@@ -82,7 +82,7 @@ func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
 	n, spare := 0, 0
 	for _, l := range q.lanes {
 		if l.n > 0 && p.can(l.capability) {
-			left := l.n - s.keep(l, p.rtt)
+			left := l.n - max(l.bound, s.keep(l, p.rtt))
 			n += l.n
 			spare += left
 			lanes = append(lanes, cursor{l, l.deque.len - 1, left})
@@ -128,7 +128,7 @@ func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
 }
 
 func (s *Scheduler) maySend(h *held, to chord.PeerID) bool {
-	return int(h.task.Hop) < s.cfg.MaxHops && !slices.Contains(h.task.Avoid, to)
+	return int(h.task.Hop) < s.cfg.MaxHops && !h.provisional && !slices.Contains(h.task.Avoid, to)
 }
 
 // give sends tasks, already out of the queue, to a thief.
@@ -349,7 +349,7 @@ func (s *Scheduler) offer(p *peer) int {
 	q := &s.holder.queue
 	for _, l := range q.lanes {
 		if l.n > 0 && p.can(l.capability) {
-			n += l.n - s.keep(l, p.rtt)
+			n += l.n - max(l.bound, s.keep(l, p.rtt))
 		}
 	}
 	for _, h := range q.shelf[:min(len(q.shelf), maxSkip)] {

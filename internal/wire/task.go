@@ -162,7 +162,7 @@ func encodeTask(t *compute.Task) *pb.Task {
 		Id: t.ID[:], Job: t.Job[:], Parent: encodeTaskID(t.Parent), Index: t.Index,
 		Code: &pb.TaskCode{Func: t.Code.Func, Size: t.Code.Size}, Input: t.Input,
 		TimeNs: int64(t.Limits.Time), Memory: t.Limits.Memory, Output: t.Limits.Output,
-		Owner: []byte(t.Owner), Attempt: t.Attempt, Hop: t.Hop,
+		Owner: []byte(t.Owner), Attempt: t.Attempt, Hop: t.Hop, Join: t.Join, Parts: t.Parts,
 	}
 	if t.Code.Func == "" {
 		p.Code.Module = t.Code.Module[:]
@@ -180,7 +180,7 @@ func decodeTask(p *pb.Task) (t compute.Task, err error) {
 	t = compute.Task{
 		Index: p.Index, Code: compute.Code{Func: p.Code.Func, Size: p.Code.Size}, Input: p.Input,
 		Limits: compute.Limits{Time: time.Duration(p.TimeNs), Memory: p.Memory, Output: p.Output},
-		Owner:  chord.PeerID(p.Owner), Attempt: p.Attempt, Hop: p.Hop,
+		Owner:  chord.PeerID(p.Owner), Attempt: p.Attempt, Hop: p.Hop, Join: p.Join, Parts: p.Parts,
 	}
 	switch n := len(p.Code.Module); n {
 	case 0:
@@ -210,7 +210,7 @@ func decodeTaskRef(p *pb.TaskRef) (compute.Ref, error) {
 func encodeResult(r *compute.Result) *pb.TaskResult {
 	return &pb.TaskResult{
 		Task: r.Task[:], Attempt: r.Attempt, Peer: []byte(r.Peer), Output: r.Output, Error: r.Err,
-		Crashed: r.Crashed, ElapsedNs: int64(r.Elapsed), Log: r.Log,
+		Crashed: r.Crashed, ElapsedNs: int64(r.Elapsed), Log: r.Log, Fork: r.Fork, Kept: r.Kept,
 	}
 }
 
@@ -218,7 +218,7 @@ func decodeResult(p *pb.TaskResult) (compute.Result, error) {
 	id, err := decodeTaskID(p.Task)
 	return compute.Result{
 		Task: id, Attempt: p.Attempt, Peer: chord.PeerID(p.Peer), Output: p.Output, Err: p.Error,
-		Crashed: p.Crashed, Elapsed: time.Duration(p.ElapsedNs), Log: p.Log,
+		Crashed: p.Crashed, Elapsed: time.Duration(p.ElapsedNs), Log: p.Log, Fork: p.Fork, Kept: p.Kept,
 	}, err
 }
 

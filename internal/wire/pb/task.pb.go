@@ -91,13 +91,16 @@ type Task struct {
 	Code   *TaskCode              `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
 	Input  []byte                 `protobuf:"bytes,6,opt,name=input,proto3" json:"input,omitempty"`
 	// Limits; 0 is the default of the peer that runs the task.
-	TimeNs        int64    `protobuf:"varint,7,opt,name=time_ns,json=timeNs,proto3" json:"time_ns,omitempty"`
-	Memory        int64    `protobuf:"varint,8,opt,name=memory,proto3" json:"memory,omitempty"`
-	Output        int64    `protobuf:"varint,9,opt,name=output,proto3" json:"output,omitempty"`
-	Owner         []byte   `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
-	Attempt       uint32   `protobuf:"varint,11,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Hop           uint32   `protobuf:"varint,12,opt,name=hop,proto3" json:"hop,omitempty"`
-	Avoid         [][]byte `protobuf:"bytes,13,rep,name=avoid,proto3" json:"avoid,omitempty"`
+	TimeNs  int64    `protobuf:"varint,7,opt,name=time_ns,json=timeNs,proto3" json:"time_ns,omitempty"`
+	Memory  int64    `protobuf:"varint,8,opt,name=memory,proto3" json:"memory,omitempty"`
+	Output  int64    `protobuf:"varint,9,opt,name=output,proto3" json:"output,omitempty"`
+	Owner   []byte   `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
+	Attempt uint32   `protobuf:"varint,11,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Hop     uint32   `protobuf:"varint,12,opt,name=hop,proto3" json:"hop,omitempty"`
+	Avoid   [][]byte `protobuf:"bytes,13,rep,name=avoid,proto3" json:"avoid,omitempty"`
+	// Set where the task was divided and its parts are done: what they put out.
+	Join          bool     `protobuf:"varint,14,opt,name=join,proto3" json:"join,omitempty"`
+	Parts         [][]byte `protobuf:"bytes,15,rep,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,16 +226,34 @@ func (x *Task) GetAvoid() [][]byte {
 	return nil
 }
 
+func (x *Task) GetJoin() bool {
+	if x != nil {
+		return x.Join
+	}
+	return false
+}
+
+func (x *Task) GetParts() [][]byte {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
 type TaskResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Task          []byte                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Peer          []byte                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
-	Output        []byte                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`
-	Error         string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
-	Crashed       bool                   `protobuf:"varint,6,opt,name=crashed,proto3" json:"crashed,omitempty"`
-	ElapsedNs     int64                  `protobuf:"varint,7,opt,name=elapsed_ns,json=elapsedNs,proto3" json:"elapsed_ns,omitempty"`
-	Log           []byte                 `protobuf:"bytes,8,opt,name=log,proto3" json:"log,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Task      []byte                 `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	Attempt   uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Peer      []byte                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	Output    []byte                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`
+	Error     string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	Crashed   bool                   `protobuf:"varint,6,opt,name=crashed,proto3" json:"crashed,omitempty"`
+	ElapsedNs int64                  `protobuf:"varint,7,opt,name=elapsed_ns,json=elapsedNs,proto3" json:"elapsed_ns,omitempty"`
+	Log       []byte                 `protobuf:"bytes,8,opt,name=log,proto3" json:"log,omitempty"`
+	// Inputs of the parts into which the run divided its task, and whether the
+	// sender has those parts.
+	Fork          [][]byte `protobuf:"bytes,9,rep,name=fork,proto3" json:"fork,omitempty"`
+	Kept          bool     `protobuf:"varint,10,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -321,6 +342,20 @@ func (x *TaskResult) GetLog() []byte {
 		return x.Log
 	}
 	return nil
+}
+
+func (x *TaskResult) GetFork() [][]byte {
+	if x != nil {
+		return x.Fork
+	}
+	return nil
+}
+
+func (x *TaskResult) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
 }
 
 // TaskRef names one attempt at a task as a holder sees it.
@@ -718,7 +753,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\bTaskCode\x12\x12\n" +
 	"\x04func\x18\x01 \x01(\tR\x04func\x12\x16\n" +
 	"\x06module\x18\x02 \x01(\fR\x06module\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x03R\x04size\"\xb6\x02\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\"\xe0\x02\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\fR\x03job\x12\x16\n" +
@@ -733,7 +768,9 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	" \x01(\fR\x05owner\x12\x18\n" +
 	"\aattempt\x18\v \x01(\rR\aattempt\x12\x10\n" +
 	"\x03hop\x18\f \x01(\rR\x03hop\x12\x14\n" +
-	"\x05avoid\x18\r \x03(\fR\x05avoid\"\xc7\x01\n" +
+	"\x05avoid\x18\r \x03(\fR\x05avoid\x12\x12\n" +
+	"\x04join\x18\x0e \x01(\bR\x04join\x12\x14\n" +
+	"\x05parts\x18\x0f \x03(\fR\x05parts\"\xef\x01\n" +
 	"\n" +
 	"TaskResult\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\fR\x04task\x12\x18\n" +
@@ -744,7 +781,10 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\acrashed\x18\x06 \x01(\bR\acrashed\x12\x1d\n" +
 	"\n" +
 	"elapsed_ns\x18\a \x01(\x03R\telapsedNs\x12\x10\n" +
-	"\x03log\x18\b \x01(\fR\x03log\"c\n" +
+	"\x03log\x18\b \x01(\fR\x03log\x12\x12\n" +
+	"\x04fork\x18\t \x03(\fR\x04fork\x12\x12\n" +
+	"\x04kept\x18\n" +
+	" \x01(\bR\x04kept\"c\n" +
 	"\aTaskRef\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\fR\x04task\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x10\n" +
