@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"github.com/chorus-net/chorus/compute/worker"
 )
 
 // AnyFunc is a registered Go function of any type; Func makes one. Peers
@@ -13,13 +15,16 @@ import (
 type AnyFunc interface {
 	// Name is the function's name and version, "resize/v1".
 	Name() string
-	run(ctx context.Context, input []byte) ([]byte, error)
+	register(r *worker.Registry) error
 }
 
 // Function is a Go function that tasks may run, typed for the caller.
 type Function[In, Out any] struct {
 	name string
 	fn   func(context.Context, In) (Out, error)
+	// Of one that divides its tasks, instead of fn.
+	work func(context.Context, In) (Out, []In, error)
+	join func(context.Context, Out, []Out) (Out, error)
 }
 
 // Func names fn so that peers which register it under the same name may run
@@ -30,20 +35,106 @@ func Func[In, Out any](name string, fn func(context.Context, In) (Out, error)) *
 	return &Function[In, Out]{name: name, fn: fn}
 }
 
+// Divide names a function whose tasks may be divided, for work that splits into
+// parts of unknown size: searches, sorts, trees. A task is handed to work, which does
+// some of it and returns what that gave and, if work is left, the inputs of the parts
+// into which that is divided: at most 1,024, the one to go on with first, the largest
+// last. The parts are tasks like any other: they wait at the peer that made them until
+// it gets to them or an idle peer steals them, and may be divided again. Once all
+// parts are done, join makes one output of what work gave and of theirs, in their
+// order. Work and join may run anywhere, and again where a peer was lost, so they
+// should depend on their inputs alone. The outputs that meet in one join have 1 MiB.
+//
+//	sum := overlay.Divide("sum/v1", func(_ context.Context, r Range) (int, []Range, error) {
+//		if r.Len() <= 1000 {
+//			return r.Sum(), nil, nil
+//		}
+//		low, high := r.Halve()
+//		return 0, []Range{low, high}, nil
+//	}, func(_ context.Context, sum int, parts []int) (int, error) {
+//		for _, n := range parts {
+//			sum += n
+//		}
+//		return sum, nil
+//	})
+func Divide[In, Out any](name string, work func(context.Context, In) (Out, []In, error),
+	join func(context.Context, Out, []Out) (Out, error),
+) *Function[In, Out] {
+	return &Function[In, Out]{name: name, work: work, join: join}
+}
+
 var _ AnyFunc = (*Function[[]byte, []byte])(nil)
 
 // Name returns the name that the function was registered under.
 func (f *Function[In, Out]) Name() string { return f.name }
 
+func (f *Function[In, Out]) register(r *worker.Registry) error {
+	if f.work != nil {
+		return r.RegisterDivided(f.name, worker.Divided{Work: f.runWork, Join: f.runJoin})
+	}
+	return r.Register(f.name, f.run)
+}
+
 func (f *Function[In, Out]) run(ctx context.Context, input []byte) ([]byte, error) {
-	var in In
-	if err := decodeValue(input, &in); err != nil {
-		return nil, fmt.Errorf("read input of %s: %w", f.name, err)
+	in, err := f.input(input)
+	if err != nil {
+		return nil, err
 	}
 	out, err := f.fn(ctx, in)
 	if err != nil {
 		return nil, err
 	}
+	return f.output(out)
+}
+
+func (f *Function[In, Out]) runWork(ctx context.Context, input []byte) ([]byte, [][]byte, error) {
+	in, err := f.input(input)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, rest, err := f.work(ctx, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := f.output(out)
+	if err != nil {
+		return nil, nil, err
+	}
+	parts := make([][]byte, len(rest))
+	for i, part := range rest {
+		if parts[i], err = encodeValue(part); err != nil {
+			return nil, nil, fmt.Errorf("write part %d of %s: %w", i, f.name, err)
+		}
+	}
+	return b, parts, nil
+}
+
+func (f *Function[In, Out]) runJoin(ctx context.Context, output []byte, parts [][]byte) ([]byte, error) {
+	var own Out
+	if err := decodeValue(output, &own); err != nil {
+		return nil, fmt.Errorf("read what %s gave: %w", f.name, err)
+	}
+	outs := make([]Out, len(parts))
+	for i, p := range parts {
+		if err := decodeValue(p, &outs[i]); err != nil {
+			return nil, fmt.Errorf("read output of part %d of %s: %w", i, f.name, err)
+		}
+	}
+	joined, err := f.join(ctx, own, outs)
+	if err != nil {
+		return nil, err
+	}
+	return f.output(joined)
+}
+
+func (f *Function[In, Out]) input(b []byte) (in In, err error) {
+	if err := decodeValue(b, &in); err != nil {
+		return in, fmt.Errorf("read input of %s: %w", f.name, err)
+	}
+	return in, nil
+}
+
+func (f *Function[In, Out]) output(out Out) ([]byte, error) {
 	b, err := encodeValue(out)
 	if err != nil {
 		return nil, fmt.Errorf("write output of %s: %w", f.name, err)

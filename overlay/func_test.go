@@ -19,7 +19,10 @@ func TestFuncCarriesValues(t *testing.T) {
 	raw := Func("raw/v1", func(_ context.Context, b []byte) ([]byte, error) { return append(b, 0xff), nil })
 	bad := Func("bad/v1", func(context.Context, string) (chan int, error) { return make(chan int), nil })
 	for _, tt := range []struct {
-		f       AnyFunc
+		f interface {
+			AnyFunc
+			run(context.Context, []byte) ([]byte, error)
+		}
 		in, out string
 		err     string
 	}{
@@ -37,6 +40,39 @@ func TestFuncCarriesValues(t *testing.T) {
 		case string(out) != tt.out:
 			t.Errorf("%s(%q) = %q, want %q", tt.f.Name(), tt.in, out, tt.out)
 		}
+	}
+}
+
+func TestDivideCarriesValues(t *testing.T) {
+	sum := Divide("sum/v1", func(_ context.Context, p pair) (int, []pair, error) {
+		switch {
+		case p.A < 0:
+			return 0, nil, errors.New("negative")
+		case p.B-p.A < 2:
+			return p.A, nil, nil
+		}
+		return p.A, []pair{{p.A + 1, p.B}}, nil
+	}, func(_ context.Context, own int, parts []int) (int, error) {
+		for _, n := range parts {
+			own += n
+		}
+		return own, nil
+	})
+	out, parts, err := sum.runWork(t.Context(), []byte(`{"A":3,"B":6}`))
+	if string(out) != "3" || len(parts) != 1 || string(parts[0]) != `{"A":4,"B":6}` || err != nil {
+		t.Errorf("work gave %q, %q, %v", out, parts, err)
+	}
+	if out, parts, err := sum.runWork(t.Context(), []byte(`{"A":5,"B":6}`)); string(out) != "5" || len(parts) != 0 || err != nil {
+		t.Errorf("work that is not divided gave %q, %q, %v", out, parts, err)
+	}
+	if _, _, err := sum.runWork(t.Context(), []byte(`{"A":-1}`)); err == nil || err.Error() != "negative" {
+		t.Errorf("work failed with %v", err)
+	}
+	if out, err := sum.runJoin(t.Context(), out, [][]byte{[]byte("9"), []byte("1")}); string(out) != "13" || err != nil {
+		t.Errorf("join gave %q, %v", out, err)
+	}
+	if _, err := sum.runJoin(t.Context(), out, [][]byte{[]byte("x")}); err == nil || !strings.Contains(err.Error(), "output of part 0 of sum/v1") {
+		t.Errorf("join of what is no number: %v", err)
 	}
 }
 

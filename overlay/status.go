@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/chorus-net/chorus/compute"
 	"github.com/chorus-net/chorus/internal/p2p"
 	"github.com/chorus-net/chorus/overlay/client"
 	"github.com/chorus-net/chorus/store"
@@ -46,6 +47,8 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		st := core.Stats()
 		s.Tasks = client.TaskCounts{
 			Queued: st.Queued, Running: st.Running, Done: int(st.Done), StolenIn: int(st.StolenIn), StolenOut: int(st.StolenOut),
+			Steals:        st.Steals,
+			StealMessages: st.Sent[compute.KindWake] + st.Sent[compute.KindSteal] + st.Sent[compute.KindGive] + st.Sent[compute.KindTaken],
 		}
 	})
 	return s, err

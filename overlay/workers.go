@@ -45,7 +45,7 @@ func (n *Node) openTasks() error {
 		return err
 	}
 	for _, f := range n.cfg.Funcs {
-		if err := registry.Register(f.Name(), f.run); err != nil {
+		if err := f.register(registry); err != nil {
 			return usage("config Funcs: %w", err)
 		}
 	}

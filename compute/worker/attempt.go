@@ -58,18 +58,18 @@ func (p *Pool) run(a *attempt) (r compute.Result) {
 }
 
 func (p *Pool) runFunc(a *attempt) compute.Result {
-	fn := p.cfg.Registry.lookup(a.task.Code.Func)
-	if fn == nil {
+	run := p.cfg.Registry.lookup(a.task.Code.Func)
+	if run == nil {
 		return compute.Result{Crashed: true, Err: "this peer does not have the function " + a.task.Code.Func}
 	}
-	out, err := fn(a.ctx, a.task.Input)
+	r, err := run(a.ctx, &a.task)
 	switch {
 	case err != nil && a.ctx.Err() != nil:
 		return a.failed()
 	case err != nil:
 		return compute.Result{Err: errorText(err)}
 	}
-	return p.bounded(a, compute.Result{Output: out})
+	return p.bounded(a, r)
 }
 
 func (p *Pool) runModule(a *attempt) compute.Result {
@@ -93,7 +93,7 @@ func (p *Pool) bounded(a *attempt, r compute.Result) compute.Result {
 	}
 	if int64(len(r.Output)) > limit {
 		r.Err = fmt.Sprintf("output of %d bytes, the limit is %d", len(r.Output), limit)
-		r.Output = nil
+		r.Output, r.Fork = nil, nil
 	}
 	return r
 }

@@ -23,6 +23,8 @@ import (
 //	           most frequent first, those alike in alphabetical order. A word is a
 //	           run of letters and digits, in lower case
 //	primes     how many primes there are up to the input, a decimal number of at most 10^12
+//	uts        how many nodes a tree of the Unbalanced Tree Search has, see ParseUTS: "T1", or
+//	           "t=1 a=3 d=10 b=4 r=19". Its tasks divide themselves
 //	sleep      waits as long as the input says ("1.5s", at most an hour) and returns it
 //
 // It fails if one of these names is taken.
@@ -34,7 +36,7 @@ func (r *Registry) AddBuiltins() error {
 			return err
 		}
 	}
-	return nil
+	return r.RegisterDivided("uts", Divided{Work: utsWork, Join: utsJoin})
 }
 
 func echo(_ context.Context, input []byte) ([]byte, error) { return input, nil }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/chorus-net/chorus/compute"
 )
 
 func TestBuiltins(t *testing.T) {
@@ -28,7 +30,8 @@ func TestBuiltins(t *testing.T) {
 			{fn: "sleep", in: "2h", err: "want a duration"},
 			{fn: "sleep", in: "soon", err: "want a duration"},
 		} {
-			out, err := r.lookup(c.fn+"/v1")(t.Context(), []byte(c.in))
+			ran, err := r.lookup(c.fn+"/v1")(t.Context(), &compute.Task{Input: []byte(c.in)})
+			out := ran.Output
 			if string(out) != c.out || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s(%q): %q, %v", c.fn, c.in, out, err)
 			}

@@ -20,15 +20,25 @@ var ErrRegistered = errors.New("already registered")
 // Registry holds functions by name and version.
 type Registry struct {
 	mu    sync.RWMutex
-	funcs map[string]Func
+	funcs map[string]entry
 }
 
+// entry runs a task. Of its result the output and the parts count.
+type entry func(context.Context, *compute.Task) (compute.Result, error)
+
 // NewRegistry returns an empty registry.
-func NewRegistry() *Registry { return &Registry{funcs: make(map[string]Func)} }
+func NewRegistry() *Registry { return &Registry{funcs: make(map[string]entry)} }
 
 // Register adds a function. A name without a version means version 1; see
 // compute.FuncName. It fails if the name is not allowed or taken.
 func (r *Registry) Register(name string, fn Func) error {
+	return r.add(name, func(ctx context.Context, t *compute.Task) (compute.Result, error) {
+		out, err := fn(ctx, t.Input)
+		return compute.Result{Output: out}, err
+	})
+}
+
+func (r *Registry) add(name string, run entry) error {
 	full, err := compute.FuncName(name)
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
@@ -38,7 +48,7 @@ func (r *Registry) Register(name string, fn Func) error {
 	if _, ok := r.funcs[full]; ok {
 		return fmt.Errorf("register %s: %w", full, ErrRegistered)
 	}
-	r.funcs[full] = fn
+	r.funcs[full] = run
 	return nil
 }
 
@@ -54,7 +64,7 @@ func (r *Registry) Names() []string {
 	return names
 }
 
-func (r *Registry) lookup(name string) Func {
+func (r *Registry) lookup(name string) entry {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.funcs[name]

@@ -79,6 +79,11 @@ type TaskCounts struct {
 	Done      int `json:"done"`
 	StolenIn  int `json:"stolen_in"`
 	StolenOut int `json:"stolen_out"`
+	// Steals counts the steals that this peer made, with or without luck, and
+	// StealMessages what it sent for stealing: wake-ups, requests, tasks and
+	// acknowledgements.
+	Steals        uint64 `json:"steals"`
+	StealMessages uint64 `json:"steal_messages"`
 }
 
 // Status is a peer's state at a glance.
