@@ -28,8 +28,15 @@ type Config struct {
 	VerifyPeers int
 
 	// Stabilise is the period of maintenance while things change, and Calm the
-	// one it backs off to while nothing does. 0 means 500 ms and 1 s.
+	// one it backs off to while nothing does. 0 means 500 ms and 1 s. They hold in
+	// small rings; in others both are six times as long, and a change hastens
+	// only what it concerns.
 	Stabilise, Calm time.Duration
+
+	// SmallRing is the number of other peers up to which a ring is small:
+	// everybody hears of everything at once, and bytes are not spared. 0 means 32,
+	// a negative number that no ring is.
+	SmallRing int
 
 	// MinTimeout and MaxTimeout bound the time-out of a request, which is
 	// computed from the measured round trips; FirstTimeout is used before the
@@ -68,6 +75,7 @@ func (c Config) withDefaults() Config {
 	setInt(&c.SuccessorPeers, 8)
 	setInt(&c.TableSize, 4096)
 	setInt(&c.VerifyPeers, 256)
+	setInt(&c.SmallRing, 32)
 	setInt(&c.Probes, 3)
 	setInt(&c.Helpers, 3)
 	set(&c.Silence, 5*time.Second)

@@ -64,6 +64,19 @@
 // less than r+1 peers that no list skips. Where it is broken, by loss, delay beyond
 // all time-outs or a split, the ring converges again once messages flow.
 //
+// # What maintenance costs
+//
+// A state, which is a slot's list and predecessor, travels once. Whoever asks says
+// by digest which one it holds, or which entries of a similar list, and is told what
+// is new in it. In a ring of more than Config.SmallRing other peers maintenance
+// spares bytes: rounds are six times as far apart; a change hastens only the slot
+// that it gives another successor; and a slot tells its predecessor unasked what has
+// changed (KindTell), so that lists are up to date long before the next round. A
+// tell counts only if it comes from the successor, is of its present life and newer
+// than what is known; it is copied like an answer. Peers that are no neighbours are
+// probed slowly, since theirs notice sooner. In a small ring everybody is asked and
+// told at once.
+//
 // # Small rings
 //
 // A ring of at most r+1 peers cannot have r distinct other peers in a list, and

@@ -1,6 +1,9 @@
 package chord
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // failure counts the requests that a peer left unanswered, in a row.
 type failure struct {
@@ -71,6 +74,9 @@ func (r *Ring) failed(id PeerID, sent time.Time, refused bool, pause time.Durati
 		m.refused++
 	}
 	m.failedAt = r.now
+	if !r.small() && !r.duty(id) {
+		pause = r.pace(r.cfg.Calm) // others notice sooner, and we shall hear of it
+	}
 	m.probeAt = r.now.Add(pause)
 	if !m.suspect {
 		m.suspect = true
@@ -135,8 +141,11 @@ func (r *Ring) unlist(gone func(Place) bool) {
 		for i := 0; i < len(s.list); i++ {
 			if gone(s.list[i]) && (i > 0 || r.mutant != mutantKeepDeadHead) {
 				s.list = append(s.list[:i:i], s.list[i+1:]...)
+				if i == 0 {
+					r.hasten(s)
+				}
 				i--
-				r.touch()
+				r.news(s)
 			}
 		}
 		if len(s.list) == 0 && r.phase == phaseMember {
@@ -144,13 +153,11 @@ func (r *Ring) unlist(gone func(Place) bool) {
 		}
 		if s.pred != nil && gone(*s.pred) {
 			s.pred = nil
-			r.touch()
+			r.news(s)
 		}
 	}
 	for i, f := range r.fingers {
-		if f != nil && gone(*f) {
-			r.fingers[i] = nil
-		}
+		r.fingers[i] = slices.DeleteFunc(f, gone)
 	}
 }
 

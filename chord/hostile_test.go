@@ -174,8 +174,8 @@ func FuzzStep(f *testing.F) {
 
 func randomMessage(rng *rand.Rand, asked []uint64) Message {
 	m := Message{
-		Kind: Kind(1 + rng.IntN(3)), From: testPeer(rng.IntN(6), 1).ID, To: "p1", Req: rng.Uint64(),
-		Member: rng.IntN(4) > 0, Left: rng.IntN(8) == 0, Who: rng.IntN(4) == 0, Know: uint64(rng.IntN(2)), Digest: rng.Uint64(),
+		Kind: Kind(1 + rng.IntN(4)), From: testPeer(rng.IntN(6), 1).ID, To: "p1", Req: rng.Uint64(),
+		Member: rng.IntN(4) > 0, Left: rng.IntN(8) == 0, Who: rng.IntN(4) == 0, Know: uint32(rng.IntN(2)), Digest: rng.Uint64(),
 	}
 	if len(asked) > 0 && rng.IntN(4) > 0 {
 		m.Req = asked[rng.IntN(len(asked))]
@@ -188,14 +188,19 @@ func randomMessage(rng *rand.Rand, asked []uint64) Message {
 		p.Seq = 1 + rng.Uint64N(3)
 		m.Peers = append(m.Peers, NewRecord(p))
 	}
-	ref := func() Ref { return Ref{Peer: uint32(rng.IntN(6)), Index: uint32(rng.IntN(4))} }
+	ref := func() Ref {
+		if rng.IntN(5) == 0 {
+			return Ref{Peer: Known, Index: uint32(rng.IntN(4))}
+		}
+		return Ref{Peer: uint32(rng.IntN(6)), Index: uint32(rng.IntN(4))}
+	}
 	for range rng.IntN(3) {
-		st := State{Index: uint32(rng.IntN(4)), Digest: rng.Uint64(), Same: rng.IntN(3) == 0, HasPred: rng.IntN(2) == 0, Pred: ref()}
+		st := State{Index: uint32(rng.IntN(4)), Digest: rng.Uint32(), Base: rng.Uint32N(3), Version: rng.Uint64N(9), Same: rng.IntN(3) == 0, HasPred: rng.IntN(2) == 0, Pred: ref()}
 		if rng.IntN(2) == 0 {
 			st.List = []Ref{ref()}
 		}
 		m.States = append(m.States, st)
-		m.Wants = append(m.Wants, Want{Index: uint32(rng.IntN(5)), Have: rng.Uint64N(2)})
+		m.Wants = append(m.Wants, Want{Index: uint32(rng.IntN(5)), Have: rng.Uint32N(2)})
 		m.Notes = append(m.Notes, Note{Yours: uint32(rng.IntN(5)), Mine: uint32(rng.IntN(5))})
 		m.Finds = append(m.Finds, HashID([]byte{byte(rng.IntN(256))}))
 		m.Events = append(m.Events, Event{Kind: EventKind(1 + rng.IntN(2)), Peer: testPeer(rng.IntN(6), 1).ID, Incarnation: 1, Seq: rng.Uint64N(3)})

@@ -20,9 +20,13 @@ const (
 	maxContacts = 64
 	joinPause   = 200 * time.Millisecond
 	joinMax     = 2 * time.Second
-	joinWait    = 75 * time.Millisecond // for a successor that is new itself
-	maxWaits    = 8                     // of that kind in one attempt
-	maxFresh    = 5                     // from this attempt on it will do
+	maxWaits    = 8 // of joinWait and longer in one attempt
+	maxFresh    = 5 // from this attempt on it will do
+
+	// joinWait is the first wait for a successor that is new itself, joinMaxWait
+	// the longest.
+	joinWait    = 75 * time.Millisecond
+	joinMaxWait = 300 * time.Millisecond
 )
 
 // Join makes the peer a member of the ring that one of the contacts belongs
@@ -173,6 +177,7 @@ func (r *Ring) joinedAt(s *slot, p Place, a answer) {
 	if len(s.joining) == 0 || s.joining[0].ID != p.ID {
 		return
 	}
+	s.last = a
 	if a.pred.Peer != "" && a.pred.Peer != r.self.ID && between(s.ID, a.pred.ID, p.ID) && len(s.joining) < maxFound {
 		// What was found is out of date: somebody else has come to stand there.
 		s.joining = append([]Place{a.pred}, s.joining...)
@@ -182,14 +187,13 @@ func (r *Ring) joinedAt(s *slot, p Place, a answer) {
 	if a.pred.Peer == "" && len(a.list) > 0 && r.join.attempts < maxFresh {
 		// It has just come itself, and who stands before it does not know it yet.
 		if r.join.waits < maxWaits {
-			r.join.askAt = r.now.Add(joinWait)
+			r.join.askAt = r.now.Add(min(joinWait<<r.join.waits, joinMaxWait))
 		} else {
 			r.join.retryAt = r.now
 		}
 		return
 	}
 	s.list = append([]Place{p}, a.list...)
-	s.last = a
 	for _, other := range r.slots {
 		if other.list == nil {
 			return
@@ -218,7 +222,7 @@ func (r *Ring) become() {
 	r.table.enter(r.self)
 	r.table.untold() // they know us as a stranger
 	r.spread(rumour{kind: rumourAlive, peer: r.self.ID, incarnation: r.self.Incarnation, seq: r.self.Seq})
-	r.stabiliseAt = r.now
+	r.stabiliseAt, r.roundAt = r.now, r.now
 	r.lastRound = r.now.Add(-minRound)
 	r.touch()
 	r.result.Joined = true

@@ -115,7 +115,7 @@ func (r *Ring) orient(l *lookup) {
 	case ok:
 		l.successors(nodes)
 		return // nobody stands nearer before it than we do
-	case r.cfg.tabled() && r.table.count < r.cfg.TableSize:
+	case r.complete():
 		l.ahead = r.following(l.target, maxHopless)
 		if at, pred, ok := r.before(l.target); ok {
 			l.follows(at, pred)
@@ -250,8 +250,9 @@ func (r *Ring) local(target ID) ([]Place, bool) {
 	return nil, false
 }
 
-// find answers a target that another peer looks for.
-func (r *Ring) find(target ID, k *packer) Found {
+// find answers a target that another peer looks for, by no more than most
+// nodes unless that is 0.
+func (r *Ring) find(target ID, most uint32, k *packer) Found {
 	nodes, done := r.local(target)
 	f := Found{Done: done}
 	if !done {
@@ -260,7 +261,11 @@ func (r *Ring) find(target ID, k *packer) Found {
 			nodes = append(nodes, pred)
 		}
 	}
-	for _, p := range nodes[:min(len(nodes), maxFound)] {
+	limit := uint32(maxFound)
+	if most > 0 {
+		limit = min(most, maxFound)
+	}
+	for _, p := range nodes[:min(len(nodes), int(limit))] {
 		if rec := r.record(p.Peer); rec != nil && k.add(rec) {
 			f.Nodes = append(f.Nodes, k.ref(p))
 		}

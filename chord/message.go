@@ -20,6 +20,9 @@ const (
 	KindReply Kind = 2
 	// KindLeave says that the sender leaves for good.
 	KindLeave Kind = 3
+	// KindTell tells unasked what has changed: States, to one whose successor the
+	// sender is.
+	KindTell Kind = 4
 )
 
 // Limits of one message; a larger one is refused.
@@ -28,6 +31,7 @@ const (
 	maxWants   = 4 * MaxIndexes
 	maxFinds   = 2 * MaxIndexes
 	maxNotes   = 2 * MaxIndexes
+	maxHolds   = 4 * MaxIndexes
 	maxList    = 1 + MaxIndexes*(MaxIndexes+1)
 	maxRefs    = 1 << 15
 	maxEvents  = 64
@@ -48,10 +52,12 @@ type Message struct {
 	Ring     uint64 // Config.Ring of the sender
 	Req      uint64 // number of the request; a reply repeats it
 
-	Member bool   // the sender is a member of the ring
-	Left   bool   // the sender has left for good
-	Who    bool   // a reply: the sender wants the receiver's record
-	Know   uint64 // an ask: Seq of the receiver's record that the sender holds; 0: none
+	Member bool // the sender is a member of the ring
+	Left   bool // the sender has left for good
+	Who    bool // a reply: the sender wants the receiver's record
+	// Know is in an ask the mark of the receiver's record that the sender holds, 0 if
+	// none, and in a tell that of the sender's own, which tells its lives apart.
+	Know   uint32
 	Digest uint64 // the sender's View.Digest
 
 	// Peers are the records of those that Refs name and of others of which the
@@ -62,6 +68,7 @@ type Message struct {
 	Notes []Note   // an ask: positions of the sender right before positions of the receiver
 	Finds []ID     // an ask: whose successors are wanted
 	Vets  []PeerID // an ask: members that do not answer the sender; does the receiver reach them?
+	Most  uint32   // an ask: how many nodes an answer to one of Finds is to name at most; 0: all
 	Sync  []uint64 // an ask: digests of parts of the sender's table; empty or 64 of them
 
 	States []State  // a reply: answers to Wants, named by their index
@@ -72,18 +79,27 @@ type Message struct {
 }
 
 // Ref names a position in a message: one of Message.Peers and one of its
-// Indexes.
+// Indexes. In a State that has a Base, Peer may be Known: then Index is an ordinal
+// in that state, its predecessor behind its list.
 type Ref struct {
-	Peer  uint32 // ordinal in Message.Peers
+	Peer  uint32 // ordinal in Message.Peers, or Known
 	Index uint32
 }
 
+// Known is the Peer of a Ref to what the receiver holds.
+const Known = 1<<32 - 1
+
 // Want asks for the state of the receiver's position Index. Have is the
-// Digest of the state that the sender already holds, 0 for none.
+// Digest of the state that the sender already holds, 0 for none; then Holds may
+// name entries of another list that it holds, which is likely to be similar.
 type Want struct {
 	Index uint32
-	Have  uint64
+	Have  uint32
+	Holds []uint32
 }
+
+// BaseHolds is the State.Base of a state that refers to Want.Holds.
+const BaseHolds = 2
 
 // Note tells the receiver that the sender's position Mine takes the
 // receiver's position Yours for its successor.
@@ -94,8 +110,13 @@ type Note struct {
 // State is the state of one position of the sender of a reply.
 type State struct {
 	Index  uint32
-	Digest uint64 // of predecessor and list
 	Same   bool   // nothing changed since Want.Have; the rest is empty
+	Digest uint32 // of predecessor and list; odd
+	// Base is the digest of the state that Refs to what is Known count in, 0 for
+	// none: what the receiver said that it holds, or was last told.
+	Base uint32
+	// Version grows with each change in the sender's life.
+	Version uint64
 	// HasPred says that Pred, the predecessor, is known.
 	HasPred bool
 	Pred    Ref
@@ -144,8 +165,13 @@ func (m *Message) envelope() error {
 		}
 		return nil
 	}
-	if m.Kind < KindAsk || m.Kind > KindLeave {
+	if m.Kind < KindAsk || m.Kind > KindTell {
 		return fmt.Errorf("%w: kind %d", ErrMessage, m.Kind)
+	}
+	for i := range m.Wants {
+		if err := over(len(m.Wants[i].Holds), maxHolds, "entries of a list"); err != nil {
+			return err
+		}
 	}
 	if len(m.Sync) != 0 && len(m.Sync) != buckets {
 		return fmt.Errorf("%w: %d table digests, want %d", ErrMessage, len(m.Sync), buckets)
@@ -195,11 +221,15 @@ type resolved struct {
 type answered struct {
 	pred Place // Peer is empty if unknown
 	list []Place
+	// unknown: it refers to a state that the receiver does not hold. The rest is
+	// empty.
+	unknown bool
 }
 
 // resolve checks records, references and orders, and completes the records.
-// known returns the record that is known of a peer, nil if none is.
-func (m *Message) resolve(known func(PeerID) *Record) (*resolved, error) {
+// known returns the record that is known of a peer, nil if none is; base the entries
+// of the state that a state refers to, if the receiver holds that.
+func (m *Message) resolve(known func(PeerID) *Record, base func(*State) ([]Place, bool)) (*resolved, error) {
 	rs := &resolved{sender: -1, peers: m.Peers}
 	for i, p := range m.Peers {
 		if err := p.check(); err != nil {
@@ -218,7 +248,17 @@ func (m *Message) resolve(known func(PeerID) *Record) (*resolved, error) {
 		}
 	}
 	for i := range m.States {
-		a, err := m.resolveState(&m.States[i], rs)
+		var held []Place
+		if st := &m.States[i]; st.Base != 0 {
+			var ok bool
+			if held, ok = base(st); !ok && m.Kind == KindReply {
+				return nil, fmt.Errorf("%w: a state that refers to another one than was said", ErrMessage)
+			} else if !ok {
+				rs.states = append(rs.states, answered{unknown: true})
+				continue
+			}
+		}
+		a, err := m.resolveState(&m.States[i], rs, held)
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +269,7 @@ func (m *Message) resolve(known func(PeerID) *Record) (*resolved, error) {
 		if f.Done && len(f.Nodes) == 0 || len(f.Nodes) > maxFound || !f.Done && len(f.Nodes) > maxReferal {
 			return nil, fmt.Errorf("%w: an answer of %d nodes", ErrMessage, len(f.Nodes))
 		}
-		nodes, err := rs.all(f.Nodes)
+		nodes, err := rs.all(f.Nodes, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -258,14 +298,15 @@ func twice(ps []*Record) bool {
 // fewPeers are searched faster one by one than through a map.
 const fewPeers = 12
 
-func (m *Message) resolveState(s *State, rs *resolved) (a answered, err error) {
+// resolveState checks a state; held are the entries of its base.
+func (m *Message) resolveState(s *State, rs *resolved, held []Place) (a answered, err error) {
 	if s.Index >= MaxIndex {
 		return a, fmt.Errorf("%w: state of index %d", ErrMessage, s.Index)
 	}
 	if len(s.List) == 0 && !s.HasPred {
 		return a, nil
 	}
-	if a.list, err = rs.all(s.List); err != nil {
+	if a.list, err = rs.all(s.List, held); err != nil {
 		return a, err
 	}
 	at := Position(m.From, s.Index)
@@ -277,7 +318,7 @@ func (m *Message) resolveState(s *State, rs *resolved) (a answered, err error) {
 		last = p.ID
 	}
 	if s.HasPred {
-		if a.pred, err = rs.place(s.Pred); err != nil {
+		if a.pred, err = rs.place(s.Pred, held); err != nil {
 			return a, err
 		}
 		if a.pred.ID == at {
@@ -287,13 +328,13 @@ func (m *Message) resolveState(s *State, rs *resolved) (a answered, err error) {
 	return a, nil
 }
 
-func (rs *resolved) all(refs []Ref) ([]Place, error) {
+func (rs *resolved) all(refs []Ref, held []Place) ([]Place, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
 	ps := make([]Place, len(refs))
 	for i, ref := range refs {
-		p, err := rs.place(ref)
+		p, err := rs.place(ref, held)
 		if err != nil {
 			return nil, err
 		}
@@ -302,7 +343,13 @@ func (rs *resolved) all(refs []Ref) ([]Place, error) {
 	return ps, nil
 }
 
-func (rs *resolved) place(ref Ref) (Place, error) {
+func (rs *resolved) place(ref Ref, held []Place) (Place, error) {
+	if ref.Peer == Known {
+		if int64(ref.Index) < int64(len(held)) {
+			return held[ref.Index], nil
+		}
+		return Place{}, fmt.Errorf("%w: entry %d of a state of %d", ErrMessage, ref.Index, len(held))
+	}
 	if int64(ref.Peer) < int64(len(rs.peers)) {
 		if p, ok := rs.peers[ref.Peer].place(ref.Index); ok {
 			return p, nil

@@ -20,7 +20,7 @@ func (r *Ring) receive(m *Message) error {
 			return ErrUnsolicited
 		}
 	}
-	rs, err := m.resolve(r.record)
+	rs, err := m.resolve(r.record, func(st *State) ([]Place, bool) { return r.base(m.From, st, q) })
 	if err != nil {
 		return err
 	}
@@ -32,6 +32,8 @@ func (r *Ring) receive(m *Message) error {
 		r.heard(m, rs, q)
 	case KindLeave:
 		r.departing(m)
+	case KindTell:
+		return r.toldOf(m, rs)
 	}
 	return nil
 }
@@ -105,11 +107,18 @@ func (r *Ring) admit(p *member) {
 	if !p.suspect {
 		delete(r.table.watched, p.peer.ID)
 	}
+	for _, s := range r.slots {
+		for _, place := range p.peer.places {
+			if between(s.ID, place.ID, s.head().ID) {
+				r.hasten(s) // it may be a nearer successor
+			}
+		}
+	}
 	if !r.cfg.tabled() {
 		return
 	}
+	r.urgent = true
 	r.spread(rumour{kind: rumourAlive, peer: p.peer.ID, incarnation: p.peer.Incarnation, seq: p.peer.Seq})
-	r.urgent = true // it may be a nearer successor
 }
 
 // renew takes a newer version of a peer's record.
@@ -176,11 +185,11 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 	from := r.sender(m, rs, nil)
 	reply := Message{Kind: KindReply, To: m.From, Req: m.Req}
 	var k packer
-	if m.Know != r.self.Seq {
+	if m.Know != r.self.mark() {
 		k.add(r.self)
 	}
 	if r.phase == phaseMember {
-		reply.Who = rs.sender < 0 && from == nil
+		reply.Who = m.Member && rs.sender < 0 && from == nil
 		if from != nil && from.admitted && m.Member {
 			r.hearsay(m, rs)
 			r.events(m)
@@ -192,7 +201,7 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 		}
 		r.addStates(&reply, &k, m.Wants)
 		for _, target := range m.Finds {
-			reply.Found = append(reply.Found, r.find(target, &k))
+			reply.Found = append(reply.Found, r.find(target, m.Most, &k))
 		}
 		if len(m.Sync) > 0 && from != nil && from.admitted {
 			r.addSync(&reply, &k, m.Sync)
@@ -261,9 +270,9 @@ func (r *Ring) heardStates(m *Message, rs *resolved, q *request) {
 				continue
 			}
 			r.answers++
-			a := answer{of: w.place.ID, digest: st.Digest, serial: r.answers, answered: rs.states[i]}
+			a := answer{of: w.place.ID, digest: st.Digest, version: version{r.lifeOf(m.From), st.Version}, serial: r.answers, answered: rs.states[i]}
 			if st.Same {
-				if a.of != w.slot.last.of || a.digest != w.slot.last.digest {
+				if a.of != w.slot.last.of || w.base.digest != w.slot.last.digest {
 					continue
 				}
 				a = w.slot.last

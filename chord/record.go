@@ -55,6 +55,14 @@ func (rec *Record) check() error {
 	}
 }
 
+// mark tells this version of the record from others, in 21 bits. It is never 0.
+func (rec *Record) mark() uint32 { return max(1, uint32(rec.sum&(1<<21-1))) }
+
+// entry identifies a place in a list, and the version of its peer's record.
+func (rec *Record) entry(p Place) uint32 {
+	return binary.BigEndian.Uint32(p.ID[:4]) ^ uint32(rec.sum>>32)
+}
+
 // place returns the position of an index that the record lists.
 func (rec *Record) place(index uint32) (Place, bool) {
 	i, ok := slices.BinarySearch(rec.Indexes, index)

@@ -19,6 +19,7 @@ type outgoing struct {
 type wanted struct {
 	slot  *slot
 	place Place
+	base  answer // what the slot held of it when it asked
 }
 
 // request is an Ask whose reply has not come.
@@ -55,7 +56,7 @@ func (r *Ring) want(s *slot, p Place) {
 		return
 	}
 	s.asking = append(s.asking, p.ID)
-	o.wants = append(o.wants, wanted{s, p})
+	o.wants = append(o.wants, wanted{slot: s, place: p})
 }
 
 const maxAsking = 4
@@ -87,23 +88,36 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	var k packer
 	peer := r.table.members[id]
 	if peer != nil {
-		m.Know = peer.peer.Seq
+		m.Know = peer.peer.mark()
 		peer.met().waiting++
 		q.counted = peer
 	}
-	if peer == nil || !peer.told {
+	if (peer == nil || !peer.told) && r.introduces(o) {
 		k.add(r.self)
 		q.told = true
 	}
-	for _, w := range o.wants {
+	for i := range o.wants {
+		w := &o.wants[i]
 		want := Want{Index: w.place.Index}
 		if w.slot.last.of == w.place.ID {
-			want.Have = w.slot.last.digest
+			w.base = w.slot.last
+			want.Have = w.base.digest
+		} else if list := w.slot.similar(); len(list) > 0 && (r.phase == phaseJoining || !r.small()) {
+			w.base = answer{digest: BaseHolds, answered: answered{list: list}}
+			want.Holds = r.entries(list)
 		}
 		m.Wants = append(m.Wants, want)
 	}
-	for _, l := range o.finds {
-		m.Finds = append(m.Finds, r.lookups[l].target)
+	m.Most = fewNodes
+	for _, id := range o.finds {
+		l := r.lookups[id]
+		m.Finds = append(m.Finds, l.target)
+		if l.checked() {
+			m.Most = 0
+		}
+	}
+	if len(m.Finds) == 0 {
+		m.Most = 0
 	}
 	if o.sync {
 		m.Sync = slices.Clone(r.table.parts[:])
@@ -115,13 +129,22 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	r.send(m)
 }
 
+// fewNodes is how many nodes joiners and fingers want to know.
+const fewNodes = 2
+
+// introduces reports whether our record is to go with what is asked. In a large
+// ring only neighbours need it.
+func (r *Ring) introduces(o *outgoing) bool {
+	return r.phase == phaseMember && (r.small() || len(o.notes) > 0)
+}
+
 // send completes a message and hands it out.
 func (r *Ring) send(m Message) {
 	m.From = r.self.ID
 	m.Ring = r.cfg.Ring
 	m.Member = r.phase == phaseMember
 	m.Left = r.phase == phaseLeft || m.Kind == KindLeave
-	if m.Member {
+	if m.Member && r.cfg.tabled() {
 		m.Digest = r.table.digest
 	}
 	r.result.Messages = append(r.result.Messages, m)

@@ -31,7 +31,9 @@ type Ring struct {
 	hedges   timers // of lookups
 	usual    rtt    // of all peers
 
-	stabiliseAt time.Time
+	stabiliseAt time.Time // the next round, be it of some slots only
+	roundAt     time.Time // the next round of all
+	tellAt      time.Time // zero: nothing to tell predecessors
 	period      time.Duration
 	lastRound   time.Time
 	urgent      bool
@@ -40,8 +42,9 @@ type Ring struct {
 	rumours     map[PeerID]*rumour
 	vetting     vetting // suspects of others
 
-	fingers    []*Place // by power of two, from the first own position
+	fingers    []finger // by power of two, from the first own position
 	nextFinger int
+	fixes      uint64 // rounds in which no finger was missing
 	fixing     uint64 // lookup of a finger under way
 
 	prunedAt stamp  // the table needs no pruning while this is the stamp
@@ -132,11 +135,11 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 		table:    newTable(self.ID),
 		out:      make(map[PeerID]*outgoing),
 		requests: make(map[uint64]*request),
-		nextReq:  rng.Uint64() >> 1,
+		nextReq:  uint64(rng.Uint32() >> 5),
 		lookups:  make(map[uint64]*lookup),
 		rumours:  make(map[PeerID]*rumour),
 		vetting:  newVetting(),
-		fingers:  make([]*Place, 256),
+		fingers:  make([]finger, 256),
 		period:   cfg.Stabilise,
 		view:     emptyView(self.ID),
 	}
@@ -232,6 +235,9 @@ func (r *Ring) Tick(now time.Time) Output {
 		r.round()
 	}
 	r.probe()
+	if r.phase == phaseMember && !r.tellAt.IsZero() && !now.Before(r.tellAt) {
+		r.tell()
+	}
 	if r.phase == phaseMember && !r.gossipAt.IsZero() && !now.Before(r.gossipAt) {
 		r.gossip()
 	}
@@ -287,6 +293,9 @@ func (r *Ring) deadline() time.Time {
 		}
 	case phaseMember:
 		sooner(r.stabiliseAt)
+		if !r.tellAt.IsZero() {
+			sooner(r.tellAt)
+		}
 		if !r.gossipAt.IsZero() {
 			sooner(r.gossipAt)
 		}
@@ -345,8 +354,7 @@ func (r *Ring) takeView() *View {
 	if r.phase != phaseMember {
 		return emptyView(r.self.ID)
 	}
-	complete := r.cfg.tabled() && r.table.count < r.cfg.TableSize
-	return r.table.view(r.self, complete)
+	return r.table.view(r.self, r.complete())
 }
 
 // Agreement tells how many of the other peers in the view reported the same
@@ -400,16 +408,7 @@ func (r *Ring) begin(now time.Time) {
 
 func (r *Ring) finish() Output {
 	r.advanceLookups()
-	if r.urgent && r.phase == phaseMember {
-		r.urgent = false
-		r.period = r.cfg.Stabilise
-		if soon := r.lastRound.Add(minRound); soon.Before(r.stabiliseAt) {
-			r.stabiliseAt = soon
-			if soon.Before(r.now) {
-				r.stabiliseAt = r.now
-			}
-		}
-	}
+	r.hurry()
 	r.flush()
 	if r.wakeAt = r.deadline(); !r.wakeAt.IsZero() && r.wakeAt.Before(r.now) {
 		r.wakeAt = r.now // what was due before is due now
@@ -418,13 +417,6 @@ func (r *Ring) finish() Output {
 	out.Changed = r.table.changed
 	r.result = Output{}
 	return out
-}
-
-// touch notes that the peer's ring state changed: a round of stabilisation
-// follows soon.
-func (r *Ring) touch() {
-	r.revision++
-	r.urgent = true
 }
 
 func (r *Ring) slotAt(index uint32) *slot {

@@ -2,7 +2,9 @@ package chord
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -63,7 +65,7 @@ func (p *pair) run(d time.Duration) {
 	p.t.Helper()
 	for end := p.now.Add(d); p.now.Before(end); {
 		p.now = p.now.Add(10 * time.Millisecond)
-		for _, id := range []PeerID{"p0", "p1", "p2"} {
+		for _, id := range slices.Sorted(maps.Keys(p.rings)) {
 			if r := p.rings[id]; r != nil && !p.mute[id] && !r.Deadline().IsZero() && !p.now.Before(r.Deadline()) {
 				p.carry(r.Tick(p.now))
 			}

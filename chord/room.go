@@ -61,8 +61,8 @@ func (r *Ring) pin() {
 		}
 	}
 	for _, f := range r.fingers {
-		if f != nil {
-			pin(*f)
+		for _, p := range f {
+			pin(p)
 		}
 	}
 	for _, l := range r.lookups {

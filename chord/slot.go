@@ -13,19 +13,43 @@ type slot struct {
 	asking []ID   // positions whose state was asked for and has not come
 	last   answer // the newest state of the head, so that an unchanged one need not travel
 
-	digest   uint64 // of pred and list as of digestAt; 0: not computed yet
+	digest   uint32 // of pred and list as of digestAt; 0: not computed yet
 	digestAt stamp
 	copiedAt stamp // list is what came of last then
+
+	hasty bool // it is to ask its successor soon
+	news  bool // it changed since it was told of
+
+	told     [toldStates]told
+	nextTold int
+	watcher  PeerID // who last asked as the predecessor
+	watched  uint32 // digest of the state that it then heard
 
 	joining []Place // while joining: nodes that may be the successor, nearest first
 }
 
 // answer is the state of a position as its peer told it.
 type answer struct {
-	of     ID
-	digest uint64
-	serial uint64 // numbers the answers; an unchanged one keeps its number
+	of      ID
+	digest  uint32
+	serial  uint64 // numbers the answers; an unchanged one keeps its number
+	version version
 	answered
+}
+
+// version orders the answers of one life of a peer, which its record's Seq
+// names: it grows with each change.
+type version struct{ life, change uint64 }
+
+// overtaken reports whether w is known to be newer than v.
+func (v version) overtaken(w version) bool { return v.life == w.life && v.change < w.change }
+
+// entries returns the list with the predecessor behind it.
+func (a *answered) entries() []Place {
+	if a.pred.Peer == "" {
+		return a.list
+	}
+	return append(a.list[:len(a.list):len(a.list)], a.pred)
 }
 
 // head returns the first successor: the slot's own place if it is alone.
@@ -34,6 +58,14 @@ func (s *slot) head() Place {
 		return s.Place
 	}
 	return s.list[0]
+}
+
+// similar returns places that the list of a new successor is likely to name.
+func (s *slot) similar() []Place {
+	if len(s.list) > 0 {
+		return s.list
+	}
+	return s.last.list
 }
 
 // normal turns seq, places clockwise from s as somebody told them, into a
@@ -85,8 +117,12 @@ func (r *Ring) setList(s *slot, list []Place) bool {
 	if slices.Equal(s.list, list) {
 		return false
 	}
+	before := s.head()
 	s.list = list
-	r.touch()
+	if s.head() != before {
+		r.hasten(s)
+	}
+	r.news(s)
 	return true
 }
 
@@ -96,5 +132,5 @@ func (r *Ring) setPred(s *slot, p Place) {
 		return
 	}
 	s.pred = &p
-	r.touch()
+	r.news(s)
 }

@@ -1,29 +1,6 @@
 package chord
 
-import (
-	"encoding/binary"
-	"hash/fnv"
-	"math"
-	"time"
-)
-
-// round is one round of maintenance: every own position asks its successor,
-// in one message a peer, and the table and fingers get their turn.
-func (r *Ring) round() {
-	r.stats.Rounds++
-	r.lastRound = r.now
-	for i := len(r.slots) - 1; i >= 0; i-- {
-		r.stabilise(r.slots[i])
-	}
-	r.gossipPartner()
-	r.revive()
-	r.fixFinger()
-	r.prune()
-	r.vetting.prune(r.now)
-	jitter := time.Duration(r.rng.Int64N(int64(r.period)/8 + 1))
-	r.stabiliseAt = r.now.Add(r.period - jitter)
-	r.period = min(r.period*3/2, r.cfg.Calm)
-}
+import "slices"
 
 // stabilise asks the slot's successor for its state. A successor of our own
 // is asked on the spot.
@@ -98,12 +75,18 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 	if !r.table.holds(p) || p.ID != head.ID && !between(s.ID, p.ID, head.ID) {
 		return // overtaken by events
 	}
+	if a.of == s.last.of && a.version.overtaken(s.last.version) {
+		return
+	}
 	again := a.serial != 0 && a.serial == s.last.serial && s.copiedAt == r.stamp()
 	s.last = a
 	if r.mutant == mutantSkipCopy && p.ID == head.ID {
 		return
 	}
 	if !again {
+		if slices.ContainsFunc(a.list, r.lost) {
+			s.last = answer{} // we need the records once more
+		}
 		r.setList(s, r.normal(s, append([]Place{p}, a.list...)))
 		s.copiedAt = r.stamp()
 	}
@@ -114,6 +97,11 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 		}
 		r.want(s, c)
 	}
+}
+
+// lost reports whether nothing is known of the peer of a place.
+func (r *Ring) lost(p Place) bool {
+	return r.record(p.Peer) == nil && r.table.departed[p.Peer] == nil
 }
 
 // unanswered handles a state that did not come.
@@ -142,97 +130,16 @@ func (r *Ring) rectify(s *slot, p Place) {
 	switch {
 	case s.pred == nil || between(s.pred.ID, p.ID, s.ID):
 		r.setPred(s, p)
+		if s.watcher != p.Peer && !r.small() {
+			r.tellOf(s) // it has got a new successor
+		}
 	case s.pred.ID == p.ID || s.pred.Peer == r.self.ID || r.mutant == mutantTrustPred:
 	default:
 		m := r.table.members[s.pred.Peer]
 		if m == nil {
 			r.setPred(s, p)
-		} else if m.waiting == 0 && r.now.Sub(m.heard) >= r.cfg.Stabilise {
+		} else if m.waiting == 0 && r.now.Sub(m.heard) >= r.pace(r.cfg.Stabilise) {
 			r.ask(s.pred.Peer)
 		}
 	}
-}
-
-// addStates answers what the asker wants to know of our positions.
-func (r *Ring) addStates(reply *Message, k *packer, wants []Want) {
-	refs := 0
-	for _, w := range wants {
-		s := r.slotAt(w.Index)
-		if s == nil {
-			continue
-		}
-		st := State{Index: w.Index, Digest: r.stateDigest(s)}
-		if st.Digest == w.Have {
-			st.Same = true
-			reply.States = append(reply.States, st)
-			continue
-		}
-		if refs += len(s.list); refs > maxRefs || !r.packState(&st, s, k) {
-			return // the rest when it is asked for again
-		}
-		reply.States = append(reply.States, st)
-	}
-}
-
-func (r *Ring) packState(st *State, s *slot, k *packer) bool {
-	for _, p := range s.list {
-		rec := r.record(p.Peer)
-		if rec == nil || !k.add(rec) {
-			return false
-		}
-		st.List = append(st.List, k.ref(p))
-	}
-	if s.pred != nil {
-		rec := r.record(s.pred.Peer)
-		if rec == nil || !k.add(rec) {
-			return false
-		}
-		st.HasPred, st.Pred = true, k.ref(*s.pred)
-	}
-	return true
-}
-
-// record returns the record of a peer, our own included; nil if unknown.
-func (r *Ring) record(id PeerID) *Record {
-	if id == r.self.ID {
-		return r.self
-	}
-	if m := r.table.members[id]; m != nil {
-		return m.peer
-	}
-	return nil
-}
-
-// stamp tells whether slots or records have changed.
-type stamp struct{ revision, version uint64 }
-
-func (r *Ring) stamp() stamp { return stamp{r.revision, r.table.version} }
-
-// stateDigest identifies predecessor and list of a slot, records included. It
-// is never 0.
-func (r *Ring) stateDigest(s *slot) uint64 {
-	if now := r.stamp(); s.digest == 0 || s.digestAt != now {
-		s.digest, s.digestAt = r.computeDigest(s), now
-	}
-	return s.digest
-}
-
-func (r *Ring) computeDigest(s *slot) uint64 {
-	h := fnv.New64a()
-	var b [8]byte
-	add := func(p Place) {
-		h.Write(p.ID[:8])
-		if rec := r.record(p.Peer); rec != nil {
-			binary.BigEndian.PutUint64(b[:], rec.Seq)
-			h.Write(b[:])
-		}
-	}
-	for _, p := range s.list {
-		add(p)
-	}
-	if s.pred != nil {
-		h.Write([]byte{1})
-		add(*s.pred)
-	}
-	return h.Sum64()&math.MaxInt64 | 1
 }

@@ -15,13 +15,13 @@ const maxRingPeers = 1 << 10
 func AppendRing(b []byte, m *chord.Message) []byte {
 	p := &pb.RingMessage{
 		Kind: pb.RingKind(m.Kind), Req: m.Req, Member: m.Member, Left: m.Left, Who: m.Who,
-		Know: m.Know, Digest: m.Digest, Sync: m.Sync, Synced: m.Synced,
+		Know: m.Know, Digest: m.Digest, Sync: m.Sync, Synced: m.Synced, Most: m.Most,
 	}
 	for i := range m.Peers {
 		p.Peers = append(p.Peers, m.Peers[i].Record)
 	}
 	for _, w := range m.Wants {
-		p.Wants = append(p.Wants, &pb.RingMessage_Want{Index: w.Index, Have: w.Have})
+		p.Wants = append(p.Wants, &pb.RingMessage_Want{Index: w.Index, Have: w.Have, Holds: w.Holds})
 	}
 	for _, n := range m.Notes {
 		p.Notes = append(p.Notes, &pb.RingMessage_Note{Yours: n.Yours, Mine: n.Mine})
@@ -53,7 +53,7 @@ func ParseRing(b []byte) (chord.Message, error) {
 	if err := parseMessage(b, &p, "ring message"); err != nil {
 		return chord.Message{}, err
 	}
-	if p.Kind < 0 || p.Kind > pb.RingKind_RING_KIND_LEAVE {
+	if p.Kind < 0 || p.Kind > pb.RingKind_RING_KIND_TELL {
 		return chord.Message{}, malformed("ring message", fmt.Errorf("kind %d", p.Kind))
 	}
 	peers, err := parsePeerList(p.Peers, maxRingPeers)
@@ -62,13 +62,13 @@ func ParseRing(b []byte) (chord.Message, error) {
 	}
 	m := chord.Message{
 		Kind: chord.Kind(p.Kind), Req: p.Req, Member: p.Member, Left: p.Left, Who: p.Who,
-		Know: p.Know, Digest: p.Digest, Sync: p.Sync, Synced: p.Synced,
+		Know: p.Know, Digest: p.Digest, Sync: p.Sync, Synced: p.Synced, Most: p.Most,
 	}
 	for i := range peers {
 		m.Peers = append(m.Peers, chord.NewRecord(peers[i]))
 	}
 	for _, w := range p.Wants {
-		m.Wants = append(m.Wants, chord.Want{Index: w.Index, Have: w.Have})
+		m.Wants = append(m.Wants, chord.Want{Index: w.Index, Have: w.Have, Holds: w.Holds})
 	}
 	for _, n := range p.Notes {
 		m.Notes = append(m.Notes, chord.Note{Yours: n.Yours, Mine: n.Mine})
@@ -100,7 +100,9 @@ func ParseRing(b []byte) (chord.Message, error) {
 }
 
 func encodeState(s chord.State) *pb.RingMessage_State {
-	p := &pb.RingMessage_State{Index: s.Index, Digest: s.Digest, Same: s.Same, List: encodeRefs(s.List)}
+	p := &pb.RingMessage_State{
+		Index: s.Index, Digest: s.Digest, Base: s.Base, Version: s.Version, Same: s.Same, List: encodeRefs(s.List),
+	}
 	if s.HasPred {
 		p.Pred = 1 + encodeRef(s.Pred)
 	}
@@ -108,7 +110,9 @@ func encodeState(s chord.State) *pb.RingMessage_State {
 }
 
 func decodeState(p *pb.RingMessage_State) chord.State {
-	s := chord.State{Index: p.Index, Digest: p.Digest, Same: p.Same, List: decodeRefs(p.List)}
+	s := chord.State{
+		Index: p.Index, Digest: p.Digest, Base: p.Base, Version: p.Version, Same: p.Same, List: decodeRefs(p.List),
+	}
 	if p.Pred > 0 {
 		s.HasPred, s.Pred = true, decodeRef(p.Pred-1)
 	}
@@ -120,10 +124,18 @@ const indexBits = 10
 
 var _ [chord.MaxIndex]struct{} = [1 << indexBits]struct{}{}
 
-func encodeRef(r chord.Ref) uint32 { return r.Peer<<indexBits | r.Index }
+func encodeRef(r chord.Ref) uint32 {
+	if r.Peer == chord.Known {
+		return r.Index<<1 | 1
+	}
+	return r.Peer<<(1+indexBits) | r.Index<<1
+}
 
 func decodeRef(v uint32) chord.Ref {
-	return chord.Ref{Peer: v >> indexBits, Index: v & (1<<indexBits - 1)}
+	if v&1 == 1 {
+		return chord.Ref{Peer: chord.Known, Index: v >> 1}
+	}
+	return chord.Ref{Peer: v >> (1 + indexBits), Index: v >> 1 & (1<<indexBits - 1)}
 }
 
 func encodeRefs(refs []chord.Ref) []uint32 {

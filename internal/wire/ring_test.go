@@ -51,9 +51,10 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 		"ask": {
 			Kind: chord.KindAsk, Req: 77, Member: true, Know: 5, Digest: 0xd1,
 			Peers:  []*chord.Record{chord.NewRecord(a)},
-			Wants:  []chord.Want{{Index: 3}, {Index: 7, Have: 0xabc}},
+			Wants:  []chord.Want{{Index: 3}, {Index: 7, Have: 0xabc}, {Index: 9, Holds: []uint32{1, 1 << 31}}},
 			Notes:  []chord.Note{{Yours: 3, Mine: 7}},
 			Finds:  []chord.ID{chord.HashID([]byte("x"))},
+			Most:   3,
 			Sync:   make([]uint64, 64),
 			Vets:   []chord.PeerID{"peer-d", "peer-e"},
 			Events: []chord.Event{{Kind: chord.EventDead, Peer: "peer-c", Incarnation: 4, Seq: 2}},
@@ -63,7 +64,7 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 			Peers: []*chord.Record{chord.NewRecord(a), chord.NewRecord(b)},
 			States: []chord.State{
 				{Index: 3, Digest: 0xabc, Same: true},
-				{Index: 7, Digest: 0xdef, HasPred: true, Pred: chord.Ref{Peer: 1, Index: 1023}, List: []chord.Ref{{Peer: 0, Index: 7}, {Peer: 1, Index: 1023}}},
+				{Index: 7, Digest: 0xdef, Base: 0xabd, Version: 300, HasPred: true, Pred: chord.Ref{Peer: 1, Index: 1023}, List: []chord.Ref{{Peer: 0, Index: 7}, {Peer: chord.Known, Index: 8}, {Peer: 1, Index: 1023}}},
 			},
 			Found:  []chord.Found{{Done: true, Nodes: []chord.Ref{{Peer: 1, Index: 1023}}}, {}},
 			Synced: []uint32{0, 63},

@@ -81,6 +81,7 @@ type run struct {
 	rough       bool
 	rated       bool // crashes are limited by their rate, not by what they do
 	r           int
+	repair      time.Duration // what a repair takes at most
 	positions   int
 	established bool                          // there was a base of more than r peers
 	gone        []time.Duration               // when peers crashed or left
@@ -91,7 +92,11 @@ type run struct {
 const (
 	quietLimit = 90 * time.Second // for a ring left in peace to be perfect
 	roughLimit = 4 * time.Minute
-	repairTime = 12 * time.Second
+
+	// repairTime is what the repair of a list takes at most, spareRepairTime the
+	// same where maintenance spares bytes.
+	repairTime      = 12 * time.Second
+	spareRepairTime = 40 * time.Second
 )
 
 // Run plays the schedule. The error says what was violated and when.
@@ -101,6 +106,11 @@ func (s Schedule) Run() (Done, error) {
 	cfg := chord.Config{SuccessorPeers: x.r, VerifyPeers: []int{0, 2, 1000}[rng.IntN(3)]}
 	if x.rated = rng.IntN(2) == 0; !s.Rough && rng.IntN(3) == 0 {
 		cfg.TableSize = -1 // lists and fingers alone
+	}
+	x.repair = repairTime
+	if s.Seed%2 == 0 {
+		cfg.SmallRing = -1 // maintained as a large one is
+		x.repair = spareRepairTime
 	}
 	x.World = NewWorld(cfg, rng.Uint64())
 	x.Trace, x.Each, x.AfterCall = s.Trace, s.Each, s.AfterCall
@@ -357,7 +367,7 @@ func (x *run) settled() time.Duration { return x.Now() - 3*x.Net.MaxDelay }
 func (x *run) lately() int {
 	n := 0
 	for _, at := range x.gone {
-		if at+repairTime > x.Now() {
+		if at+x.repair > x.Now() {
 			n++
 		}
 	}

@@ -69,7 +69,12 @@ func name(p chord.Place) string { return fmt.Sprintf("%s.%d", p.Peer, p.Index) }
 // Describe returns a message in one line for people.
 func Describe(m *chord.Message) string {
 	var b strings.Builder
-	ref := func(r chord.Ref) string { return fmt.Sprintf("%s.%d", m.Peers[r.Peer].ID, r.Index) }
+	ref := func(r chord.Ref) string {
+		if r.Peer == chord.Known {
+			return fmt.Sprintf("=%d", r.Index)
+		}
+		return fmt.Sprintf("%s.%d", m.Peers[r.Peer].ID, r.Index)
+	}
 	refs := func(rs []chord.Ref) string {
 		var s []string
 		for _, r := range rs {
@@ -82,6 +87,8 @@ func Describe(m *chord.Message) string {
 		b.WriteString("ask")
 	case chord.KindReply:
 		b.WriteString("reply")
+	case chord.KindTell:
+		b.WriteString("tell")
 	case chord.KindLeave:
 		b.WriteString("farewell")
 	}

@@ -39,19 +39,15 @@ func packets(n int) int {
 // of package rpc and the encoding of package wire, to the byte, of a ring whose
 // peers are real.
 func WireSize(m *chord.Message) int {
-	const kind, req, flag, fixed = 2, 9, 2, 9
+	const kind, flag, fixed, short = 2, 2, 9, 5
 	n := frameHeader + kind
-	if m.Req != 0 {
-		n += req
-	}
+	n += number(m.Req)
 	for _, set := range [...]bool{m.Member, m.Left, m.Who} {
 		if set {
 			n += flag
 		}
 	}
-	if m.Know != 0 {
-		n += 1 + sequence
-	}
+	n += number(uint64(m.Know))
 	if m.Digest != 0 {
 		n += fixed
 	}
@@ -59,18 +55,22 @@ func WireSize(m *chord.Message) int {
 		n += field(recordSize(m.Peers[i]))
 	}
 	for _, w := range m.Wants {
-		n += field(number(uint64(w.Index)) + optional(w.Have != 0, fixed))
+		n += field(number(uint64(w.Index)) + optional(w.Have != 0, short) + optional(len(w.Holds) > 0, field(4*len(w.Holds))))
 	}
 	for _, x := range m.Notes {
 		n += field(number(uint64(x.Yours)) + number(uint64(x.Mine)))
 	}
 	n += len(m.Finds)*field(len(chord.ID{})) + len(m.Vets)*(1+field(identity))
+	if m.Most > 0 {
+		n += 1 + number(uint64(m.Most))
+	}
 	if len(m.Sync) > 0 {
 		n += field(8 * len(m.Sync))
 	}
 	for i := range m.States {
 		s := &m.States[i]
-		body := number(uint64(s.Index)) + optional(s.Digest != 0, fixed) + optional(s.Same, flag) + refs(s.List)
+		body := number(uint64(s.Index)) + optional(s.Digest != 0, short) + optional(s.Base != 0, short) +
+			number(s.Version) + optional(s.Same, flag) + refs(s.List)
 		if s.HasPred {
 			body += 1 + varint(1+ref(s.Pred))
 		}
@@ -119,7 +119,12 @@ func optional(set bool, n int) int {
 }
 
 // ref returns how a reference to a position is encoded.
-func ref(r chord.Ref) uint64 { return uint64(r.Peer)<<10 | uint64(r.Index) }
+func ref(r chord.Ref) uint64 {
+	if r.Peer == chord.Known {
+		return uint64(r.Index)<<1 | 1
+	}
+	return uint64(r.Peer)<<11 | uint64(r.Index)<<1
+}
 
 func refs(list []chord.Ref) int {
 	if len(list) == 0 {

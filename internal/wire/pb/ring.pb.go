@@ -28,6 +28,7 @@ const (
 	RingKind_RING_KIND_ASK         RingKind = 1
 	RingKind_RING_KIND_REPLY       RingKind = 2
 	RingKind_RING_KIND_LEAVE       RingKind = 3
+	RingKind_RING_KIND_TELL        RingKind = 4
 )
 
 // Enum value maps for RingKind.
@@ -37,12 +38,14 @@ var (
 		1: "RING_KIND_ASK",
 		2: "RING_KIND_REPLY",
 		3: "RING_KIND_LEAVE",
+		4: "RING_KIND_TELL",
 	}
 	RingKind_value = map[string]int32{
 		"RING_KIND_UNSPECIFIED": 0,
 		"RING_KIND_ASK":         1,
 		"RING_KIND_REPLY":       2,
 		"RING_KIND_LEAVE":       3,
+		"RING_KIND_TELL":        4,
 	}
 )
 
@@ -295,16 +298,17 @@ func (x *Peers) GetPeers() [][]byte {
 }
 
 // RingMessage keeps the ring together. Package chord says what its fields mean.
-// A position is a number: one of the 1,024 indexes of a peer in its low 10 bits,
-// which of peers above them.
+// A position is a number. If its lowest bit is 0: one of the 1,024 indexes of a
+// peer in the next 10 bits, which of peers above them. If it is 1: above it the
+// ordinal of an entry in the state of base.
 type RingMessage struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Kind   RingKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=chorus.v1.RingKind" json:"kind,omitempty"`
-	Req    uint64                 `protobuf:"fixed64,3,opt,name=req,proto3" json:"req,omitempty"`
+	Req    uint64                 `protobuf:"varint,3,opt,name=req,proto3" json:"req,omitempty"`
 	Member bool                   `protobuf:"varint,4,opt,name=member,proto3" json:"member,omitempty"`
 	Left   bool                   `protobuf:"varint,5,opt,name=left,proto3" json:"left,omitempty"`
 	Who    bool                   `protobuf:"varint,6,opt,name=who,proto3" json:"who,omitempty"`
-	Know   uint64                 `protobuf:"varint,7,opt,name=know,proto3" json:"know,omitempty"`
+	Know   uint32                 `protobuf:"varint,7,opt,name=know,proto3" json:"know,omitempty"`
 	Digest uint64                 `protobuf:"fixed64,8,opt,name=digest,proto3" json:"digest,omitempty"`
 	// Peers are encoded SignedPeers.
 	Peers [][]byte            `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`
@@ -319,6 +323,7 @@ type RingMessage struct {
 	Events []*RingMessage_Event `protobuf:"bytes,17,rep,name=events,proto3" json:"events,omitempty"`
 	// Vets are peer IDs.
 	Vets          [][]byte `protobuf:"bytes,18,rep,name=vets,proto3" json:"vets,omitempty"`
+	Most          uint32   `protobuf:"varint,19,opt,name=most,proto3" json:"most,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -388,7 +393,7 @@ func (x *RingMessage) GetWho() bool {
 	return false
 }
 
-func (x *RingMessage) GetKnow() uint64 {
+func (x *RingMessage) GetKnow() uint32 {
 	if x != nil {
 		return x.Know
 	}
@@ -472,10 +477,18 @@ func (x *RingMessage) GetVets() [][]byte {
 	return nil
 }
 
+func (x *RingMessage) GetMost() uint32 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
 type RingMessage_Want struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Have          uint64                 `protobuf:"fixed64,2,opt,name=have,proto3" json:"have,omitempty"`
+	Have          uint32                 `protobuf:"fixed32,2,opt,name=have,proto3" json:"have,omitempty"`
+	Holds         []uint32               `protobuf:"fixed32,3,rep,packed,name=holds,proto3" json:"holds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -517,11 +530,18 @@ func (x *RingMessage_Want) GetIndex() uint32 {
 	return 0
 }
 
-func (x *RingMessage_Want) GetHave() uint64 {
+func (x *RingMessage_Want) GetHave() uint32 {
 	if x != nil {
 		return x.Have
 	}
 	return 0
+}
+
+func (x *RingMessage_Want) GetHolds() []uint32 {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
 }
 
 type RingMessage_Note struct {
@@ -579,11 +599,13 @@ func (x *RingMessage_Note) GetMine() uint32 {
 type RingMessage_State struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Index  uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Digest uint64                 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest uint32                 `protobuf:"fixed32,2,opt,name=digest,proto3" json:"digest,omitempty"`
 	Same   bool                   `protobuf:"varint,3,opt,name=same,proto3" json:"same,omitempty"`
 	// Pred is 1 + the predecessor, 0 if there is none to tell.
 	Pred          uint32   `protobuf:"varint,6,opt,name=pred,proto3" json:"pred,omitempty"`
 	List          []uint32 `protobuf:"varint,7,rep,packed,name=list,proto3" json:"list,omitempty"`
+	Base          uint32   `protobuf:"fixed32,8,opt,name=base,proto3" json:"base,omitempty"`
+	Version       uint64   `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -625,7 +647,7 @@ func (x *RingMessage_State) GetIndex() uint32 {
 	return 0
 }
 
-func (x *RingMessage_State) GetDigest() uint64 {
+func (x *RingMessage_State) GetDigest() uint32 {
 	if x != nil {
 		return x.Digest
 	}
@@ -651,6 +673,20 @@ func (x *RingMessage_State) GetList() []uint32 {
 		return x.List
 	}
 	return nil
+}
+
+func (x *RingMessage_State) GetBase() uint32 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *RingMessage_State) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 type RingMessage_Found struct {
@@ -797,14 +833,14 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x1d\n" +
 	"\x05Peers\x12\x14\n" +
-	"\x05peers\x18\x01 \x03(\fR\x05peers\"\xab\a\n" +
+	"\x05peers\x18\x01 \x03(\fR\x05peers\"\x84\b\n" +
 	"\vRingMessage\x12'\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x13.chorus.v1.RingKindR\x04kind\x12\x10\n" +
-	"\x03req\x18\x03 \x01(\x06R\x03req\x12\x16\n" +
+	"\x03req\x18\x03 \x01(\x04R\x03req\x12\x16\n" +
 	"\x06member\x18\x04 \x01(\bR\x06member\x12\x12\n" +
 	"\x04left\x18\x05 \x01(\bR\x04left\x12\x10\n" +
 	"\x03who\x18\x06 \x01(\bR\x03who\x12\x12\n" +
-	"\x04know\x18\a \x01(\x04R\x04know\x12\x16\n" +
+	"\x04know\x18\a \x01(\rR\x04know\x12\x16\n" +
 	"\x06digest\x18\b \x01(\x06R\x06digest\x12\x14\n" +
 	"\x05peers\x18\t \x03(\fR\x05peers\x121\n" +
 	"\x05wants\x18\n" +
@@ -816,19 +852,23 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x05found\x18\x0f \x03(\v2\x1c.chorus.v1.RingMessage.FoundR\x05found\x12\x16\n" +
 	"\x06synced\x18\x10 \x03(\rR\x06synced\x124\n" +
 	"\x06events\x18\x11 \x03(\v2\x1c.chorus.v1.RingMessage.EventR\x06events\x12\x12\n" +
-	"\x04vets\x18\x12 \x03(\fR\x04vets\x1a0\n" +
+	"\x04vets\x18\x12 \x03(\fR\x04vets\x12\x12\n" +
+	"\x04most\x18\x13 \x01(\rR\x04most\x1aF\n" +
 	"\x04Want\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
-	"\x04have\x18\x02 \x01(\x06R\x04have\x1a0\n" +
+	"\x04have\x18\x02 \x01(\aR\x04have\x12\x14\n" +
+	"\x05holds\x18\x03 \x03(\aR\x05holds\x1a0\n" +
 	"\x04Note\x12\x14\n" +
 	"\x05yours\x18\x01 \x01(\rR\x05yours\x12\x12\n" +
-	"\x04mine\x18\x02 \x01(\rR\x04mine\x1a}\n" +
+	"\x04mine\x18\x02 \x01(\rR\x04mine\x1a\xab\x01\n" +
 	"\x05State\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\x06R\x06digest\x12\x12\n" +
+	"\x06digest\x18\x02 \x01(\aR\x06digest\x12\x12\n" +
 	"\x04same\x18\x03 \x01(\bR\x04same\x12\x12\n" +
 	"\x04pred\x18\x06 \x01(\rR\x04pred\x12\x12\n" +
-	"\x04list\x18\a \x03(\rR\x04listJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06\x1a7\n" +
+	"\x04list\x18\a \x03(\rR\x04list\x12\x12\n" +
+	"\x04base\x18\b \x01(\aR\x04base\x12\x18\n" +
+	"\aversion\x18\t \x01(\x04R\aversionJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06\x1a7\n" +
 	"\x05Found\x12\x12\n" +
 	"\x04done\x18\x01 \x01(\bR\x04done\x12\x14\n" +
 	"\x05nodes\x18\x03 \x03(\rR\x05nodesJ\x04\b\x02\x10\x03\x1ac\n" +
@@ -836,12 +876,13 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\fR\x04peer\x12 \n" +
 	"\vincarnation\x18\x03 \x01(\x06R\vincarnation\x12\x10\n" +
-	"\x03seq\x18\x04 \x01(\x04R\x03seqJ\x04\b\x02\x10\x03*b\n" +
+	"\x03seq\x18\x04 \x01(\x04R\x03seqJ\x04\b\x02\x10\x03*v\n" +
 	"\bRingKind\x12\x19\n" +
 	"\x15RING_KIND_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rRING_KIND_ASK\x10\x01\x12\x13\n" +
 	"\x0fRING_KIND_REPLY\x10\x02\x12\x13\n" +
-	"\x0fRING_KIND_LEAVE\x10\x03B/Z-github.com/chorus-net/chorus/internal/wire/pbb\x06proto3"
+	"\x0fRING_KIND_LEAVE\x10\x03\x12\x12\n" +
+	"\x0eRING_KIND_TELL\x10\x04B/Z-github.com/chorus-net/chorus/internal/wire/pbb\x06proto3"
 
 var (
 	file_chorus_v1_ring_proto_rawDescOnce sync.Once

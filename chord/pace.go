@@ -1,0 +1,102 @@
+package chord
+
+import "time"
+
+// spare is how much slower maintenance goes in a ring that is not small.
+const spare = 6
+
+// small reports whether the ring is so small that everybody hears of everything
+// at once.
+func (r *Ring) small() bool { return r.table.count <= r.cfg.SmallRing }
+
+// pace returns how long a period of a small ring is in this one.
+func (r *Ring) pace(d time.Duration) time.Duration {
+	if r.small() {
+		return d
+	}
+	return spare * d
+}
+
+// touch notes that the peer's ring state changed: in a small ring a round of
+// stabilisation follows soon.
+func (r *Ring) touch() {
+	r.revision++
+	r.urgent = true
+}
+
+// hasten lets a slot ask its successor soon: it is a new one.
+func (r *Ring) hasten(s *slot) {
+	s.hasty = true
+	r.urgent = true
+}
+
+// round is one round of maintenance. Every own position asks its successor, in
+// one message a peer, and the table and fingers get their turn; between two rounds
+// of that kind only the slots that have hurry.
+func (r *Ring) round() {
+	r.lastRound = r.now
+	all := !r.now.Before(r.roundAt)
+	for i := len(r.slots) - 1; i >= 0; i-- {
+		if s := r.slots[i]; all || s.hasty {
+			s.hasty = false
+			r.stabilise(s)
+		}
+	}
+	if all {
+		r.stats.Rounds++
+		r.gossipPartner()
+		r.revive()
+		r.fixFinger()
+		r.prune()
+		r.vetting.prune(r.now)
+		r.period = max(r.period, r.pace(r.cfg.Stabilise))
+		jitter := time.Duration(r.rng.Int64N(int64(r.period)/8 + 1))
+		r.roundAt = r.now.Add(r.period - jitter)
+		r.period = min(r.period*3/2, r.pace(r.cfg.Calm))
+	}
+	r.stabiliseAt = r.roundAt
+}
+
+// hurry brings the next round forward if something has changed.
+func (r *Ring) hurry() {
+	if !r.urgent || r.phase != phaseMember {
+		return
+	}
+	r.urgent = false
+	hasty := false
+	for _, s := range r.slots {
+		hasty = hasty || s.hasty
+	}
+	soon := r.lastRound.Add(minRound)
+	if soon.Before(r.now) {
+		soon = r.now
+	}
+	if r.small() {
+		r.period = r.cfg.Stabilise
+		r.roundAt = sooner(r.roundAt, soon)
+	}
+	if hasty || r.small() {
+		r.stabiliseAt = sooner(r.stabiliseAt, soon)
+	}
+}
+
+func sooner(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// duty reports whether the peer is right before or behind one of our
+// positions: then it is ours to notice when it dies.
+func (r *Ring) duty(id PeerID) bool {
+	for _, s := range r.slots {
+		if s.head().Peer == id || s.pred != nil && s.pred.Peer == id {
+			return true
+		}
+	}
+	return false
+}
+
+// complete reports whether the table is to hold the whole ring.
+func (r *Ring) complete() bool { return r.cfg.tabled() && r.table.count < r.cfg.TableSize }
