@@ -386,16 +386,25 @@ type Neighbours struct {
 // Neighbours returns the ring state of the own positions, ascending.
 func (r *Ring) Neighbours() []Neighbours {
 	ns := make([]Neighbours, len(r.slots))
-	for i, s := range r.slots {
-		ns[i] = Neighbours{At: s.Place, Successors: slices.Clone(s.list)}
-		if r.phase == phaseJoining {
-			ns[i].Successors = slices.Clone(s.joining)
-		}
-		if s.pred != nil {
-			ns[i].Pred = *s.pred
-		}
+	for i := range r.slots {
+		ns[i] = r.Neighbour(i)
+		ns[i].Successors = slices.Clone(ns[i].Successors)
 	}
 	return ns
+}
+
+// Neighbour returns what Neighbours has at i, without a copy: Successors must
+// not be changed, and not be read after the next call of the Ring.
+func (r *Ring) Neighbour(i int) Neighbours {
+	s := r.slots[i]
+	n := Neighbours{At: s.Place, Successors: s.list}
+	if r.phase == phaseJoining {
+		n.Successors = s.joining
+	}
+	if s.pred != nil {
+		n.Pred = *s.pred
+	}
+	return n
 }
 
 func (r *Ring) begin(now time.Time) {

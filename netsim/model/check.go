@@ -85,23 +85,33 @@ func (t *truth) anyLive(n chord.Neighbours, since time.Duration) bool {
 // shape reports why the first live successors do not form one ordered ring
 // to which every other member leads.
 func (t *truth) shape() error {
-	if len(t.nodes) == 0 {
+	best := make([]int, len(t.nodes))
+	for i := range t.nodes {
+		best[i] = t.nodes[i].best
+	}
+	return shape(best, func(i int) string { return name(t.nodes[i].At) })
+}
+
+// shape reports why positions that lead from each to the best next one do not
+// form one ordered ring to which all lead.
+func shape(best []int, name func(int) string) error {
+	if len(best) == 0 {
 		return nil
 	}
 	const unseen, onPath, settled = 0, 1, 2
-	state := make([]int, len(t.nodes))
-	var ring []int
-	for start := range t.nodes {
-		var path []int
+	state := make([]uint8, len(best))
+	var ring, path []int
+	for start := range best {
+		path = path[:0]
 		i := start
-		for ; state[i] == unseen; i = t.nodes[i].best {
+		for ; state[i] == unseen; i = best[i] {
 			state[i] = onPath
 			path = append(path, i)
 		}
 		if state[i] == onPath {
 			cycle := path[slices.Index(path, i):]
 			if ring != nil {
-				return fmt.Errorf("two rings: one through %s, one through %s", name(t.nodes[ring[0]].At), name(t.nodes[i].At))
+				return fmt.Errorf("two rings: one through %s, one through %s", name(ring[0]), name(i))
 			}
 			ring = slices.Clone(cycle)
 		}
@@ -116,7 +126,7 @@ func (t *truth) shape() error {
 		}
 	}
 	if turns != 1 {
-		return fmt.Errorf("the ring through %s goes round %d times", name(t.nodes[ring[0]].At), turns)
+		return fmt.Errorf("the ring through %s goes round %d times", name(ring[0]), turns)
 	}
 	return nil
 }
@@ -174,71 +184,4 @@ func (t *truth) between(a, b chord.ID, do func(int)) {
 		}
 		do((i + k) % n)
 	}
-}
-
-// ideal reports what keeps the ring from being perfect: every list and
-// predecessor as the positions of all members demand.
-func (t *truth) ideal() error {
-	for i := range t.nodes {
-		n := &t.nodes[i]
-		want := t.idealList(i)
-		if !slices.Equal(n.Successors, want) {
-			return fmt.Errorf("%s is followed by %d entries, not by the %d that it should", name(n.At), len(n.Successors), len(want))
-		}
-		if before := t.nodes[(i+len(t.nodes)-1)%len(t.nodes)].At; len(t.nodes) > 1 && n.Pred != before {
-			return fmt.Errorf("%s is preceded by %s, not %s", name(n.At), name(n.Pred), name(before))
-		}
-	}
-	return nil
-}
-
-func (t *truth) idealList(i int) []chord.Place {
-	var list []chord.Place
-	var named []chord.PeerID
-	for k := 1; k < len(t.nodes) && len(named) < t.r; k++ {
-		p := t.nodes[(i+k)%len(t.nodes)].At
-		list = append(list, p)
-		if p.Peer != t.nodes[i].At.Peer && !slices.Contains(named, p.Peer) {
-			named = append(named, p.Peer)
-		}
-	}
-	return list
-}
-
-// Agreed reports whether the views of all members show all members.
-func (w *World) Agreed() bool {
-	members, first := 0, uint64(0)
-	for _, p := range w.peers {
-		if p.Member() {
-			members++
-			_, first = p.Ring.Sees()
-		}
-	}
-	for _, p := range w.peers {
-		if !p.Member() {
-			continue
-		}
-		if n, digest := p.Ring.Sees(); n != members || digest != first {
-			return false
-		}
-	}
-	return true
-}
-
-// Converged reports why the members do not all see one perfect ring, nil if
-// they do.
-func (w *World) Converged() error {
-	t := observe(w)
-	if err := t.ideal(); err != nil {
-		return err
-	}
-	if w.cfg.TableSize < 0 {
-		return nil
-	}
-	for _, p := range w.Members() {
-		if n, _ := p.Ring.Sees(); n != t.peers {
-			return fmt.Errorf("%s sees %d peers, there are %d", p, n, t.peers)
-		}
-	}
-	return nil
 }

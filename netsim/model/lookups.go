@@ -23,7 +23,7 @@ type lookupKey struct {
 }
 
 // note takes the owner of the moment.
-func (s *search) note(o owners) {
+func (s *search) note(o *owners) {
 	if id := o.of(s.target); !slices.Contains(s.owners, id) {
 		s.owners = append(s.owners, id)
 	}
@@ -32,7 +32,7 @@ func (s *search) note(o owners) {
 // look starts a lookup.
 func (x *experiment) look(at *Peer, target chord.ID) {
 	s := &search{at: at, target: target}
-	s.note(x.owners)
+	s.note(&x.owners)
 	x.begun = s
 	id := x.Lookup(at, target)
 	if x.begun != nil {
@@ -44,7 +44,7 @@ func (x *experiment) look(at *Peer, target chord.ID) {
 // moved notes the owners of what is looked for.
 func (x *experiment) moved() {
 	for _, s := range x.looks {
-		s.note(x.owners)
+		s.note(&x.owners)
 	}
 }
 

@@ -2,7 +2,6 @@ package model
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"time"
 
@@ -36,6 +35,7 @@ type experiment struct {
 	begun   *search               // begins in this call
 	hops    int
 	oneHop  int
+	guide   *Peer // by whose view newcomers choose their positions
 	running bool
 	apart   bool // split, or not one ring again since
 }
@@ -86,7 +86,7 @@ func (x *experiment) measure(ctx context.Context) error {
 		if err := x.pass(ctx, "lookups", float64(i)/looks, x.s.Duration/looks); err != nil {
 			return err
 		}
-		if x.Net.Side == nil && !x.apart && observe(x.World).shape() != nil {
+		if x.Net.Side == nil && !x.apart && x.census().shape() != nil {
 			x.rep.Violations++
 		}
 	}
@@ -102,59 +102,6 @@ func (x *experiment) pass(ctx context.Context, part string, done float64, d time
 		return err
 	}
 	return x.World.Run(d)
-}
-
-// form starts the peers, each with positions chosen for the ring as it is, and
-// waits until they agree.
-func (x *experiment) form(ctx context.Context) error {
-	const batch = 16 // joiners at a time
-	x.Create(x.newcomer())
-	for len(x.peers) < x.s.Peers {
-		for range min(batch, x.s.Peers-len(x.peers), len(x.peers)) {
-			contact := x.peers[x.rng.IntN(len(x.peers))]
-			for !contact.Member() {
-				contact = x.peers[x.rng.IntN(len(x.peers))]
-			}
-			x.Join(x.newcomer(), contact)
-		}
-		if err := x.pass(ctx, "joining", float64(len(x.peers))/float64(x.s.Peers), 500*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	limit := 5*time.Minute + time.Duration(x.s.Peers)*100*time.Millisecond
-	end := x.Now() + limit
-	for x.Now() < end && !x.whole() {
-		if err := x.pass(ctx, "agreeing", 1-float64(end-x.Now())/float64(limit), 250*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	var err error
-	if !x.whole() {
-		err = fmt.Errorf("form a ring of %d: not agreed after %v: %w", x.s.Peers, x.Now(), x.Converged())
-	}
-	x.rep.FormS = x.Now().Seconds()
-	return err
-}
-
-// whole reports whether all that are up are members of one perfect ring.
-func (x *experiment) whole() bool {
-	for _, p := range x.peers {
-		if p.Up() && !p.Member() {
-			return false
-		}
-	}
-	return x.Converged() == nil
-}
-
-// newcomer makes a peer with positions chosen by a member's view.
-func (x *experiment) newcomer() *Peer {
-	p := x.Add([]uint32{0})
-	view := chord.NewView(p.Record.ID, nil)
-	if ms := draw(x.rng, x.Members(), 1); len(ms) == 1 {
-		view = ms[0].Ring.View()
-	}
-	p.Record.Indexes = chord.NewIndexes(view, p.Record.ID, x.s.Positions)
-	return p
 }
 
 // target draws a position.
@@ -196,10 +143,10 @@ func (x *experiment) heal() {
 			return
 		}
 		if x.running {
-			x.After(250*time.Millisecond, look)
+			x.After(x.pause(), look)
 		}
 	}
-	x.After(250*time.Millisecond, look)
+	x.After(x.pause(), look)
 }
 
 // session ends a peer's session some day and starts a newcomer's.
@@ -210,7 +157,7 @@ func (x *experiment) session(p *Peer) {
 			return
 		}
 		x.Crash(p)
-		contacts := draw(x.rng, x.Members(), 3)
+		contacts := x.pick(3)
 		if len(contacts) == 0 {
 			return
 		}
@@ -229,9 +176,9 @@ func (x *experiment) nextLookup() {
 		if !x.running {
 			return
 		}
-		if ms := x.Members(); len(ms) > 0 {
+		if at := x.pick(1); len(at) > 0 {
 			x.rep.Lookups.N++
-			x.look(ms[x.rng.IntN(len(ms))], x.target())
+			x.look(at[0], x.target())
 		}
 		x.nextLookup()
 	})

@@ -5,6 +5,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
@@ -37,9 +39,8 @@ type World struct {
 	rng    *rand.Rand
 	now    time.Duration
 	queue  events
-	serial uint64
 	peers  []*Peer
-	byID   map[chord.PeerID]*Peer
+	idle   []*chord.Message // not under way
 	owners owners
 	err    error
 
@@ -68,10 +69,11 @@ type Peer struct {
 	Record chord.Peer
 	Ring   *chord.Ring // nil while down
 	tickAt time.Duration
-	life   int // counts starts, so that events of an earlier life go nowhere
+	life   int32 // counts starts, so that events of an earlier life go nowhere
 	seen   uint64
 	joined time.Duration // when it last became a member
-	met    peerSet       // peers that a connection is open to
+	member int           // 1 + ordinal in owners.members; 0: it is none
+	met    numbers       // peers that a connection is open to
 	awake  time.Duration // stopped until then
 }
 
@@ -86,10 +88,9 @@ func (p *Peer) String() string { return fmt.Sprintf("p%d", p.Number) }
 // NewWorld returns an empty world.
 func NewWorld(cfg chord.Config, seed uint64) *World {
 	return &World{
-		Net:  Network{MinDelay: 5 * time.Millisecond, MaxDelay: 50 * time.Millisecond, Evidence: true},
-		cfg:  cfg,
-		rng:  rand.New(rand.NewPCG(seed, 0x63686f727573)),
-		byID: make(map[chord.PeerID]*Peer),
+		Net: Network{MinDelay: 5 * time.Millisecond, MaxDelay: 50 * time.Millisecond, Evidence: true},
+		cfg: cfg,
+		rng: rand.New(rand.NewPCG(seed, 0x63686f727573)),
 	}
 }
 
@@ -120,8 +121,15 @@ func (w *World) Add(indexes []uint32) *Peer {
 		ID: chord.PeerID(fmt.Sprintf("p%d", n)), Incarnation: w.rng.Uint64(), Seq: 1, Indexes: indexes, Weight: 100,
 	}}
 	w.peers = append(w.peers, p)
-	w.byID[p.Record.ID] = p
 	return p
+}
+
+// find returns the peer of an ID that Add has given, nil if there is none.
+func (w *World) find(id chord.PeerID) *Peer {
+	if n, err := strconv.Atoi(strings.TrimPrefix(string(id), "p")); err == nil && n >= 0 && n < len(w.peers) {
+		return w.peers[n]
+	}
+	return nil
 }
 
 // Create starts a peer as a ring of its own.
@@ -176,13 +184,12 @@ func (w *World) stop(p *Peer) {
 	p.Ring = nil
 	w.owners.quit(p)
 	w.moved()
-	for _, other := range w.peers {
-		if p.met.has(other) {
-			other.met.remove(p)
-			w.unreachable(other, p)
-		}
+	for _, number := range p.met.sorted() {
+		other := w.peers[number]
+		other.met.remove(p.Number)
+		w.unreachable(other, p)
 	}
-	p.met = nil
+	p.met = numbers{}
 }
 
 // unreachable lets a peer know after a while that it cannot reach another.
@@ -190,11 +197,8 @@ func (w *World) unreachable(at, other *Peer) {
 	if !w.Net.Evidence || !at.Up() || !w.connected(at, other) {
 		return
 	}
-	life := at.life
-	w.After(max(w.delay(), at.awake-w.now), func() {
-		if at.Up() && at.life == life {
-			w.done(at, at.Ring.Unreachable(w.clock(), other.Record.ID))
-		}
+	w.queue.push(event{
+		at: w.now + max(w.delay(), at.awake-w.now), kind: eventUnreachable, to: at, life: at.life, from: other,
 	})
 }
 
@@ -241,22 +245,40 @@ func (w *World) Leave(p *Peer) {
 
 // After calls do once the time has passed.
 func (w *World) After(d time.Duration, do func()) {
-	w.serial++
-	w.queue.push(event{at: w.now + d, serial: w.serial, do: do})
+	w.queue.push(event{at: w.now + d, kind: eventDo, do: do})
 }
 
 // Run lets time pass and returns the first error of AfterStep.
 func (w *World) Run(d time.Duration) error {
 	until := w.now + d
-	for w.err == nil && len(w.queue) > 0 && w.queue[0].at <= until {
-		e := w.queue.pop()
+	for w.err == nil {
+		e, ok := w.queue.pop(until)
+		if !ok {
+			break
+		}
 		w.now = e.at
-		e.do()
+		w.happens(&e)
 	}
 	if w.err == nil {
 		w.now = until
 	}
 	return w.err
+}
+
+// happens does what an event says.
+func (w *World) happens(e *event) {
+	switch e.kind {
+	case eventDo:
+		e.do()
+	case eventMessage:
+		w.deliver(e)
+	case eventTick:
+		w.tick(e)
+	case eventUnreachable:
+		if e.to.Up() && e.to.life == e.life {
+			w.done(e.to, e.to.Ring.Unreachable(w.clock(), e.from.Record.ID))
+		}
+	}
 }
 
 // RunUntil lets time pass until done holds, checked every step of the given
@@ -283,7 +305,7 @@ func (w *World) start(p *Peer) {
 		w.Each(ring)
 	}
 	p.Ring = ring
-	p.met = nil
+	p.met = numbers{}
 	p.life++
 	p.tickAt = 0
 	p.seen = 0
@@ -342,17 +364,21 @@ func (w *World) schedule(p *Peer) {
 		return // it comes early enough
 	}
 	p.tickAt = at
-	life := p.life
-	w.After(at-w.now, func() {
-		if p.life != life || p.Ring == nil || p.tickAt != at {
-			return
-		}
-		p.tickAt = 0
-		if p.awake > w.now {
-			return
-		}
-		w.done(p, p.Ring.Tick(w.clock()))
-	})
+	w.queue.push(event{at: at, kind: eventTick, to: p, life: p.life})
+}
+
+// tick lets a peer do what has become due, unless another tick took the place of
+// this one.
+func (w *World) tick(e *event) {
+	p := e.to
+	if p.life != e.life || p.Ring == nil || p.tickAt != e.at {
+		return
+	}
+	p.tickAt = 0
+	if p.awake > w.now {
+		return
+	}
+	w.done(p, p.Ring.Tick(w.clock()))
 }
 
 // count adds up what messages take. Those of one moment to one peer share
@@ -376,7 +402,7 @@ func (w *World) count(ms []chord.Message) {
 
 // post puts a message on the network.
 func (w *World) post(from *Peer, m *chord.Message) {
-	to := w.byID[m.To]
+	to := w.find(m.To)
 	copies := 1
 	if w.chance(w.Net.Duplicate) {
 		copies = 2
@@ -387,37 +413,51 @@ func (w *World) post(from *Peer, m *chord.Message) {
 			w.traceMessage("lost", from, m)
 			continue
 		}
-		life := from.life
 		delay := w.delay()
 		if w.Net.Latency != nil && to != nil {
 			delay += w.Net.Latency(from, to)
 		}
-		w.After(delay, func() { w.deliver(from, life, to, m) })
+		w.queue.push(event{at: w.now + delay, kind: eventMessage, to: to, from: from, life: from.life, m: w.keep(m)})
 	}
 }
 
-func (w *World) deliver(from *Peer, life int, to *Peer, m *chord.Message) {
-	if to == nil || !w.connected(from, to) {
+// keep returns a copy of a message for the time that it is under way.
+func (w *World) keep(m *chord.Message) *chord.Message {
+	if len(w.idle) == 0 {
+		w.idle = append(w.idle, new(chord.Message))
+	}
+	kept := w.idle[len(w.idle)-1]
+	w.idle = w.idle[:len(w.idle)-1]
+	*kept = *m
+	return kept
+}
+
+// deliver lets a message arrive.
+func (w *World) deliver(e *event) {
+	from, to, m := e.from, e.to, e.m
+	if to != nil && to.Up() && to.awake > w.now && w.connected(from, to) {
+		e.at = to.awake
+		w.queue.push(*e)
+		return
+	}
+	switch {
+	case to == nil || !w.connected(from, to):
 		w.Lost++
-		return
-	}
-	if to.Up() && to.awake > w.now {
-		w.After(to.awake-w.now, func() { w.deliver(from, life, to, m) })
-		return
-	}
-	if to.Up() {
-		if w.Net.Evidence && from.Up() && from.life == life {
-			from.met.add(to)
-			to.met.add(from)
+	case to.Up():
+		if w.Net.Evidence && from.Up() && from.life == e.life {
+			from.met.add(to.Number)
+			to.met.add(from.Number)
 		}
 		w.traceMessage("", from, m)
 		w.done(to, to.Ring.Step(w.clock(), *m))
-		return
+	default:
+		w.traceMessage("to nobody", from, m)
+		if from.life == e.life {
+			w.unreachable(from, to)
+		}
 	}
-	w.traceMessage("to nobody", from, m)
-	if from.life == life {
-		w.unreachable(from, to)
-	}
+	*m = chord.Message{}
+	w.idle = append(w.idle, m)
 }
 
 func (w *World) delay() time.Duration {
