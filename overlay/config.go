@@ -51,6 +51,9 @@ type Config struct {
 	Positions int
 	// Engine is the disk engine: "badger4" (default), "badger", or "memory".
 	Engine string
+	// Quota bounds the keys and values that the peer keeps, in bytes as they are
+	// encoded; default: no bound. Beyond it writes are refused, deletes are not.
+	Quota int64
 	// Workers is the number of tasks that run at once; default: one a core.
 	// Negative means none: the peer submits tasks and runs none.
 	Workers int
@@ -124,6 +127,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("config Positions: %d is not within 1 to 64", c.Positions)
 	case c.Home == "" && c.Engine != "memory":
 		return errors.New("config Home: an engine that keeps data on disk needs a home")
+	case c.Quota < 0:
+		return fmt.Errorf("config Quota: %d is negative", c.Quota)
 	case len(c.Name) > 64:
 		return fmt.Errorf("config Name: %d bytes, at most 64", len(c.Name))
 	case c.ReplaceAfter < 0:

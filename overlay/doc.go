@@ -31,6 +31,7 @@
 //	stream.go    values of any size; chunks.go stores and finds their chunks
 //	collect.go   forgets chunks that nothing refers to
 //	merge.go     the keys of all shards in order
+//	data.go      opens the disk, and sets damaged data aside
 //	mover.go     moves shards to where the ring wants them
 //	repair.go    keeps replicas of a shard alike
 //	tasks.go     the scheduler core and its workers

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/chorus-net/chorus/internal/rpc"
 	"github.com/chorus-net/chorus/overlay/client"
 	"github.com/chorus-net/chorus/store"
 	"github.com/chorus-net/chorus/store/disk"
@@ -94,6 +95,33 @@ func checkKey(ns, name string) error {
 		return bad(client.CodeBadKey, "namespaces that begin with '_' belong to the system")
 	}
 	return nil
+}
+
+// noRoom gives a refusal of the disk the code by which the writer, who may be
+// another peer, knows it.
+func noRoom(err error) error {
+	switch {
+	case errors.Is(err, disk.ErrQuota):
+		return &rpc.Error{Code: string(client.CodeQuotaExceeded), Message: err.Error()}
+	case errors.Is(err, disk.ErrFull):
+		return &rpc.Error{Code: string(client.CodeDiskFull), Message: err.Error()}
+	}
+	return err
+}
+
+// lacksRoom tells a refusal for want of room by its code.
+func lacksRoom(err error) (code client.ErrorCode, fix string) {
+	var e *rpc.Error
+	if errors.As(err, &e) {
+		switch code := client.ErrorCode(e.Code); code {
+		case client.CodeQuotaExceeded:
+			return code, "peer del (some keys), or a larger --quota for the peers that refuse"
+		case client.CodeDiskFull:
+			return code, "free some space on the disks of the peers that refuse"
+		default:
+		}
+	}
+	return "", ""
 }
 
 // diskError gives an error of the disk the code that a person meets.

@@ -88,7 +88,7 @@ func (n *Node) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.openDisk(ctx); err != nil {
+	if err := n.openDisk(ctx, len(contacts) > 0); err != nil {
 		return err
 	}
 	if err := n.openHost(ctx); err != nil {
@@ -136,22 +136,6 @@ func (n *Node) openHome() (err error) {
 	}
 	n.self.Peer, err = p2p.IDOf(n.key)
 	return err
-}
-
-func (n *Node) openDisk(ctx context.Context) (err error) {
-	dir := ""
-	if n.home != nil {
-		dir = n.home.Path(bootstrap.DataDir)
-	}
-	n.disk, err = disk.Open(ctx, dir, disk.Options{
-		Engine: disk.Engine(n.cfg.Engine), Shards: n.ring.Shards, Logger: n.log,
-		Memory: n.cfg.memory,
-	})
-	if err != nil {
-		return diskError(err)
-	}
-	n.self.Incarnation = n.disk.Incarnation()
-	return nil
 }
 
 func (n *Node) openHost(ctx context.Context) (err error) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chorus-net/chorus/overlay/client"
 	"github.com/chorus-net/chorus/store"
 )
 
@@ -109,7 +110,8 @@ func (s slot[R]) fill(reply R, err error) {
 
 // failed is the step for a member that did not answer, under the lock.
 func (r *run[R]) failed(round uint32, i int, err error) store.Step {
-	if r.why == nil {
+	code, _ := lacksRoom(err)
+	if r.why == nil || code != "" { // which says more than that another was out of reach
 		r.why = fmt.Errorf("%s: %w", r.n.label(r.op.Member(i).Peer), err)
 	}
 	return r.op.Fail(round, i)
@@ -200,5 +202,9 @@ func (n *Node) unanswered(ctx context.Context, verb, key string, q *store.Quorum
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%s %q: %w", verb, key, ctx.Err())
 	}
-	return quorumLost(verb, key, n.shortOf(q, why))
+	how := n.shortOf(q, why)
+	if code, fix := lacksRoom(why); code != "" {
+		return &client.Error{Code: code, Message: fmt.Sprintf("%s %q: %s", verb, key, how), Fix: fix}
+	}
+	return quorumLost(verb, key, how)
 }

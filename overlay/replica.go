@@ -104,7 +104,7 @@ func (r *replica) finishWrite(ctx context.Context, w *wire.Write, put *disk.Put)
 	}
 	out, err := put.Ticket.Wait(ctx)
 	if err != nil {
-		return store.WriteReply{}, err
+		return store.WriteReply{}, noRoom(err)
 	}
 	v, err := store.OpenRecord(w.Request.Record)
 	if err != nil {

@@ -52,6 +52,7 @@ them up.`,
 	flags.StringVar(&f.config.Name, "name", "", "what people call the peer; by default the end of its ID")
 	flags.StringVar(&f.config.Ring, "ring", "", "refuse to join a ring of another `name`")
 	flags.IntVar(&f.config.Workers, "workers", 0, "tasks that run at once; 0 is one a core, -1 none")
+	flags.Var((*size)(&f.config.Quota), "quota", "most `bytes` of keys and values to keep, such as 10GiB; 0 is no bound")
 	flags.Var(f.engine, "engine", "what keeps the keys: badger4, badger or memory")
 	flags.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics at this `host:port`, under /metrics; without a host on loopback")
 	flags.Var(f.logLevel, "log-level", "least level of what is logged: debug, info, warn or error")

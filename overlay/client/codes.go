@@ -36,6 +36,7 @@ const (
 	CodeOverloaded      ErrorCode = "overloaded"
 	CodePortInUse       ErrorCode = "port-in-use"
 	CodeQuorumLost      ErrorCode = "quorum-lost"
+	CodeQuotaExceeded   ErrorCode = "quota-exceeded"
 	CodeTaskFailed      ErrorCode = "task-failed"
 	CodeTimeout         ErrorCode = "timeout"
 	CodeUnhealthy       ErrorCode = "unhealthy"
@@ -87,6 +88,7 @@ var codes = map[ErrorCode]struct {
 	CodeOverloaded:      {exitFailed, "a queue of the peer is full; try again later"},
 	CodePortInUse:       {exitConflict, "another program listens on this address"},
 	CodeQuorumLost:      {exitTimeout, "fewer replicas than the level needs could be reached"},
+	CodeQuotaExceeded:   {exitFailed, "the key's replicas keep as much as their quotas allow"},
 	CodeTaskFailed:      {exitFailed, "at least one task of the job failed"},
 	CodeTimeout:         {exitTimeout, "no answer within the time-out"},
 	CodeUnhealthy:       {exitUnhealthy, "a check did not hold"},

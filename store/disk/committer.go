@@ -139,7 +139,8 @@ func (c *committer) put(r *request) (Outcome, error) {
 		return Outcome{Held: ch.now.version}, nil
 	}
 	grows := next.bytes - ch.now.bytes
-	if quota := c.s.opts.Quota; quota > 0 && grows > 0 && c.s.Totals().Bytes+c.growth+grows > quota {
+	// A tombstone is let in: it is how room is made, here or at other replicas.
+	if quota := c.s.opts.Quota; quota > 0 && grows > 0 && !next.tombstone && c.s.Totals().Bytes+c.growth+grows > quota {
 		return Outcome{}, fmt.Errorf("%w: %d bytes", ErrQuota, quota)
 	}
 	c.growth += grows

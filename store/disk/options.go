@@ -30,6 +30,7 @@ type Options struct {
 	// with, 256 for a new folder. Another number than the folder's is an error.
 	Shards int
 	// Quota bounds the records, in bytes of their encoded form. 0 is no bound.
+	// Tombstones count and are not refused.
 	Quota int64
 	// Reserve is how many bytes must be free on the file system for a write to be
 	// accepted: what the engine may need while it reorganises its files, since Badger
