@@ -28,12 +28,17 @@
 // while less than Options.Reserve is free, since engines that run out of space
 // in the middle of their own work stop the process.
 //
+// Package powerloss, in a folder and a module of its own, takes the power away
+// under a store and looks whether what was answered is there.
+//
 // # Engines
 //
 // Badger4 is the default. It runs without compactors, which poll, until there are
 // tables to compact; then it is opened anew, once, to get them, and reads and
 // writes wait some 50 ms. On Linux its log is synced here, because Badger syncs
-// two files for each commit of which one is always empty.
+// two files for each commit of which one is always empty; and so is the name of a
+// new log, which Badger does not sync. Logs of no length, which the loss of power
+// leaves and at which Badger would not open, are removed.
 //
 // Badger 4 writes by way of memory that is mapped from files with holes: a file
 // system that fills up by another's hand while it compacts, faster than Reserve

@@ -39,6 +39,9 @@ func openBadger4(dir string, o Options, verify bool) (engine, error) {
 		if err := verifyBadger4(dir); err != nil {
 			return nil, err
 		}
+		if err := removeEmptyLogs(dir); err != nil {
+			return nil, err
+		}
 	}
 	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil {
@@ -104,6 +107,22 @@ func verifyBadger4(dir string) error {
 	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	for _, path := range logs {
 		err = errors.Join(err, verifyLog(path, 20, badger4Head))
+	}
+	return err
+}
+
+// removeEmptyLogs removes logs of no length, which the loss of power leaves where
+// a log had just been made. Badger 4 would not open.
+func removeEmptyLogs(dir string) error {
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	values, bad := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	err = errors.Join(err, bad)
+	for _, path := range append(logs, values...) {
+		if info, bad := os.Stat(path); bad != nil {
+			err = errors.Join(err, bad)
+		} else if info.Size() == 0 {
+			err = errors.Join(err, os.Remove(path))
+		}
 	}
 	return err
 }

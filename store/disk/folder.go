@@ -31,7 +31,7 @@ type folder struct {
 
 // openFolder creates dir if need be and locks it.
 func openFolder(ctx context.Context, dir string) (*folder, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
@@ -143,6 +143,25 @@ func (d *folder) writeFormat(o Options) (err error) {
 		return err
 	}
 	return syncFolder(d.dir)
+}
+
+// makeFolder is os.MkdirAll, but the names of the folders that it makes are on
+// disk when it returns: what is synced in a folder without a name is lost with
+// it.
+func makeFolder(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeFolder(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncFolder(parent)
 }
 
 func syncFolder(dir string) error {

@@ -38,10 +38,13 @@ func openLogSync(dir string) (*logSync, error) {
 
 func (l *logSync) name(id int) string { return filepath.Join(l.dir, fmt.Sprintf("%05d.mem", id)) }
 
+// open turns to a log, whose name it syncs: Badger 4 does not.
 func (l *logSync) open() (err error) {
-	l.file, err = os.Open(l.name(l.id))
 	l.next = l.name(l.id + 1)
-	return err
+	if l.file, err = os.Open(l.name(l.id)); err != nil {
+		return err
+	}
+	return syncFolder(l.dir)
 }
 
 // sync returns when what was committed is on disk.

@@ -94,7 +94,7 @@ func (s *Store) lock(ctx context.Context, dir string) error {
 	}
 	s.folder = f
 	if s.opts, err = f.describe(s.opts); err == nil {
-		err = os.MkdirAll(s.engineDir(), 0o700)
+		err = makeFolder(s.engineDir())
 	}
 	if err != nil {
 		return errors.Join(err, f.close())
