@@ -45,8 +45,8 @@
 // The operations are those of Pamela Zave, "Reasoning about identifier spaces:
 // how to make Chord correct" (IEEE TSE 2017), applied to each position:
 //
-//   - join: look up the successor, obtain its list, and only then be a member,
-//     with all positions at once;
+//   - join: find the member that stands before, take its list, and be a member once
+//     the first on it that lives has answered, with all positions at once;
 //   - stabilise: copy the list of the successor; if its predecessor lies between,
 //     adopt that one once it has answered with its own list; notify;
 //   - rectify, when notified: take the notifier for predecessor if there is none or
@@ -63,6 +63,15 @@
 // false suspicion, and no crash that takes all live entries of a list, or leaves
 // less than r+1 peers that no list skips. Where it is broken, by loss, delay beyond
 // all time-outs or a split, the ring converges again once messages flow.
+//
+// Why it holds: call a position a principal if no list skips it, be it held by a
+// member, told to one and under way, or told to a joiner. Lists change in four ways,
+// none of which skips a principal: the head is put before its own list, where nothing
+// between lies that the old list did not skip; a dead entry goes; own positions come;
+// and a joiner takes the list of who stands before it. So a principal remains one
+// while it lives, and with more than r peers that have one a list can neither pass its
+// own position nor lose its order. A joiner must not go by the word of its successor: that one may
+// not know yet whom its predecessors have put before it.
 //
 // # What maintenance costs
 //

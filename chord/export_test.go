@@ -4,15 +4,20 @@ package chord
 // see that the schedules of netsim/model catch it.
 type Mutant struct {
 	Name string
+	Slow bool // it takes many schedules to be caught
 	m    mutant
 }
 
 // Mutants are all of them.
 var Mutants = []Mutant{
-	{"adopt a successor before it answers", mutantAdoptBlindly},
-	{"rectify without a liveness check", mutantTrustPred},
-	{"keep a dead head", mutantKeepDeadHead},
-	{"skip the list copy", mutantSkipCopy},
+	{"adopt a successor before it answers", false, mutantAdoptBlindly},
+	{"rectify without a liveness check", true, mutantTrustPred},
+	{"keep a dead head", false, mutantKeepDeadHead},
+	{"skip the list copy", false, mutantSkipCopy},
+	{"drop one position of a peer that crashed", false, mutantDropOnePosition},
+	{"join before a list is fetched", true, mutantJoinShort},
+	{"copy the list of whoever answers", false, mutantAnyAnswer},
+	{"take whoever gives notice for the predecessor", true, mutantAnyPred},
 }
 
 // Plant makes r the mutant. It gets no help: a helper's probe of a suspect may

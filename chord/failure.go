@@ -131,7 +131,14 @@ func (r *Ring) evict(m *member, why EventKind) {
 // drop removes a peer from the table and every list, without a word.
 func (r *Ring) drop(m *member) {
 	r.table.remove(m)
-	r.unlist(func(p Place) bool { return p.Peer == m.peer.ID })
+	for _, s := range r.slots {
+		if s.last.names(m.peer.ID) {
+			s.last = answer{} // to be told again in full: whoever is named may be back by then
+		}
+	}
+	r.unlist(func(p Place) bool {
+		return p.Peer == m.peer.ID && (r.mutant != mutantDropOnePosition || p.Index == m.peer.Indexes[0])
+	})
 }
 
 // unlist removes the places that gone names from lists, predecessors and

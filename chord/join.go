@@ -12,21 +12,12 @@ type joining struct {
 	attempts int
 	retryAt  time.Time
 	aloneAt  time.Time // when to start a ring of one's own; zero: never
-	askAt    time.Time // when to ask all successors once more; zero: not
-	waits    int       // how often that was done in this attempt
 }
 
 const (
 	maxContacts = 64
 	joinPause   = 200 * time.Millisecond
 	joinMax     = 2 * time.Second
-	maxWaits    = 8 // of joinWait and longer in one attempt
-	maxFresh    = 5 // from this attempt on it will do
-
-	// joinWait is the first wait for a successor that is new itself, joinMaxWait
-	// the longest.
-	joinWait    = 75 * time.Millisecond
-	joinMaxWait = 300 * time.Millisecond
 )
 
 // Join makes the peer a member of the ring that one of the contacts belongs
@@ -85,7 +76,6 @@ func (r *Ring) tryJoin() {
 	j.attempts++
 	contact := j.contacts[j.next%len(j.contacts)]
 	j.next++
-	j.askAt, j.waits = time.Time{}, 0
 	r.forgetAttempt()
 	for _, s := range r.slots {
 		r.startLookup(&lookup{target: s.ID, join: s, contact: contact})
@@ -112,8 +102,10 @@ func (r *Ring) forgetAttempt() {
 	}
 }
 
-// foundSuccessor takes the end of the lookup of an own position: its
-// successors, of which the first that answers as a member is joined.
+// foundSuccessor takes the end of the lookup of an own position: the list of
+// the member that stands before it. That list skips nobody who counts on not being
+// skipped, which is more than a successor could say, who may not know yet whom its
+// predecessors have put between. The first on it that answers as a member is joined.
 func (r *Ring) foundSuccessor(s *slot, nodes []Place, err error) {
 	if r.phase != phaseJoining {
 		return
@@ -127,28 +119,7 @@ func (r *Ring) foundSuccessor(s *slot, nodes []Place, err error) {
 		r.retryJoin() // our former self is all that is left of the ring
 		return
 	}
-	r.joinSuccessors()
-}
-
-// joinSuccessors asks the successors of all positions for their lists, once
-// they are known: all at one time, lest some be out of date when the last comes.
-func (r *Ring) joinSuccessors() {
-	for _, s := range r.slots {
-		if len(s.joining) == 0 {
-			return
-		}
-	}
-	for _, s := range r.slots {
-		s.list = nil
-		r.want(s, s.joining[0])
-	}
-}
-
-// joinAgain asks the successors again after a wait.
-func (r *Ring) joinAgain() {
-	r.join.askAt = time.Time{}
-	r.join.waits++
-	r.joinSuccessors()
+	r.want(s, s.joining[0])
 }
 
 // joinMissed passes over a possible successor that did not answer as a member.
@@ -160,7 +131,7 @@ func (r *Ring) joinMissed(s *slot, p Place) {
 		r.retryJoin()
 		return
 	}
-	r.joinSuccessors()
+	r.want(s, s.joining[0])
 }
 
 // retryJoin shortens the wait for the next attempt: this one has failed.
@@ -177,23 +148,15 @@ func (r *Ring) joinedAt(s *slot, p Place, a answer) {
 	if len(s.joining) == 0 || s.joining[0].ID != p.ID {
 		return
 	}
+	end := s.joining[len(s.joining)-1].ID
+	s.list = slices.Clone(s.joining)
+	if i := slices.IndexFunc(a.list, func(q Place) bool { return between(end, q.ID, s.ID) }); i >= 0 {
+		s.list = append(s.list, a.list[i:]...) // what was found may be cut short
+	}
+	if r.mutant == mutantJoinShort {
+		s.list = s.list[:1]
+	}
 	s.last = a
-	if a.pred.Peer != "" && a.pred.Peer != r.self.ID && between(s.ID, a.pred.ID, p.ID) && len(s.joining) < maxFound {
-		// What was found is out of date: somebody else has come to stand there.
-		s.joining = append([]Place{a.pred}, s.joining...)
-		r.joinSuccessors()
-		return
-	}
-	if a.pred.Peer == "" && len(a.list) > 0 && r.join.attempts < maxFresh {
-		// It has just come itself, and who stands before it does not know it yet.
-		if r.join.waits < maxWaits {
-			r.join.askAt = r.now.Add(min(joinWait<<r.join.waits, joinMaxWait))
-		} else {
-			r.join.retryAt = r.now
-		}
-		return
-	}
-	s.list = append([]Place{p}, a.list...)
 	for _, other := range r.slots {
 		if other.list == nil {
 			return

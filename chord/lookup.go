@@ -238,6 +238,11 @@ func (r *Ring) local(target ID) ([]Place, bool) {
 			return append([]Place{s.Place}, s.list...), true
 		}
 	}
+	return r.behind(target)
+}
+
+// behind answers a target that lies between an own position and its successor.
+func (r *Ring) behind(target ID) ([]Place, bool) {
 	for _, s := range r.slots {
 		h := s.head()
 		if target == h.ID || between(s.ID, target, h.ID) {
@@ -251,10 +256,14 @@ func (r *Ring) local(target ID) ([]Place, bool) {
 }
 
 // find answers a target that another peer looks for, by no more than most
-// nodes unless that is 0.
-func (r *Ring) find(target ID, most uint32, k *packer) Found {
-	nodes, done := r.local(target)
-	f := Found{Done: done}
+// nodes unless that is 0. One that wants to join there needs the list of who stands
+// before the target.
+func (r *Ring) find(target ID, joins bool, most uint32, k *packer) Found {
+	about := r.local
+	if joins {
+		about = r.behind
+	}
+	nodes, done := about(target)
 	if !done {
 		nodes = r.preceding(target, maxReferal-1)
 		if _, pred, ok := r.before(target); ok {
@@ -265,10 +274,13 @@ func (r *Ring) find(target ID, most uint32, k *packer) Found {
 	if most > 0 {
 		limit = min(most, maxFound)
 	}
+	var f Found
 	for _, p := range nodes[:min(len(nodes), int(limit))] {
-		if rec := r.record(p.Peer); rec != nil && k.add(rec) {
-			f.Nodes = append(f.Nodes, k.ref(p))
+		rec := r.record(p.Peer)
+		if rec == nil || !k.add(rec) {
+			break
 		}
+		f.Nodes = append(f.Nodes, k.ref(p))
 	}
 	f.Done = done && len(f.Nodes) > 0
 	return f

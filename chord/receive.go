@@ -201,7 +201,7 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 		}
 		r.addStates(&reply, &k, m.Wants)
 		for _, target := range m.Finds {
-			reply.Found = append(reply.Found, r.find(target, m.Most, &k))
+			reply.Found = append(reply.Found, r.find(target, !m.Member, m.Most, &k))
 		}
 		if len(m.Sync) > 0 && from != nil && from.admitted {
 			r.addSync(&reply, &k, m.Sync)

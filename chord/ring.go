@@ -72,11 +72,15 @@ const (
 type mutant uint8
 
 const (
-	mutantNone         mutant = iota
-	mutantAdoptBlindly        // a successor's predecessor is adopted before it answered
-	mutantTrustPred           // a predecessor need not prove that it lives
-	mutantKeepDeadHead        // a dead first successor stays
-	mutantSkipCopy            // the successor's list is not copied
+	mutantNone            mutant = iota
+	mutantAdoptBlindly           // a successor's predecessor is adopted before it answered
+	mutantTrustPred              // a predecessor need not prove that it lives
+	mutantKeepDeadHead           // a dead first successor stays
+	mutantSkipCopy               // the successor's list is not copied
+	mutantDropOnePosition        // a crash takes one position of a peer out, not all
+	mutantJoinShort              // a joiner starts before it has fetched a list
+	mutantAnyAnswer              // the list of whoever answers is copied, be it too far away
+	mutantAnyPred                // whoever gives notice becomes the predecessor
 )
 
 // Output is what one call of the Ring asks of its driver.
@@ -228,9 +232,6 @@ func (r *Ring) Tick(now time.Time) Output {
 	if r.phase == phaseJoining && !now.Before(r.join.retryAt) {
 		r.tryJoin()
 	}
-	if r.phase == phaseJoining && !r.join.askAt.IsZero() && !now.Before(r.join.askAt) {
-		r.joinAgain()
-	}
 	if r.phase == phaseMember && !now.Before(r.stabiliseAt) {
 		r.round()
 	}
@@ -288,9 +289,6 @@ func (r *Ring) deadline() time.Time {
 	switch r.phase {
 	case phaseJoining:
 		sooner(r.join.retryAt)
-		if !r.join.askAt.IsZero() {
-			sooner(r.join.askAt)
-		}
 	case phaseMember:
 		sooner(r.stabiliseAt)
 		if !r.tellAt.IsZero() {
@@ -375,12 +373,12 @@ func (r *Ring) Agreement() (agree, of int, differ []PeerID) {
 	return agree, of, differ
 }
 
-// Neighbours is the ring state of one own position. While the peer joins,
-// Successors are those that it may come to stand before.
+// Neighbours is the ring state of one own position.
 type Neighbours struct {
 	At         Place
-	Pred       Place // Peer is empty while unknown
-	Successors []Place
+	Pred       Place   // Peer is empty while unknown
+	Successors []Place // while the peer joins, those that it will begin with, empty until known
+	Joining    []Place // while it joins: where it may come to stand
 }
 
 // Neighbours returns the ring state of the own positions, ascending.
@@ -388,19 +386,16 @@ func (r *Ring) Neighbours() []Neighbours {
 	ns := make([]Neighbours, len(r.slots))
 	for i := range r.slots {
 		ns[i] = r.Neighbour(i)
-		ns[i].Successors = slices.Clone(ns[i].Successors)
+		ns[i].Successors, ns[i].Joining = slices.Clone(ns[i].Successors), slices.Clone(ns[i].Joining)
 	}
 	return ns
 }
 
-// Neighbour returns what Neighbours has at i, without a copy: Successors must
+// Neighbour returns what Neighbours has at i, without copies: its lists must
 // not be changed, and not be read after the next call of the Ring.
 func (r *Ring) Neighbour(i int) Neighbours {
 	s := r.slots[i]
-	n := Neighbours{At: s.Place, Successors: s.list}
-	if r.phase == phaseJoining {
-		n.Successors = s.joining
-	}
+	n := Neighbours{At: s.Place, Successors: s.list, Joining: s.joining}
 	if s.pred != nil {
 		n.Pred = *s.pred
 	}

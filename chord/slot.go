@@ -52,6 +52,11 @@ func (a *answered) entries() []Place {
 	return append(a.list[:len(a.list):len(a.list)], a.pred)
 }
 
+// names reports whether the state names a peer.
+func (a *answered) names(id PeerID) bool {
+	return a.pred.Peer == id || slices.ContainsFunc(a.list, func(p Place) bool { return p.Peer == id })
+}
+
 // head returns the first successor: the slot's own place if it is alone.
 func (s *slot) head() Place {
 	if len(s.list) == 0 {

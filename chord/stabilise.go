@@ -72,7 +72,7 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 		return
 	}
 	head := s.head()
-	if !r.table.holds(p) || p.ID != head.ID && !between(s.ID, p.ID, head.ID) {
+	if !r.table.holds(p) || p.ID != head.ID && !between(s.ID, p.ID, head.ID) && r.mutant != mutantAnyAnswer {
 		return // overtaken by events
 	}
 	if a.of == s.last.of && a.version.overtaken(s.last.version) {
@@ -128,7 +128,7 @@ func (r *Ring) noted(from *member, n Note) {
 // lives.
 func (r *Ring) rectify(s *slot, p Place) {
 	switch {
-	case s.pred == nil || between(s.pred.ID, p.ID, s.ID):
+	case s.pred == nil || between(s.pred.ID, p.ID, s.ID) || r.mutant == mutantAnyPred:
 		r.setPred(s, p)
 		if s.watcher != p.Peer && !r.small() {
 			r.tellOf(s) // it has got a new successor

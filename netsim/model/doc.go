@@ -8,6 +8,38 @@
 // invariant, who really owns a key), random schedules and the figures of a run. It
 // owns no protocol: the cores are those that the real peers run.
 //
+// # What a clean schedule assumes
+//
+// Corrected Chord assumes that failures are detected without error, that no crash
+// takes all live entries of a list, and that more than r peers keep a principal: a
+// position that no list skips. There a query and the change that it leads to are one
+// step. Here a message lies between them, so what the paper says of a list that is
+// held is said here of one that was told, from the moment at which it was told:
+//
+//   - A list under way to whoever asked for it, and one that a joiner keeps until it
+//     has found its last place, count like those of members: crashes must leave them
+//     a live entry, and positions that they skip are no principals.
+//   - A peer that failed is gone from a list with the query that it left unanswered.
+//     So while news of its former life may be under way, an entry that names a peer
+//     which came back counts neither as live nor as principal. Without this a peer
+//     could come back between the last probe and the end of its time-out, and a
+//     true report would be a false one. No protocol without a bound on clocks and
+//     delays can do better: the next query finds it alive.
+//
+// That is all; and in exchange more is checked than the paper's invariant: a
+// principal remains one while it lives. Half of the schedules drop the condition on
+// lists and instead let fewer than r peers go within the time that a repair takes at
+// most (12 s, or 40 s where maintenance spares bytes), which fails a protocol whose
+// lists decay; they begin from a perfect ring.
+// Some crashes hit a ring at rest, whatever remains of it: up to r-1 peers, or all but
+// one of those that one list names. Then, and in rings too small for the paper, the
+// shape of the ring is what crashes must leave, and what is checked at every step:
+// the first live successors form one
+// ordered ring to which all else leads.
+//
+// Left in peace a ring must be perfect within 90 s, one that was split, starved of
+// messages and struck at will within 4 minutes.
+//
 // A World is driven by hand, a Schedule plays a random history and checks the
 // ring's invariant after every step, and Run measures lookups, traffic and healing
 // for the command line. Nothing here is safe for concurrent use; separate Worlds

@@ -35,42 +35,6 @@ type Schedule struct {
 	AfterCall func(*chord.Ring) error
 }
 
-// Done counts what a schedule did.
-type Done struct {
-	Peers, Positions, SuccessorPeers int
-	Steps                            int // steps after which the invariant was checked
-	Joins, Rejoins, Wipes            int
-	Crashes, CrashedAtOnce, Leaves   int
-	Splits                           int
-	Refused                          int // crashes and leaves that the assumptions forbade
-	MinPeers, MaxPeers               int
-	Virtual                          time.Duration
-	Converged                        time.Duration // after the last change
-}
-
-// Add sums up what schedules did.
-func (d *Done) Add(o Done) {
-	d.Peers = max(d.Peers, o.Peers)
-	d.Positions = max(d.Positions, o.Positions)
-	d.SuccessorPeers = max(d.SuccessorPeers, o.SuccessorPeers)
-	d.Steps += o.Steps
-	d.Joins += o.Joins
-	d.Rejoins += o.Rejoins
-	d.Wipes += o.Wipes
-	d.Crashes += o.Crashes
-	d.CrashedAtOnce = max(d.CrashedAtOnce, o.CrashedAtOnce)
-	d.Leaves += o.Leaves
-	d.Splits += o.Splits
-	d.Refused += o.Refused
-	d.MinPeers = min(d.MinPeers, o.MinPeers)
-	if d.MaxPeers == 0 {
-		d.MinPeers = o.MinPeers
-	}
-	d.MaxPeers = max(d.MaxPeers, o.MaxPeers)
-	d.Virtual += o.Virtual
-	d.Converged = max(d.Converged, o.Converged)
-}
-
 // ErrViolation marks an invariant that did not hold.
 var ErrViolation = errors.New("invariant violated")
 
@@ -81,11 +45,13 @@ type run struct {
 	rough       bool
 	rated       bool // crashes are limited by their rate, not by what they do
 	r           int
-	repair      time.Duration // what a repair takes at most
-	positions   int
-	established bool                          // there was a base of more than r peers
-	gone        []time.Duration               // when peers crashed or left
-	principal   map[chord.Place]time.Duration // positions that no list skips, since when
+	repair      time.Duration         // what a repair takes at most
+	positions   int                   // of a peer
+	mixed       bool                  // of some, fewer
+	established bool                  // there was a base of more than r peers
+	gone        []time.Duration       // when peers crashed or left
+	flying      []inFlight            // lists under way
+	principal   map[chord.Place]int32 // positions that no list skips, in which life of their peer
 	done        Done
 }
 
@@ -102,7 +68,8 @@ const (
 // Run plays the schedule. The error says what was violated and when.
 func (s Schedule) Run() (Done, error) {
 	rng := rand.New(rand.NewPCG(s.Seed, 0x7363686564))
-	x := &run{rng: rng, rough: s.Rough, r: []int{2, 3, 4, 8}[rng.IntN(4)], positions: 1 + rng.IntN(4)}
+	x := &run{rng: rng, rough: s.Rough, r: []int{2, 3, 4, 8}[rng.IntN(4)], positions: []int{1, 1, 2, 2, 3, 3, 4, 4, 8}[rng.IntN(9)]}
+	x.mixed = rng.IntN(3) == 0
 	cfg := chord.Config{SuccessorPeers: x.r, VerifyPeers: []int{0, 2, 1000}[rng.IntN(3)]}
 	if x.rated = rng.IntN(2) == 0; !s.Rough && rng.IntN(3) == 0 {
 		cfg.TableSize = -1 // lists and fingers alone
@@ -118,13 +85,17 @@ func (s Schedule) Run() (Done, error) {
 	x.Net.Evidence = rng.IntN(2) == 0
 	x.Net.Duplicate = []float64{0, 0.05}[rng.IntN(2)]
 	n := 4 + rng.IntN(29)
-	x.done = Done{Peers: n, Positions: x.positions, SuccessorPeers: x.r, MinPeers: n}
+	x.done = Done{Schedules: 1, Lists: map[int]int{x.r: 1}, Positions: map[int]int{}, MinPeers: n}
 	if !s.Rough {
-		x.AfterStep = x.invariant
+		x.AfterStep, x.OnSend = x.invariant, x.overhear
 	}
+	x.latest = make(map[[2]int]time.Duration)
 	err := x.play(n)
 	x.done.Virtual = x.Now()
+	x.done.Messages, x.done.Overtaken, x.done.Doubled, x.done.Lost = x.Messages, x.overtaken, x.Doubled, x.Lost
 	if err != nil {
+		x.tracef("%v", err)
+		x.done.Violations = 1
 		return x.done, fmt.Errorf("seed %d at %.3fs: %w", s.Seed, x.Now().Seconds(), err)
 	}
 	return x.done, nil
@@ -148,6 +119,7 @@ func (x *run) play(n int) error {
 			return err
 		}
 		up := len(x.Members())
+		x.done.Sizes[ordinal(sizes[:], up)]++
 		x.done.MinPeers, x.done.MaxPeers = min(x.done.MinPeers, up), max(x.done.MaxPeers, up)
 	}
 	return x.settle()
@@ -172,6 +144,7 @@ func (x *run) settle() error {
 	}
 	ok, err := x.RunUntil(limit, 100*time.Millisecond, func() bool { return x.allMembers() && x.Converged() == nil })
 	x.done.Converged = x.Now() - at
+	x.done.Times[ordinal(times[:], x.done.Converged)]++
 	switch {
 	case err != nil:
 		return err
@@ -193,6 +166,11 @@ func (x *run) rendezvous() {
 		}
 		x.rendezvous()
 	})
+}
+
+// rest waits for the ring to be perfect.
+func (x *run) rest() (bool, error) {
+	return x.RunUntil(quietLimit, 100*time.Millisecond, func() bool { return x.allMembers() && x.Converged() == nil })
 }
 
 func (x *run) allMembers() bool {
@@ -218,251 +196,6 @@ func (x *run) grow(n int) error {
 	if x.rng.IntN(2) == 0 {
 		return nil // the rest happens while it still grows
 	}
-	_, err := x.RunUntil(quietLimit, 100*time.Millisecond, func() bool { return x.allMembers() && x.Converged() == nil })
+	_, err := x.rest()
 	return err
-}
-
-func (x *run) indexes() []uint32 {
-	first := uint32(x.rng.IntN(100))
-	is := make([]uint32, x.positions)
-	for i := range is {
-		is[i] = first + uint32(i)
-	}
-	return is
-}
-
-// act does one thing to the ring.
-func (x *run) act() error {
-	switch k := x.rng.IntN(10); {
-	case k < 2 && len(x.peers) < 40:
-		x.joinNew()
-	case k < 5:
-		x.comeBack()
-	case k < 6:
-		x.leave()
-	case k < 7 && x.rough:
-		x.split()
-	default:
-		x.crash()
-	}
-	if x.AfterStep != nil {
-		return x.AfterStep()
-	}
-	return nil
-}
-
-func (x *run) joinNew() {
-	contacts := x.contacts()
-	if len(contacts) > 0 {
-		x.done.Joins++
-		x.Join(x.Add(x.indexes()), contacts...)
-	}
-}
-
-// contacts returns up to three members.
-func (x *run) contacts() []*Peer {
-	return draw(x.rng, x.Members(), 1+x.rng.IntN(3))
-}
-
-// comeBack restarts a peer that is down, at times with an empty disk.
-func (x *run) comeBack() {
-	var down []*Peer
-	for _, p := range x.peers {
-		if !p.Up() {
-			down = append(down, p)
-		}
-	}
-	contacts := x.contacts()
-	if len(down) == 0 || len(contacts) == 0 {
-		return
-	}
-	p := down[x.rng.IntN(len(down))]
-	if x.rng.IntN(3) == 0 {
-		x.done.Wipes++
-		x.Wipe(p, x.indexes())
-	}
-	x.done.Rejoins++
-	x.Join(p, contacts...)
-}
-
-func (x *run) leave() {
-	ms := x.Members()
-	if p := ms[x.rng.IntN(len(ms))]; x.survives(p) {
-		x.done.Leaves++
-		x.gone = append(x.gone, x.Now())
-		x.Leave(p)
-	} else {
-		x.done.Refused++
-	}
-}
-
-// crash stops up to r-1 peers at once.
-func (x *run) crash() {
-	ms := x.Members()
-	victims := draw(x.rng, ms, min(1+x.rng.IntN(max(1, x.r-1)), len(ms)-1))
-	if len(victims) == 0 {
-		return
-	}
-	if !x.survives(victims...) {
-		x.done.Refused++
-		return
-	}
-	x.done.Crashes += len(victims)
-	x.done.CrashedAtOnce = max(x.done.CrashedAtOnce, len(victims))
-	for _, p := range victims {
-		x.gone = append(x.gone, x.Now())
-		x.Crash(p)
-	}
-}
-
-// survives reports whether the assumptions allow these peers to go at once.
-func (x *run) survives(victims ...*Peer) bool {
-	t := observe(x.World, victims...)
-	switch {
-	case t.peers == 0 || x.rough:
-		return t.peers > 0
-	case !x.joinersSurvive(t):
-		return false
-	case x.established && x.rated:
-		return x.lately()+len(victims) < x.r && x.base(t.principals()) > x.r
-	case x.established:
-		return t.liveEntries(x.settled()) == nil && x.copiesSurvive(t, victims) && x.base(t.principals()) > x.r
-	default:
-		return t.shape() == nil
-	}
-}
-
-// copiesSurvive reports whether the lists that the victims may just have sent
-// leave whoever copies them a live entry: as a copy they begin with the victim and
-// lose their end.
-func (x *run) copiesSurvive(t *truth, victims []*Peer) bool {
-	for _, v := range victims {
-		for _, n := range v.Ring.Neighbours() {
-			n.Successors = distinct(n.Successors, x.r-1)
-			if len(n.Successors) > 0 && !t.anyLive(n, x.settled()) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// distinct cuts a list behind the first n distinct peers that it names.
-func distinct(list []chord.Place, n int) []chord.Place {
-	named := make(map[chord.PeerID]bool)
-	for i, p := range list {
-		if named[p.Peer] = true; len(named) > n {
-			return list[:i]
-		}
-	}
-	return list
-}
-
-// settled is the time before which a member must have become one for nobody to
-// mistake it for its former self, on the strength of a message still under way.
-func (x *run) settled() time.Duration { return x.Now() - 3*x.Net.MaxDelay }
-
-// lately counts the peers that went within the time that a repair takes at
-// most.
-func (x *run) lately() int {
-	n := 0
-	for _, at := range x.gone {
-		if at+x.repair > x.Now() {
-			n++
-		}
-	}
-	return n
-}
-
-// joinersSurvive reports whether whoever has found its place could still join
-// there: joining is atomic in the assumptions.
-func (x *run) joinersSurvive(t *truth) bool {
-	for _, p := range x.peers {
-		if !p.Up() || p.Member() {
-			continue
-		}
-		for _, n := range p.Ring.Neighbours() {
-			if len(n.Successors) > 0 && !t.anyLive(n, x.settled()) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// base counts the peers with a lasting principal: a position that no list has
-// skipped for longer than a round and its messages take, so that its successor
-// knows of it and no message under way skips it.
-func (x *run) base(principals []chord.Place) int {
-	peers := make(map[chord.PeerID]bool)
-	for _, p := range principals {
-		if since, ok := x.principal[p]; ok && x.lasting(since) {
-			peers[p.Peer] = true
-		}
-	}
-	return len(peers)
-}
-
-func (x *run) lasting(since time.Duration) bool {
-	const round = 500 * time.Millisecond
-	return since+round+3*x.Net.MaxDelay < x.Now()
-}
-
-// split cuts the network in two for a while.
-func (x *run) split() {
-	if x.Net.Side != nil {
-		x.Net.Side = nil
-		return
-	}
-	x.done.Splits++
-	salt := x.rng.Uint64()
-	x.Net.Side = func(p *Peer) int { return int((salt >> (p.Number % 64)) & 1) }
-}
-
-// invariant is checked after every step of a clean schedule.
-func (x *run) invariant() error {
-	x.done.Steps++
-	t := observe(x.World)
-	if err := t.shape(); err != nil {
-		return fmt.Errorf("%w: %w", ErrViolation, err)
-	}
-	principals := t.principals()
-	if err := x.lastingPrincipals(t, principals); err != nil {
-		return err
-	}
-	n := x.base(principals)
-	if !x.established {
-		x.established = n > x.r && t.liveEntries(x.settled()) == nil
-		return nil
-	}
-	if n <= x.r {
-		return fmt.Errorf("%w: %d peers are principals, want more than %d", ErrViolation, n, x.r)
-	}
-	if err := t.liveEntries(x.Now()); err != nil {
-		return fmt.Errorf("%w: %w", ErrViolation, err)
-	}
-	return nil
-}
-
-// lastingPrincipals keeps the time since when positions are principals. One that has
-// been for long must remain it while its peer lives.
-func (x *run) lastingPrincipals(t *truth, principals []chord.Place) error {
-	now := make(map[chord.Place]time.Duration)
-	for _, p := range principals {
-		since, ok := x.principal[p]
-		if !ok {
-			since = x.Now()
-		}
-		now[p] = since
-	}
-	if x.established {
-		for _, n := range t.nodes {
-			_, still := now[n.At]
-			if since, was := x.principal[n.At]; was && !still && x.lasting(since) {
-				return fmt.Errorf("%w: %s is skipped by %s after %v as a principal", ErrViolation, name(n.At), t.skipper(n.At), x.Now()-since)
-			}
-		}
-	}
-	x.principal = now
-	return nil
 }

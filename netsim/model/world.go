@@ -45,7 +45,10 @@ type World struct {
 	err    error
 
 	// Counts of what the network carried.
-	Messages, Bytes, Lost uint64
+	Messages, Bytes, Lost, Doubled uint64
+
+	overtaken uint64                   // messages that came after later ones of their sender
+	latest    map[[2]int]time.Duration // when the last of them comes, from whom to whom; nil: not counted
 }
 
 // Network says what happens to messages.
@@ -72,6 +75,7 @@ type Peer struct {
 	life   int32 // counts starts, so that events of an earlier life go nowhere
 	seen   uint64
 	joined time.Duration // when it last became a member
+	left   bool          // it said farewell
 	member int           // 1 + ordinal in owners.members; 0: it is none
 	met    numbers       // peers that a connection is open to
 	awake  time.Duration // stopped until then
@@ -232,6 +236,7 @@ func (w *World) Wipe(p *Peer, indexes []uint32) {
 // Leave lets a peer leave in good order; it stops a second later.
 func (w *World) Leave(p *Peer) {
 	w.tracef("%s leaves", p)
+	p.left = true
 	w.owners.quit(p)
 	w.moved()
 	w.done(p, p.Ring.Leave(w.clock()))
@@ -307,6 +312,7 @@ func (w *World) start(p *Peer) {
 	p.Ring = ring
 	p.met = numbers{}
 	p.life++
+	p.left = false
 	p.tickAt = 0
 	p.seen = 0
 }
@@ -406,6 +412,7 @@ func (w *World) post(from *Peer, m *chord.Message) {
 	copies := 1
 	if w.chance(w.Net.Duplicate) {
 		copies = 2
+		w.Doubled++
 	}
 	for range copies {
 		if w.chance(w.Net.Loss) {
@@ -417,8 +424,21 @@ func (w *World) post(from *Peer, m *chord.Message) {
 		if w.Net.Latency != nil && to != nil {
 			delay += w.Net.Latency(from, to)
 		}
+		w.order(from, to, w.now+delay)
 		w.queue.push(event{at: w.now + delay, kind: eventMessage, to: to, from: from, life: from.life, m: w.keep(m)})
 	}
+}
+
+// order counts a message that overtakes an earlier one.
+func (w *World) order(from, to *Peer, at time.Duration) {
+	if w.latest == nil || to == nil {
+		return
+	}
+	pair := [2]int{from.Number, to.Number}
+	if w.latest[pair] > at {
+		w.overtaken++
+	}
+	w.latest[pair] = max(w.latest[pair], at)
 }
 
 // keep returns a copy of a message for the time that it is under way.
