@@ -226,8 +226,8 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		p.told = !m.Who && (p.told || q.told)
 		r.tellAskers(p, q)
 	}
-	if m.Who && !q.told && r.phase == phaseMember {
-		r.ask(m.From) // it does not know us any more: this time our record goes along
+	if m.Who && !q.told && r.phase == phaseMember && (r.small() || len(q.wants) > 0) {
+		r.ask(m.From).introduce = true // it does not know us any more
 	}
 	if q.late {
 		return

@@ -94,6 +94,25 @@ func TestCalmIsQuiet(t *testing.T) {
 	t.Logf("%.1f messages/s, %.0f B/s a peer", perSecond, float64(w.Bytes-bytes)/30/5)
 }
 
+// TestCalmFingersAreQuiet bounds what idle peers without tables send: most of
+// those that they ask do not know them, and need not.
+func TestCalmFingersAreQuiet(t *testing.T) {
+	x := &experiment{
+		World: NewWorld(chord.Config{TableSize: -1}, 3),
+		s:     Settings{Peers: 48, Positions: 4, FingersOnly: true}.withDefaults(), rep: &Report{},
+	}
+	if err := x.form(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	messages := x.Messages
+	if err := x.World.Run(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if perSecond := float64(x.Messages-messages) / 20 / 48; perSecond > 10 {
+		t.Errorf("%.1f messages/s a peer", perSecond)
+	}
+}
+
 // TestRestart brings a peer back with the identity that it had.
 func TestRestart(t *testing.T) {
 	w := formed(t, 5, 4, 3*time.Second)
