@@ -3,6 +3,7 @@
 #   make test                 every test          make test TESTFLAGS=-short    the quick ones
 #   make lint                 linters, pinned in internal/tools/go.mod
 #   make race bench fuzz soak
+#   make bench-peers          beside etcd, NATS and kad-dht      make powerloss            cut the power under a store
 #   make build                bin/peer            make demo                     five peers in one process
 
 GO        ?= go
@@ -13,14 +14,15 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 SCHEDULES ?= 10000
 LOSSES    ?= 6
+PEERSFLAGS ?=
 # Modules of their own, so that the product does not carry what they need.
-MODULES   ?= store/disk/powerloss
+MODULES   ?= store/disk/powerloss internal/benchpeers
 # What `make race` runs: the packages that own goroutines, and the cores they drive.
 RACEPKG   ?= ./chord/... ./store/... ./compute/... ./internal/... ./bootstrap/... ./overlay/... ./netsim/...
 
 GOLANGCI   = $(GO) tool -modfile=internal/tools/go.mod golangci-lint
 
-.PHONY: build test race bench fuzz soak powerloss fmt fmt-check vet lint tidy-check proto demo clean
+.PHONY: build test race bench fuzz soak powerloss bench-peers fmt fmt-check vet lint tidy-check proto demo clean
 
 build:
 	$(GO) build -trimpath -o bin/peer ./cmd/peer
@@ -46,6 +48,11 @@ soak:
 	$(GO) test ./netsim/cluster -run TestSoak -count=1 -timeout 0 -soak 5m
 	$(GO) test ./overlay -run TestDatastoreSuite -count=1 -timeout 0 -datastore.all
 	$(MAKE) powerloss LOSSES=200
+
+# Chorus beside etcd, NATS JetStream, kad-dht and the floor of a synced put, in one
+# run, with the ratios. PEERSFLAGS: --rounds 5 --duration 2s --only floor,chorus
+bench-peers:
+	cd internal/benchpeers && $(GO) run . $(PEERSFLAGS)
 
 # Takes the power away under a store, LOSSES times for each engine. Needs Linux and
 # the right to mount; says so where it is skipped.

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+)
+
+// contestants are measured in this order.
+var contestants = []struct {
+	name    string
+	callers []int
+	start   func(ctx context.Context, dir string) (system, error)
+}{
+	{"floor", []int{1, 16, 64}, startFloor},
+	{"etcd", []int{1, 16, 64}, startEtcd},
+	{"nats", []int{1, 16, 64}, startNATS},
+	{"chorus", []int{1, 16, 64}, startChorus(3)},
+	{"kad-dht-20", []int{1, 16}, startKad(20)},
+	{"chorus-20", []int{1, 16}, startChorus(20)},
+}
+
+func names() []string {
+	var all []string
+	for _, c := range contestants {
+		all = append(all, c.name)
+	}
+	return all
+}
+
+func main() {
+	rounds := flag.Int("rounds", 3, "how often each is measured")
+	duration := flag.Duration("duration", 2*time.Second, "how long each figure is measured for")
+	only := flag.String("only", strings.Join(names(), ","), "what to measure")
+	child := flag.String("child", "", "measure this one and print figures as JSON, for the command itself")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var err error
+	if *child != "" {
+		err = runChild(ctx, *child, *duration)
+	} else {
+		err = compare(ctx, strings.Split(*only, ","), *rounds, *duration)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchpeers:", err)
+		os.Exit(1)
+	}
+}
+
+// compare measures the named ones in turns and prints what came of it.
+func compare(ctx context.Context, only []string, rounds int, duration time.Duration) error {
+	for _, name := range only {
+		if !slices.Contains(names(), name) {
+			return fmt.Errorf("%q is none of %s", name, strings.Join(names(), ", "))
+		}
+	}
+	var all report
+	for round := range rounds {
+		for _, name := range only {
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, rounds, name)
+			figures, err := spawn(ctx, name, duration)
+			if err != nil {
+				return fmt.Errorf("measure %s: %w", name, err)
+			}
+			all = append(all, figures...)
+		}
+	}
+	all.print(os.Stdout)
+	return nil
+}
+
+// spawn measures one in a process of its own.
+func spawn(ctx context.Context, name string, duration time.Duration) ([]figure, error) {
+	cmd := exec.CommandContext(ctx, os.Args[0], "--child", name, "--duration", duration.String())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
+	}
+	// The libraries may print, too; the figures are the last line.
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	var figures []figure
+	return figures, json.Unmarshal(lines[len(lines)-1], &figures)
+}
+
+// runChild measures one and prints its figures.
+func runChild(ctx context.Context, name string, duration time.Duration) (err error) {
+	dir, err := os.MkdirTemp("", "benchpeers-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	for _, c := range contestants {
+		if c.name != name {
+			continue
+		}
+		starting, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		defer cancel()
+		s, err := c.start(starting, dir)
+		if err != nil {
+			return err
+		}
+		figures, err := measure(ctx, c.name, s, c.callers, duration)
+		if err := errors.Join(err, s.close()); err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(figures)
+	}
+	return fmt.Errorf("no contestant is called %q", name)
+}
