@@ -22,6 +22,13 @@ type Config struct {
 	// only.
 	TableSize int
 
+	// Classic leaves out what Chord of 2001 lacks in lookups, for comparison:
+	// fingers are the first peers after powers of two, whatever their round trips,
+	// a lookup asks whoever is nearest to the target, and nobody beside one whose
+	// answer is late. It takes a negative TableSize and one position to be plain
+	// Chord.
+	Classic bool
+
 	// VerifyPeers is the size of table up to which a peer that others speak of
 	// enters the view only once it has answered us itself. Beyond it a report is
 	// believed until evidence speaks against it. 0 means 256.

@@ -109,7 +109,9 @@
 // compared by digest, and where they differ by parts. What a third party says is a
 // hint: a peer enters the view once it has answered (in rings beyond
 // Config.VerifyPeers: at once, and leaves it on evidence), and is evicted only when it
-// failed to answer us. Fingers take over where the ring is larger than the table.
+// failed to answer us. Fingers take over where the ring is larger than the table:
+// for each power of two one peer of those that stand so far off and less than twice
+// as far, the one with the smallest round trip of a few that were measured.
 // Table and fingers shorten lookups and speed repair; they never decide what is right.
 //
 // # Lookups

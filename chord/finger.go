@@ -1,7 +1,15 @@
 package chord
 
-// finger is the first places at or behind a distance from us, as far as is
-// known.
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// finger is a few places at or behind a distance from us, the best one first: all
+// of them halve the way as long as they stand less than twice as far off. With
+// Config.Classic they are the first ones there.
 type finger []Place
 
 // fixFinger looks up one finger: the successor of the first own position plus a
@@ -16,6 +24,7 @@ func (r *Ring) fixFinger() {
 	if _, busy := r.lookups[r.fixing]; busy {
 		return
 	}
+	r.rankFinger()
 	base := r.slots[0]
 	last := len(r.fingers) // the nearest finger that the list does not cover
 	for last > 0 && len(base.list) > 0 && between(base.list[len(base.list)-1].ID, plusPow2(base.ID, last-1), base.ID) {
@@ -42,16 +51,81 @@ func (r *Ring) fixFinger() {
 // the next.
 const fingerTurn = 8
 
-// fixedFinger takes the places that a finger's lookup found: the first, which
-// may be one of our own, and another in reserve.
+// fixedFinger takes the places that a finger's lookup found, which may be our
+// own. They compete with those that it has.
 func (r *Ring) fixedFinger(k int, nodes []Place) {
 	f := finger{}
 	for _, p := range nodes {
-		if len(f) < fewNodes && (p.Peer == r.self.ID || r.table.holds(p)) {
+		if len(f) < fingerNodes && (p.Peer == r.self.ID || r.table.holds(p)) {
 			f = append(f, p)
 		}
 	}
-	if len(f) > 0 {
-		r.fingers[k] = f
+	if len(f) == 0 {
+		return
 	}
+	if r.cfg.Classic {
+		r.fingers[k] = f[:min(len(f), fewNodes)]
+		return
+	}
+	for _, p := range r.fingers[k] {
+		if !slices.ContainsFunc(f, func(q Place) bool { return q.Peer == p.Peer }) && r.inInterval(k, p) {
+			f = append(f, p)
+		}
+	}
+	r.fingers[k], r.contest = f, k
+	for _, p := range f {
+		if p.Peer != r.self.ID {
+			r.ask(p.Peer)
+		}
+	}
+}
+
+// fingerNodes is how many nodes a lookup for a finger wants to know.
+const fingerNodes = 3
+
+// rankFinger keeps the best places of the finger that was looked up last, now
+// that their round trips were measured.
+func (r *Ring) rankFinger() {
+	f := r.fingers[r.contest]
+	if r.cfg.Classic {
+		return
+	}
+	slices.SortStableFunc(f, func(a, b Place) int {
+		return cmp.Compare(r.fingerCost(r.contest, a), r.fingerCost(r.contest, b))
+	})
+	r.fingers[r.contest] = f[:min(len(f), fewNodes)]
+}
+
+// fingerCost weighs a place as finger k: by its round trip, and by how far into
+// the interval it stands, as it overshoots that share of the targets there, which
+// then take another request.
+func (r *Ring) fingerCost(k int, p Place) float64 {
+	if !r.inInterval(k, p) || p.Peer != r.self.ID && r.suspected(p.Peer) {
+		return math.Inf(1)
+	}
+	into := Arc{From: plusPow2(r.slots[0].ID, k), To: p.ID}.Fraction() * math.Exp2(float64(len(r.fingers)-k))
+	return float64(r.roundTrip(p.Peer)) + into*float64(r.usual.smooth)
+}
+
+// inInterval reports whether a place may be finger k.
+func (r *Ring) inInterval(k int, p Place) bool {
+	base := r.slots[0].ID
+	from := plusPow2(base, k)
+	to := base
+	if k < len(r.fingers)-1 {
+		to = plusPow2(base, k+1)
+	}
+	return p.ID == from || between(from, p.ID, to)
+}
+
+// roundTrip returns the smoothed round trip to a peer; where it was not measured,
+// the usual one.
+func (r *Ring) roundTrip(id PeerID) time.Duration {
+	if id == r.self.ID {
+		return 0
+	}
+	if m := r.table.members[id]; m != nil && m.rtt.smooth != 0 {
+		return m.rtt.smooth
+	}
+	return r.usual.smooth
 }

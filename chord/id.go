@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math/bits"
 )
 
 // ID is a position on the ring: 256 bits, compared as a big-endian number and
@@ -76,6 +77,16 @@ func distance(a, b ID) ID {
 		d[i] = byte(v)
 	}
 	return d
+}
+
+// bits returns how many bits the number takes.
+func (a ID) bits() int {
+	for i, b := range a {
+		if b != 0 {
+			return 8*(len(a)-1-i) + bits.Len8(b)
+		}
+	}
+	return 0
 }
 
 // plusPow2 returns a + 2^k modulo 2^256, for k from 0 to 255.

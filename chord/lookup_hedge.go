@@ -12,7 +12,7 @@ const minPatience = 10 * time.Millisecond
 // nothing. Each further one is waited for twice as long, as it is not that one who
 // is late. 0 means that the lookup waits until the time-out.
 func (r *Ring) patience(l *lookup, id PeerID) time.Duration {
-	if !l.checked() {
+	if !l.checked() || r.cfg.Classic {
 		return 0
 	}
 	usual := r.usual
@@ -23,6 +23,18 @@ func (r *Ring) patience(l *lookup, id PeerID) time.Duration {
 		usual.smooth = r.cfg.FirstTimeout / 2
 	}
 	return max(usual.smooth+4*usual.vary, minPatience) << min(l.hedges, 8)
+}
+
+// blend takes a round trip to any peer. The weight of one is small, so that near
+// peers that were heard lately do not make those far off late.
+func (e *rtt) blend(d time.Duration) {
+	if e.smooth == 0 {
+		e.sample(d)
+		return
+	}
+	const weight = 64
+	e.vary += ((e.smooth - d).Abs() - e.vary) / weight
+	e.smooth += (d - e.smooth) / weight
 }
 
 // delay sets when a lookup goes on though nothing came in; 0: it does not.

@@ -83,15 +83,37 @@ func (r *Ring) nextAhead(l *lookup, late bool) (to, doubt PeerID, wait bool) {
 	return "", doubt, under && !late
 }
 
-// nextNearer picks the peer nearest before the target that was not asked.
+// nextNearer picks who is to be asked of those before the target that were not:
+// the one that should lead to the owner soonest. A way twice as long takes up to a
+// request more, so each power of two farther off costs a usual round trip, which a
+// short one to that peer may be worth.
 func (r *Ring) nextNearer(l *lookup) (PeerID, bool) {
+	best, least := PeerID(""), 0.0
+	nearest, seen := 0, 0
 	for _, p := range l.nearer {
-		if p.Peer != r.self.ID && !l.knows(p.Peer) {
+		if p.Peer == r.self.ID || l.knows(p.Peer) {
+			continue
+		}
+		if r.cfg.Classic {
 			return p.Peer, true
 		}
+		far := distance(p.ID, l.target).bits()
+		if seen == 0 {
+			nearest = far
+		}
+		cost := float64(r.roundTrip(p.Peer)) + float64(r.usual.smooth)*float64(far-nearest)
+		if seen == 0 || cost < least {
+			best, least = p.Peer, cost
+		}
+		if seen++; seen == maxChoice {
+			break
+		}
 	}
-	return "", false
+	return best, best != ""
 }
+
+// maxChoice bounds the peers before the target between which round trips decide.
+const maxChoice = 6
 
 // knows reports whether a peer was asked, since the lookup last began or
 // without an answer.

@@ -222,7 +222,7 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 	from := r.sender(m, rs, q)
 	if p := r.table.members[m.From]; p != nil {
 		p.rtt.sample(r.now.Sub(q.sent))
-		r.usual.sample(r.now.Sub(q.sent))
+		r.usual.blend(r.now.Sub(q.sent))
 		p.told = !m.Who && (p.told || q.told)
 		r.tellAskers(p, q)
 	}

@@ -114,8 +114,11 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	for _, id := range o.finds {
 		l := r.lookups[id]
 		m.Finds = append(m.Finds, l.target)
-		if l.checked() {
+		switch {
+		case l.checked():
 			m.Most = 0
+		case l.finger > 0 && m.Most > 0:
+			m.Most = max(m.Most, fingerNodes)
 		}
 	}
 	if len(m.Finds) == 0 {
@@ -131,7 +134,7 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	r.send(m)
 }
 
-// fewNodes is how many nodes joiners and fingers want to know.
+// fewNodes is how many nodes joiners want to know, and a finger keeps.
 const fewNodes = 2
 
 // introduces reports whether our record is to go with what is asked. In a large

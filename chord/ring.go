@@ -46,6 +46,7 @@ type Ring struct {
 	nextFinger int
 	fixes      uint64 // rounds in which no finger was missing
 	fixing     uint64 // lookup of a finger under way
+	contest    int    // the finger that was looked up last
 
 	prunedAt stamp  // the table needs no pruning while this is the stamp
 	pinnings uint32 // rounds of pinning

@@ -40,6 +40,8 @@ type modelDoc struct {
 	Loss           float64 `json:"loss"`
 	SplitS         float64 `json:"split_s"`
 	Rings          int     `json:"rings"`
+	Regions        int     `json:"regions"`
+	RegionDelayS   float64 `json:"region_delay_s"`
 	Workload       string  `json:"workload"`
 	Rate           float64 `json:"rate"`
 	DurationS      float64 `json:"duration_s"`
@@ -50,6 +52,7 @@ type modelDoc struct {
 	BytesPerPeerS *float64            `json:"bytes_per_peer_s"`
 	LoadMax       *float64            `json:"load_max_over_mean"`
 	FormS         *float64            `json:"form_s"`
+	PlainChord    *model.Report       `json:"plain_chord"`
 	HealS         float64             `json:"heal_s"` // longest, with schedules; -1: not in time
 	Efficiency    *float64            `json:"efficiency"`
 	Histories     *historiesDoc       `json:"histories"`
@@ -66,6 +69,16 @@ func netsimModelCommand(c *console) *cobra.Command {
 peers while peers are killed, come and go, messages get lost or the network splits.
 The code is that of real peers, the network is a queue of events.
 
+With --plain-chord the same lookups run once more in a ring of textbook Chord: one
+position a peer, where its ID says; successor lists and fingers, no table of all
+peers; fingers and next hops by position alone, whatever their round trips; nobody
+asked beside a peer whose answer is late. What is not switched off: corrected
+maintenance, failure detection, and that the owner itself answers in the end.
+
+An answer is wrong if the peer that it names did not own the key at any moment
+between the start and the end of the lookup; a newcomer owns from the moment in which
+it is a member, even if nobody has heard of it.
+
 With --schedules play that many random histories of small rings instead: peers
 join, leave, crash and come back while messages are late, overtaken and doubled. The
 invariant of corrected Chord is checked after every step, and in the end, left in
@@ -76,6 +89,7 @@ Everything follows from the seed: what failed once fails again, and --trace show
 it. Exit status 5 means that a history did not hold.`,
 		Example: `  peer netsim model --peers 300 --kill 0.5 --successors 20
   peer netsim model --peers 200 --churn 10m --loss 0.01 --duration 5m
+  peer netsim model --peers 300 --plain-chord
   peer netsim model --schedules 1000
   peer netsim model --schedules 1 --seed 42 --trace`,
 		Args: cobra.NoArgs,
@@ -103,6 +117,9 @@ it. Exit status 5 means that a history did not hold.`,
 	flags.Float64Var(&f.Loss, "loss", 0, "fraction of messages that get lost, once the ring stands")
 	flags.DurationVar(&f.Split, "split", 0, "split the network for so long, when the lookups begin")
 	flags.IntVar(&f.Rings, "rings", 2, "parts that --split makes")
+	flags.IntVar(&f.Regions, "regions", 1, "regions that the peers are spread over")
+	flags.DurationVar(&f.RegionDelay, "region-delay", 75*time.Millisecond, "one-way delay between regions, besides 5 to 50 ms")
+	flags.BoolVar(&f.PlainChord, "plain-chord", false, "show the same lookups in textbook Chord, too")
 	flags.StringVar(&f.workload, "workload", "lookups", "what the peers do: lookups")
 	flags.Float64Var(&f.Lookups, "rate", 50, "lookups a second over all peers")
 	flags.DurationVar(&f.Duration, "duration", time.Minute, "virtual time of lookups, once the ring stands")
@@ -122,7 +139,8 @@ func (f *modelFlags) validate(cmd *cobra.Command) error {
 	}
 	if f.schedules > 0 {
 		for _, name := range []string{
-			"peers", "positions", "successors", "fingers-only", "kill", "churn", "loss", "split", "rings", "workload", "rate", "duration",
+			"peers", "positions", "successors", "fingers-only", "kill", "churn", "loss", "split", "rings", "regions",
+			"region-delay", "plain-chord", "workload", "rate", "duration",
 		} {
 			if cmd.Flags().Changed(name) {
 				return usage(modelCommand, "--%s does not go with --schedules: a history draws it from its seed", name)
@@ -149,6 +167,10 @@ func (f *modelFlags) validateRing() error {
 		return usage(modelCommand, "--churn and --split must not be negative")
 	case f.Rings < 2:
 		return usage(modelCommand, "--rings must be at least 2, not %d", f.Rings)
+	case f.Regions < 1:
+		return usage(modelCommand, "--regions must be at least 1, not %d", f.Regions)
+	case f.RegionDelay < 0:
+		return usage(modelCommand, "--region-delay must not be negative, is %v", f.RegionDelay)
 	case f.Duration <= 0:
 		return usage(modelCommand, "--duration must be more than 0, not %v", f.Duration)
 	case !(f.Lookups > 0):
@@ -176,7 +198,7 @@ func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
 	f.Tell = func(part string, done float64) {
 		if time.Since(last) > 100*time.Millisecond {
 			last = time.Now()
-			c.progress("%-8s %s", part, bar(done))
+			c.progress("%-10s %s", part, bar(done))
 		}
 	}
 	rep, err := model.Run(ctx, f.Settings)
@@ -191,10 +213,11 @@ func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
 	doc.Peers, doc.VirtualS, doc.Violations, doc.HealS = f.Peers, rep.VirtualS, rep.Violations, rep.HealS
 	doc.Positions, doc.SuccessorPeers, doc.FingersOnly = f.Positions, f.SuccessorPeers, f.FingersOnly
 	doc.Kill, doc.ChurnS, doc.Loss, doc.SplitS, doc.Rings = f.Kill, f.Churn.Seconds(), f.Loss, f.Split.Seconds(), f.Rings
+	doc.Regions, doc.RegionDelayS, doc.PlainChord = f.Regions, f.RegionDelay.Seconds(), rep.PlainChord
 	doc.Workload, doc.Rate, doc.DurationS = f.workload, f.Lookups, f.Duration.Seconds()
 	doc.Lookups, doc.BytesPerPeerS, doc.LoadMax, doc.FormS = &rep.Lookups, &rep.BytesPerPeerS, &rep.LoadMax, &rep.FormS
 	doc.WallS, doc.RSSMiB = rep.WallS, residentMiB()
-	return c.print(doc, func(out io.Writer) { printModel(out, doc) })
+	return c.print(doc, func(out io.Writer) { c.printModel(out, doc) })
 }
 
 // doc returns a result with what all results carry.
@@ -207,47 +230,4 @@ func bar(done float64) string {
 	const width = 30
 	n := min(max(int(done*width), 0), width)
 	return fmt.Sprintf("[%s%s] %3.0f%%", strings.Repeat("#", n), strings.Repeat(".", width-n), 100*done)
-}
-
-func printModel(out io.Writer, d modelDoc) {
-	table := "with one-hop tables"
-	if d.FingersOnly {
-		table = "fingers only"
-	}
-	var faults []string
-	if d.Kill > 0 {
-		faults = append(faults, fmt.Sprintf("%g%% killed at once", 100*d.Kill))
-	}
-	if d.ChurnS > 0 {
-		faults = append(faults, fmt.Sprintf("sessions of %g s", d.ChurnS))
-	}
-	if d.Loss > 0 {
-		faults = append(faults, fmt.Sprintf("%g%% of messages lost", 100*d.Loss))
-	}
-	if d.SplitS > 0 {
-		faults = append(faults, fmt.Sprintf("split in %d for %g s", d.Rings, d.SplitS))
-	}
-	healed := ""
-	switch {
-	case d.Kill == 0 && d.SplitS == 0:
-	case d.HealS < 0:
-		healed = "not within the run"
-	default:
-		healed = fmt.Sprintf("after %.1f s", d.HealS)
-	}
-	l := d.Lookups
-	fields(out,
-		"ring", fmt.Sprintf("%d peers with %d positions, %d successors, %s, seed %d", d.Peers, d.Positions, d.SuccessorPeers, table, d.Seed),
-		"formed", fmt.Sprintf("within %.1f s", *d.FormS),
-		"faults", strings.Join(faults, ", "),
-		"lookups", fmt.Sprintf("%d, %d failed, %d with the wrong owner", l.N, l.Failed, l.WrongOwner),
-		"hops", fmt.Sprintf("%.3f in the mean, %.2f%% in at most one", l.MeanHops, 100*l.OneHop),
-		"timeouts", fmt.Sprintf("%d, %.3f a lookup, at most %d", l.Timeouts, float64(l.Timeouts)/float64(max(l.N, 1)), l.MostTimeouts),
-		"messages", fmt.Sprintf("%d of the lookups themselves", l.Messages),
-		"traffic", fmt.Sprintf("%.0f B/s sent by a peer", *d.BytesPerPeerS),
-		"load", fmt.Sprintf("%.2f of the mean at most, three replicas each", *d.LoadMax),
-		"violations", d.Violations,
-		"healed", healed,
-		"time", fmt.Sprintf("%.0f s virtual, %.1f s real, %.0f MiB", d.VirtualS, d.WallS, d.RSSMiB),
-	)
 }

@@ -14,7 +14,7 @@ func TestNetsimModel(t *testing.T) {
 	s.doc(&doc, "netsim", "model", "--peers", "12", "--seed", "3", "--positions", "2", "--kill", "0.25", "--loss", "0.01", "--duration", "20s")
 	keysOf(t, "netsim model", doc,
 		"peers", "seed", "virtual_s", "violations", "lookups", "bytes_per_peer_s", "load_max_over_mean", "heal_s", "efficiency", "wall_s", "rss_mib",
-		"schedules", "rough", "positions", "successor_peers", "fingers_only", "kill", "churn_s", "loss", "split_s", "rings", "workload", "rate", "duration_s")
+		"schedules", "rough", "positions", "successor_peers", "fingers_only", "kill", "churn_s", "loss", "split_s", "rings", "regions", "region_delay_s", "plain_chord", "workload", "rate", "duration_s")
 	lookups, ok := doc["lookups"].(map[string]any)
 	if !ok {
 		t.Fatalf("netsim model: lookups are %v", doc["lookups"])
@@ -31,6 +31,20 @@ func TestNetsimModel(t *testing.T) {
 	if out := s.ok("netsim", "model", "--peers", "5", "--duration", "2s", "--fingers-only"); !strings.Contains(out, "fingers only") {
 		t.Errorf("netsim model: %s", out)
 	}
+	s.doc(&doc, "netsim", "model", "--peers", "12", "--positions", "2", "--duration", "10s", "--plain-chord")
+	plain, ok := doc["plain_chord"].(map[string]any)
+	if !ok {
+		t.Fatalf("netsim model: plain Chord is %v", doc["plain_chord"])
+	}
+	keysOf(t, "plain chord", plain, "peers", "positions", "lookups", "bytes_per_peer_s", "load_max_over_mean")
+	ours, theirs := doc["lookups"].(map[string]any), plain["lookups"].(map[string]any)
+	keysOf(t, "lookups", ours, "messages", "bytes", "mean_ms", "abandoned", "hedges")
+	if ours["n"] != theirs["n"] || ours["mean_hops"].(float64) >= theirs["mean_hops"].(float64) || plain["positions"] != 1.0 {
+		t.Errorf("lookups %v, in plain Chord %v", ours, theirs)
+	}
+	if out := s.ok("netsim", "model", "--peers", "6", "--duration", "2s", "--plain-chord", "--regions", "2"); !strings.Contains(out, "plain Chord") || !strings.Contains(out, "2 regions 75 ms apart") {
+		t.Errorf("netsim model: %s", out)
+	}
 	for _, args := range [][]string{
 		{"--peers", "0"},
 		{"--positions", "65"},
@@ -40,6 +54,9 @@ func TestNetsimModel(t *testing.T) {
 		{"--churn", "-1s"},
 		{"--rings", "1"},
 		{"--duration", "0s"},
+		{"--regions", "0"},
+		{"--region-delay", "-1s"},
+		{"--plain-chord", "--schedules", "2"},
 		{"--rate", "0"},
 		{"--workload", "chess"},
 		{"--rough"},

@@ -81,6 +81,9 @@ func (x *experiment) pick(n int) []*Peer {
 // all it is always the same member, as a ring that shows views works more.
 func (x *experiment) newcomer() *Peer {
 	p := x.Add([]uint32{0})
+	if x.s.unchosen {
+		return p
+	}
 	if x.guide == nil || !x.guide.Member() || x.s.FingersOnly {
 		x.guide = nil
 		if ms := x.pick(1); len(ms) > 0 {

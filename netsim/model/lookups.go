@@ -2,6 +2,7 @@ package model
 
 import (
 	"slices"
+	"time"
 
 	"github.com/chorus-net/chorus/chord"
 )
@@ -12,6 +13,7 @@ const replicas = 3
 // search is a lookup under way, as the observer sees it.
 type search struct {
 	at     *Peer
+	began  time.Duration
 	target chord.ID
 	owners []chord.PeerID // all that owned the target since it began
 }
@@ -22,6 +24,12 @@ type lookupKey struct {
 	id uint64
 }
 
+// askKey names a request.
+type askKey struct {
+	from, to chord.PeerID
+	req      uint64
+}
+
 // note takes the owner of the moment.
 func (s *search) note(o *owners) {
 	if id := o.of(s.target); !slices.Contains(s.owners, id) {
@@ -29,11 +37,41 @@ func (s *search) note(o *owners) {
 	}
 }
 
+// nextLookup starts lookups at random peers, one after another.
+func (x *experiment) nextLookup() {
+	if x.s.Lookups == 0 {
+		return
+	}
+	x.After(time.Duration(x.keys.ExpFloat64()/x.s.Lookups*float64(time.Second)), func() {
+		if !x.running {
+			return
+		}
+		if ms := x.owners.members; len(ms) > 0 {
+			at := x.peers[x.keys.IntN(len(x.peers))] // the same in every ring of so many
+			if !at.Member() {
+				at = ms[x.keys.IntN(len(ms))]
+			}
+			x.rep.Lookups.N++
+			x.look(at, x.target())
+		}
+		x.nextLookup()
+	})
+}
+
+// target draws a position.
+func (x *experiment) target() (id chord.ID) {
+	for i := range id {
+		id[i] = byte(x.keys.UintN(256))
+	}
+	return id
+}
+
 // look starts a lookup.
 func (x *experiment) look(at *Peer, target chord.ID) {
-	s := &search{at: at, target: target}
+	s := &search{at: at, began: x.Now(), target: target}
 	s.note(&x.owners)
 	x.begun = s
+	x.targets[target] = true
 	id := x.Lookup(at, target)
 	if x.begun != nil {
 		x.looks[lookupKey{at, id}] = s
@@ -57,6 +95,7 @@ func (x *experiment) ended(at *Peer, res chord.LookupResult) {
 		s, x.begun = x.begun, nil
 	}
 	delete(x.looks, lookupKey{at, res.ID})
+	delete(x.targets, res.Target)
 	l := &x.rep.Lookups
 	l.Timeouts += res.Timeouts
 	l.MostTimeouts = max(l.MostTimeouts, res.Timeouts)
@@ -67,6 +106,7 @@ func (x *experiment) ended(at *Peer, res chord.LookupResult) {
 		return
 	}
 	x.hops += res.Hops
+	x.took += x.Now() - s.began
 	if res.Hops <= 1 {
 		x.oneHop++
 	}
@@ -76,6 +116,27 @@ func (x *experiment) ended(at *Peer, res chord.LookupResult) {
 	if res.Owner.ID != x.owners.of(res.Target) {
 		l.Outdated++
 	}
+}
+
+// sent counts the bytes of a message that carries requests or answers of the
+// lookups.
+func (x *experiment) sent(from *Peer, m *chord.Message) {
+	switch m.Kind {
+	case chord.KindAsk:
+		if !slices.ContainsFunc(m.Finds, func(id chord.ID) bool { return x.targets[id] }) {
+			return
+		}
+		x.asks[askKey{from.Record.ID, m.To, m.Req}] = true
+	case chord.KindReply:
+		key := askKey{m.To, from.Record.ID, m.Req}
+		if !x.asks[key] {
+			return
+		}
+		delete(x.asks, key)
+	case chord.KindLeave, chord.KindTell:
+		return
+	}
+	x.rep.Lookups.Bytes += uint64(packets(WireSize(m)))
 }
 
 // close sums up when all lookups had time to end.
@@ -91,5 +152,6 @@ func (x *experiment) close() {
 	if n := l.N - l.Failed - l.Abandoned; n > 0 {
 		l.MeanHops = float64(x.hops) / float64(n)
 		l.OneHop = float64(x.oneHop) / float64(n)
+		l.MeanMS = x.took.Seconds() * 1000 / float64(n)
 	}
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"math/rand/v2"
 	"runtime"
 	"time"
 
@@ -16,6 +17,16 @@ func Run(ctx context.Context, s Settings) (Report, error) {
 	if err := s.validate(); err != nil {
 		return Report{}, err
 	}
+	rep, err := measure(ctx, s)
+	if err == nil && s.PlainChord {
+		var plain Report
+		plain, err = measure(ctx, s.plain())
+		rep.PlainChord = &plain
+	}
+	return rep, err
+}
+
+func measure(ctx context.Context, s Settings) (Report, error) {
 	start := time.Now()
 	rep := Report{Peers: s.Peers, Seed: s.Seed, Positions: s.Positions}
 	err := runLookups(ctx, s, &rep)
@@ -31,8 +42,12 @@ type experiment struct {
 	*World
 	s       Settings
 	rep     *Report
+	keys    *rand.Rand            // of what is looked up where, apart from what else is drawn
 	looks   map[lookupKey]*search // under way
+	targets map[chord.ID]bool     // of these
+	asks    map[askKey]bool       // that carry their requests
 	begun   *search               // begins in this call
+	took    time.Duration         // by all that found somebody
 	hops    int
 	oneHop  int
 	guide   *Peer // by whose view newcomers choose their positions
@@ -41,14 +56,25 @@ type experiment struct {
 }
 
 func runLookups(ctx context.Context, s Settings, rep *Report) error {
-	cfg := chord.Config{SuccessorPeers: s.SuccessorPeers}
+	cfg := chord.Config{SuccessorPeers: s.SuccessorPeers, Classic: s.Classic}
 	if s.FingersOnly {
 		cfg.TableSize = -1
 	}
-	x := &experiment{World: NewWorld(cfg, s.Seed), s: s, rep: rep, looks: make(map[lookupKey]*search)}
+	x := &experiment{
+		World: NewWorld(cfg, s.Seed), s: s, rep: rep, keys: rand.New(rand.NewPCG(s.Seed, 0x6b657973)),
+		looks: make(map[lookupKey]*search), targets: make(map[chord.ID]bool), asks: make(map[askKey]bool),
+	}
 	x.Net.MinDelay, x.Net.MaxDelay = s.MinDelay, s.MaxDelay
 	x.Trace, x.Each, x.OnLookup = s.Trace, s.Each, x.ended
-	x.OnMove = x.moved
+	x.OnMove, x.OnMessage = x.moved, x.sent
+	if s.Regions > 1 {
+		x.Net.Latency = func(a, b *Peer) time.Duration {
+			if a.Number%s.Regions == b.Number%s.Regions {
+				return 0
+			}
+			return s.RegionDelay
+		}
+	}
 	if err := x.form(ctx); err != nil {
 		return err
 	}
@@ -104,14 +130,6 @@ func (x *experiment) pass(ctx context.Context, part string, done float64, d time
 	return x.World.Run(d)
 }
 
-// target draws a position.
-func (x *experiment) target() (id chord.ID) {
-	for i := range id {
-		id[i] = byte(x.rng.UintN(256))
-	}
-	return id
-}
-
 // disturb kills or splits, as the settings say, and measures how long it takes
 // to heal.
 func (x *experiment) disturb() {
@@ -164,22 +182,5 @@ func (x *experiment) session(p *Peer) {
 		fresh := x.newcomer()
 		x.Join(fresh, contacts...)
 		x.session(fresh)
-	})
-}
-
-// nextLookup starts lookups at random peers, one after another.
-func (x *experiment) nextLookup() {
-	if x.s.Lookups == 0 {
-		return
-	}
-	x.After(time.Duration(x.rng.ExpFloat64()/x.s.Lookups*float64(time.Second)), func() {
-		if !x.running {
-			return
-		}
-		if at := x.pick(1); len(at) > 0 {
-			x.rep.Lookups.N++
-			x.look(at[0], x.target())
-		}
-		x.nextLookup()
 	})
 }

@@ -20,8 +20,12 @@ type Settings struct {
 	Positions      int           // positions of a peer; 0: 8
 	SuccessorPeers int           // 0: the ring's default
 	FingersOnly    bool          // no table of all peers
+	Classic        bool          // lookups and fingers as in chord.Config.Classic
+	PlainChord     bool          // the same once more as plain Chord, for Report.PlainChord
 	MinDelay       time.Duration // one-way delay of a message; 0: 5 ms
 	MaxDelay       time.Duration // 0: 50 ms
+	Regions        int           // parts that the peers are spread over in turns; 0: 1
+	RegionDelay    time.Duration // one-way delay between regions, beyond that of every message
 	Loss           float64       // share of messages that vanish, once the ring stands
 
 	Kill     float64       // share of the peers that crash at once, at the start of Duration
@@ -37,6 +41,22 @@ type Settings struct {
 	Trace io.Writer
 	Each  func(*chord.Ring)
 	Tell  func(part string, done float64)
+
+	unchosen bool // the one position of a peer is the first that its ID yields
+}
+
+// plain returns the same settings for plain Chord, as in "Chord: A Scalable
+// Peer-to-peer Lookup Protocol" (ToN 2003): one position a peer, where its ID says;
+// successor lists and fingers, no table; fingers and hops by position alone, nobody
+// asked beside a late one. Maintenance and failure detection are ours, and in
+// the end the owner itself is asked, as that is what the other lookups do.
+func (s Settings) plain() Settings {
+	s.Positions, s.FingersOnly, s.Classic, s.unchosen = 1, true, true, true
+	s.PlainChord = false
+	if tell := s.Tell; tell != nil {
+		s.Tell = func(part string, done float64) { tell("plain Chord: "+part, done) }
+	}
+	return s
 }
 
 func (s Settings) withDefaults() Settings {
@@ -51,6 +71,9 @@ func (s Settings) withDefaults() Settings {
 	}
 	if s.MaxDelay == 0 {
 		s.MaxDelay = max(50*time.Millisecond, s.MinDelay)
+	}
+	if s.Regions == 0 {
+		s.Regions = 1
 	}
 	if s.Rings == 0 {
 		s.Rings = 2
@@ -72,6 +95,8 @@ func (s Settings) validate() error {
 		return fmt.Errorf("model settings: Positions is %d, want 1 to %d", s.Positions, chord.MaxIndexes)
 	case s.MinDelay < 0 || s.MaxDelay < s.MinDelay:
 		return fmt.Errorf("model settings: MinDelay is %v and MaxDelay %v, want 0 <= MinDelay <= MaxDelay", s.MinDelay, s.MaxDelay)
+	case s.Regions < 1 || s.RegionDelay < 0:
+		return fmt.Errorf("model settings: Regions is %d and RegionDelay %v, want 1 or more and 0 or more", s.Regions, s.RegionDelay)
 	case s.Loss < 0 || s.Loss >= 1:
 		return fmt.Errorf("model settings: Loss is %v, want 0 to below 1", s.Loss)
 	case s.Kill < 0 || s.Kill >= 1:
@@ -104,7 +129,10 @@ type Report struct {
 	FormS         float64      `json:"form_s"`           // from the first start until all agree
 	BytesPerPeerS float64      `json:"bytes_per_peer_s"` // sent, while lookups ran
 	LoadMax       float64      `json:"load_max_over_mean"`
-	HealS         float64      `json:"heal_s"` // from the end of the split, or the kill, until all agree; -1: not in time
+	// PlainChord is what the same lookups took in plain Chord, nil unless asked for.
+	PlainChord *Report `json:"plain_chord,omitempty"`
+
+	HealS float64 `json:"heal_s"` // from the end of the split, or the kill, until all agree; -1: not in time
 }
 
 // LookupReport sums up lookups. An answer is wrong if the peer that it names was
@@ -118,10 +146,14 @@ type LookupReport struct {
 	WrongOwner int     `json:"wrong_owner"`
 	Outdated   int     `json:"outdated"` // named a peer that was not the owner at the end, wrong ones included
 	MeanHops   float64 `json:"mean_hops"`
+	MeanMS     float64 `json:"mean_ms"` // virtual time that one takes
 	OneHop     float64 `json:"one_hop"` // share that took at most one answer
 	Timeouts   int     `json:"timeouts"`
 	// MostTimeouts is the largest number of timeouts of one lookup.
 	MostTimeouts int    `json:"most_timeouts"`
 	Hedges       int    `json:"hedges"`   // requests made because an answer was late
 	Messages     uint64 `json:"messages"` // requests and answers of the lookups themselves
+	// Bytes are those of the messages that carry the requests and answers, with what
+	// else they carry.
+	Bytes uint64 `json:"bytes"`
 }

@@ -31,6 +31,8 @@ type World struct {
 	OnSend func(*chord.Message)
 	// OnLookup, if set, is handed the lookups that end.
 	OnLookup func(at *Peer, res chord.LookupResult)
+	// OnMessage, if set, sees every message that is sent.
+	OnMessage func(from *Peer, m *chord.Message)
 	// OnMove, if set, is called when a peer has become a member, or is none any
 	// more.
 	OnMove func()
@@ -324,7 +326,7 @@ func (w *World) clock() time.Time { return epoch.Add(w.now) }
 
 // done handles what a call of a core returned.
 func (w *World) done(p *Peer, out chord.Output) {
-	w.count(out.Messages)
+	w.count(p, out.Messages)
 	for i := range out.Messages {
 		if w.OnSend != nil {
 			w.OnSend(&out.Messages[i])
@@ -389,8 +391,13 @@ func (w *World) tick(e *event) {
 
 // count adds up what messages take. Those of one moment to one peer share
 // packets.
-func (w *World) count(ms []chord.Message) {
+func (w *World) count(from *Peer, ms []chord.Message) {
 	w.Messages += uint64(len(ms))
+	for i := range ms {
+		if w.OnMessage != nil {
+			w.OnMessage(from, &ms[i])
+		}
+	}
 	for i := range ms {
 		to := ms[i].To
 		if slices.ContainsFunc(ms[:i], func(m chord.Message) bool { return m.To == to }) {
