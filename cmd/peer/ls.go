@@ -11,8 +11,8 @@ import (
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-// lsPage is the number of keys asked for at once.
-const lsPage = 1000
+// lsPage is the number of keys asked for at once: the most that a peer gives.
+const lsPage = 4096
 
 func lsCommand(c *console) *cobra.Command {
 	return &cobra.Command{
@@ -25,10 +25,10 @@ func lsCommand(c *console) *cobra.Command {
 				prefix = args[0]
 			}
 			out := bufio.NewWriter(c.out)
-			err := c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+			err := c.withPatientClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				after := ""
 				for {
-					keys, err := cl.List(ctx, prefix, after, lsPage)
+					keys, err := c.keysAfter(ctx, cl, prefix, after)
 					if err != nil {
 						return err
 					}
@@ -49,6 +49,13 @@ func lsCommand(c *console) *cobra.Command {
 			return err
 		},
 	}
+}
+
+// keysAfter asks for one page: the time-out is for that, and not for all keys.
+func (c *console) keysAfter(ctx context.Context, cl *client.Client, prefix, after string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return cl.List(ctx, prefix, after, lsPage)
 }
 
 func (c *console) printKey(out *bufio.Writer, key string) error {
