@@ -16,6 +16,8 @@ type (
 	Record = client.Record
 	// Stream reads a value of any size.
 	Stream = client.Stream
+	// Namespace holds what calls on keys of a namespace do by default.
+	Namespace = client.Namespace
 	// Status is a peer's state at a glance.
 	Status = client.Status
 	// Ring is the ring as one peer sees it.
@@ -49,10 +51,15 @@ type (
 // record is written and travels with it.
 func WithTTL(d time.Duration) PutOption { return client.WithTTL(d) }
 
-// WithW sets how many voters must have stored the record; default Quorum.
+// WithoutTTL keeps the record for ever, whatever its namespace says.
+func WithoutTTL() PutOption { return client.WithoutTTL() }
+
+// WithW sets how many voters must have stored the record; default: as the
+// namespace says, or else Quorum.
 func WithW(l Level) PutOption { return client.WithW(l) }
 
-// WithR sets how many voters must have answered; default Quorum.
+// WithR sets how many voters must have answered; default: as the namespace
+// says, or else Quorum.
 func WithR(l Level) GetOption { return client.WithR(l) }
 
 // TaskError is the failure of one task of a job.

@@ -51,14 +51,14 @@ func chunkName(key string, h chunk.Hash) string { return chunkScope(key) + hex.E
 
 // begin notes that chunks of key may be there from now on, for those who look
 // for garbage. It comes before the first chunk.
-func (n *Node) begin(ctx context.Context, key string, w Level) error {
-	level, err := store.ParseLevel(string(w))
-	if err != nil {
-		return usage("put %q: %w", key, err)
-	}
+func (n *Node) begin(ctx context.Context, key string, opts []PutOption) error {
 	ns, name := store.SplitKey(key)
 	if err := checkKey(ns, name); err != nil {
 		return err
+	}
+	level, _, err := n.writeOptions(ctx, ns, client.NewPutOptions(opts...))
+	if err != nil {
+		return fmt.Errorf("put %q: %w", key, err)
 	}
 	if len(largeSpace)+1+len(key) > store.MaxKey {
 		return &client.Error{
@@ -73,9 +73,10 @@ func (n *Node) begin(ctx context.Context, key string, w Level) error {
 // putChunk stores a chunk of the value under key, unless as many voters as the
 // level asks for hold it already, and not for long.
 func (n *Node) putChunk(ctx context.Context, key string, w Level, data []byte) (client.Kept, error) {
-	level, err := store.ParseLevel(string(w))
+	ns, _ := store.SplitKey(key)
+	level, _, err := n.writeOptions(ctx, ns, client.PutOptions{W: w, Forever: true})
 	if err != nil {
-		return client.Kept{}, usage("put %q: %w", key, err)
+		return client.Kept{}, fmt.Errorf("put %q: %w", key, err)
 	}
 	if len(data) < 1 || len(data) > chunk.Size {
 		return client.Kept{}, usage("put %q: a chunk of %d bytes", key, len(data))

@@ -17,6 +17,9 @@ func (c *control) register() {
 	handle(c, wire.MethodCtlPut, rpc.Spec{Name: "control.put", MaxBytes: maxPutRequest}, c.put)
 	handle(c, wire.MethodCtlGet, rpc.Spec{Name: "control.get"}, c.get)
 	c.registerStreams()
+	handle(c, wire.MethodCtlNamespace, rpc.Spec{Name: "control.namespace"}, c.namespace)
+	handle(c, wire.MethodCtlNamespaces, rpc.Spec{Name: "control.namespaces"}, c.namespaces)
+	handle(c, wire.MethodCtlSetNamespace, rpc.Spec{Name: "control.setnamespace"}, c.setNamespace)
 	handle(c, wire.MethodCtlDel, rpc.Spec{Name: "control.del"}, c.del)
 	handle(c, wire.MethodCtlList, rpc.Spec{Name: "control.list"}, c.list)
 	handle(c, wire.MethodCtlSubmit, rpc.Spec{Name: "control.submit", MaxBytes: wire.MaxControl}, c.submit)
@@ -33,7 +36,11 @@ func (c *control) register() {
 }
 
 func putOptionsOf(in wire.ControlPut) []PutOption {
-	return []PutOption{WithW(Level(in.W)), WithTTL(time.Duration(in.TTLms) * time.Millisecond)}
+	opts := []PutOption{WithW(Level(in.W)), WithTTL(time.Duration(in.TTLms) * time.Millisecond)}
+	if in.Forever {
+		opts = append(opts, WithoutTTL())
+	}
+	return opts
 }
 
 func (c *control) put(ctx context.Context, in wire.ControlPut, body []byte) (any, []byte, error) {
@@ -56,6 +63,21 @@ func (c *control) del(ctx context.Context, in wire.ControlPut, _ []byte) (any, [
 func (c *control) list(ctx context.Context, in wire.ControlList, _ []byte) (any, []byte, error) {
 	keys, err := c.node.List(ctx, in.Prefix, in.After, in.Limit)
 	return keys, nil, err
+}
+
+func (c *control) namespace(ctx context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
+	ns, err := c.node.Namespace(ctx, in.ID)
+	return ns, nil, err
+}
+
+func (c *control) namespaces(ctx context.Context, in wire.ControlList, _ []byte) (any, []byte, error) {
+	list, err := c.node.Namespaces(ctx, in.After, in.Limit)
+	return list, nil, err
+}
+
+func (c *control) setNamespace(ctx context.Context, in Namespace, _ []byte) (any, []byte, error) {
+	receipt, err := c.node.SetNamespace(ctx, in)
+	return receipt, nil, err
 }
 
 func (c *control) submit(ctx context.Context, in JobSpec, body []byte) (any, []byte, error) {

@@ -21,7 +21,7 @@ func (c *control) registerStreams() {
 }
 
 func (c *control) begin(ctx context.Context, in wire.ControlPut, _ []byte) (any, []byte, error) {
-	return nil, nil, c.node.begin(ctx, in.Key, Level(in.W))
+	return nil, nil, c.node.begin(ctx, in.Key, putOptionsOf(in))
 }
 
 func (c *control) putChunk(ctx context.Context, in wire.ControlPut, body []byte) (any, []byte, error) {

@@ -32,6 +32,7 @@
 //	collect.go   forgets chunks that nothing refers to
 //	merge.go     the keys of all shards in order
 //	data.go      opens the disk, and sets damaged data aside
+//	namespaces.go  what a namespace sets for calls on its keys
 //	mover.go     moves shards to where the ring wants them
 //	repair.go    keeps replicas of a shard alike
 //	tasks.go     the scheduler core and its workers

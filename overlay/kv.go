@@ -32,21 +32,17 @@ func (n *Node) Delete(ctx context.Context, key string, opts ...PutOption) (Recei
 }
 
 func (n *Node) put(ctx context.Context, key string, rec store.Record, opts []PutOption) (Receipt, error) {
-	o := client.NewPutOptions(opts...)
-	level, err := store.ParseLevel(string(o.W))
-	if err != nil {
-		return Receipt{}, usage("put %q: %w", key, err)
-	}
 	ns, name := store.SplitKey(key)
 	if err := checkKey(ns, name); err != nil {
 		return Receipt{}, err
 	}
-	rec.Namespace, rec.Key, rec.Position = ns, name, store.Route(ns, name)
-	if o.TTL < 0 {
-		return Receipt{}, usage("put %q: a time to live of %v is negative", key, o.TTL)
+	level, expires, err := n.writeOptions(ctx, ns, client.NewPutOptions(opts...))
+	if err != nil {
+		return Receipt{}, fmt.Errorf("put %q: %w", key, err)
 	}
-	if o.TTL > 0 {
-		rec.Expires = time.Now().Add(o.TTL).UnixMilli()
+	rec.Namespace, rec.Key, rec.Position = ns, name, store.Route(ns, name)
+	if !rec.Tombstone {
+		rec.Expires = expires
 	}
 	return n.write(ctx, rec, level)
 }
@@ -143,13 +139,13 @@ func (n *Node) receipt(key string, w *store.Write) Receipt {
 // has expired, and ErrTooLarge if it is larger than 512 KiB: GetStream reads
 // those.
 func (n *Node) Get(ctx context.Context, key string, opts ...GetOption) (Record, error) {
-	level, err := store.ParseLevel(string(client.NewGetOptions(opts...).R))
-	if err != nil {
-		return Record{}, usage("get %q: %w", key, err)
-	}
 	ns, name := store.SplitKey(key)
 	if err := checkKey(ns, name); err != nil {
 		return Record{}, err
+	}
+	level, err := n.readLevel(ctx, ns, client.NewGetOptions(opts...))
+	if err != nil {
+		return Record{}, fmt.Errorf("get %q: %w", key, err)
 	}
 	rec, err := n.read(ctx, ns, name, level)
 	if err == nil && rec.Large {

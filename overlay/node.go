@@ -51,6 +51,7 @@ type Node struct {
 	workers    *workers
 	modules    *modules // nil if the program is not lent
 	chunkTimes chunkTimes
+	namespaces *namespaces
 	control    *control // nil without a home
 	seen       peersSeen
 	meter      *meter // nil if Config.Metrics is off
@@ -181,6 +182,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 		shards: n.shards, disk: n.disk, clock: n.clock, n: n.ring.Shards,
 		moved: n.configMoved, corrupt: n.puller.damage,
 	}
+	n.namespaces = newNamespaces(n)
 	n.seen.init()
 	record, err := n.makeRecord(ctx, contacts)
 	if err != nil {

@@ -32,7 +32,7 @@ func (n *Node) PutStream(ctx context.Context, key string, r io.Reader, opts ...P
 		return n.Put(ctx, key, head, opts...)
 	}
 	up := client.Upload{Key: key, Level: client.NewPutOptions(opts...).W}
-	if err := n.begin(ctx, key, up.Level); err != nil {
+	if err := n.begin(ctx, key, opts); err != nil {
 		return Receipt{}, err
 	}
 	up.Manifest, err = chunk.Cut(ctx, io.MultiReader(bytes.NewReader(head), r), streamWindow, func(ctx context.Context, _ chunk.Hash, data []byte) error {
@@ -77,13 +77,13 @@ func (n *Node) GetStream(ctx context.Context, key string, opts ...GetOption) (*S
 // open reads the record of a key: its value or, if that is large, the encoded
 // manifest.
 func (n *Node) open(ctx context.Context, key string, opts []GetOption) (Record, []byte, error) {
-	level, err := store.ParseLevel(string(client.NewGetOptions(opts...).R))
-	if err != nil {
-		return Record{}, nil, usage("get %q: %w", key, err)
-	}
 	ns, name := store.SplitKey(key)
 	if err := checkKey(ns, name); err != nil {
 		return Record{}, nil, err
+	}
+	level, err := n.readLevel(ctx, ns, client.NewGetOptions(opts...))
+	if err != nil {
+		return Record{}, nil, fmt.Errorf("get %q: %w", key, err)
 	}
 	rec, err := n.read(ctx, ns, name, level)
 	if err != nil {

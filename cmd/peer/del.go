@@ -9,7 +9,7 @@ import (
 )
 
 func delCommand(c *console) *cobra.Command {
-	w := newChoice(levels...)
+	w := newLevel()
 	cmd := &cobra.Command{
 		Use:   "del KEY",
 		Short: "Delete a key; that it is not there is no error",
@@ -24,6 +24,6 @@ func delCommand(c *console) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Var(w, "w", "replicas that must have stored the deletion: one, quorum or all")
+	cmd.Flags().Var(w, "w", "replicas that must have stored the deletion: one, quorum or all; default: as the namespace says, or else quorum")
 	return cmd
 }

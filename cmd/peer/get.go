@@ -13,7 +13,7 @@ import (
 
 func getCommand(c *console) *cobra.Command {
 	var g getArgs
-	r := newChoice(levels...)
+	r := newLevel()
 	cmd := &cobra.Command{
 		Use:   "get KEY",
 		Short: "Read a value: its bytes and nothing else",
@@ -39,7 +39,7 @@ whole. If the command is interrupted, run it again: it goes on where it was.`,
 	cmd.Flags().StringVar(&g.file, "file", "", "write the value to `F`")
 	cmd.Flags().Int64Var(&g.offset, "offset", 0, "begin at this `byte`; a negative one counts from the end")
 	cmd.Flags().Int64Var(&g.length, "length", 0, "end after so many `bytes`; 0 is at the end")
-	cmd.Flags().Var(r, "r", "replicas that must have answered: one, quorum or all")
+	cmd.Flags().Var(r, "r", "replicas that must have answered: one, quorum or all; default: as the namespace says, or else quorum")
 	return cmd
 }
 

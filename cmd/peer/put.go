@@ -18,7 +18,7 @@ import (
 func putCommand(c *console) *cobra.Command {
 	var file string
 	var ttl time.Duration
-	w := newChoice(levels...)
+	w := newLevel()
 	cmd := &cobra.Command{
 		Use:   "put KEY {VALUE | - | --file F}",
 		Short: "Store a value",
@@ -57,14 +57,17 @@ stored. If the command is interrupted, run it again: it goes on where it was.`,
 				what, value, with = "value", strings.NewReader(args[1]), c.withClient
 			}
 			opts := []client.PutOption{client.WithW(client.Level(w.value)), client.WithTTL(ttl)}
+			if cmd.Flags().Changed("ttl") && ttl == 0 {
+				opts = append(opts, client.WithoutTTL())
+			}
 			return with(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				return c.putStream(ctx, cl, args[0], &source{Reader: value, what: what}, size, opts)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "read the value from `F`")
-	cmd.Flags().DurationVar(&ttl, "ttl", 0, "let the key expire after this long; 0 is never")
-	cmd.Flags().Var(w, "w", "replicas that must have stored the value: one, quorum or all")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "let the key expire after this long, 0 is never; default: as the namespace says, or else never")
+	cmd.Flags().Var(w, "w", "replicas that must have stored the value: one, quorum or all; default: as the namespace says, or else quorum")
 	return cmd
 }
 

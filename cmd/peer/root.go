@@ -53,7 +53,7 @@ Join it:      peer run --home DIR --join MULTIADDR`,
 		}
 	}
 	add("start", demoCommand(c), initCommand(c), runCommand(c), leaveCommand(c))
-	add("keys", putCommand(c), getCommand(c), delCommand(c), lsCommand(c))
+	add("keys", putCommand(c), getCommand(c), delCommand(c), lsCommand(c), nsCommand(c))
 	add("work", submitCommand(c), jobCommand(c))
 	add("look", statusCommand(c), ringCommand(c), pingCommand(c), traceCommand(c), benchCommand(c), netsimCommand(c), configCommand(c))
 	root.AddCommand(withoutFile(c, versionCommand(c)), withoutFile(c, completionCommand(c)))
@@ -205,6 +205,9 @@ type choice struct {
 	words []string
 	value string
 }
+
+// newLevel is the choice of a level, at first none.
+func newLevel() *choice { return &choice{words: levels} }
 
 func newChoice(words ...string) *choice { return &choice{words: words, value: words[0]} }
 

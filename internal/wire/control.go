@@ -13,9 +13,10 @@ import (
 type (
 	// ControlPut stores a key; the body is the value.
 	ControlPut struct {
-		Key   string `json:"key"`
-		TTLms int64  `json:"ttl_ms,omitempty"`
-		W     string `json:"w,omitempty"`
+		Key     string `json:"key"`
+		TTLms   int64  `json:"ttl_ms,omitempty"`
+		Forever bool   `json:"forever,omitempty"`
+		W       string `json:"w,omitempty"`
 	}
 	// ControlGet reads a key; the body of the answer is the value.
 	ControlGet struct {

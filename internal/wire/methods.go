@@ -46,4 +46,8 @@ const (
 	MethodCtlCommit   rpc.Method = 122
 	MethodCtlOpen     rpc.Method = 123 // a value of any size
 	MethodCtlGetChunk rpc.Method = 124
+
+	MethodCtlNamespace    rpc.Method = 125 // its settings
+	MethodCtlNamespaces   rpc.Method = 126
+	MethodCtlSetNamespace rpc.Method = 127
 )

@@ -72,5 +72,5 @@ func checkKey(key string) error {
 func putDoc(key string, opts []PutOption) wire.ControlPut {
 	o := NewPutOptions(opts...)
 	ms := (o.TTL + time.Millisecond - 1) / time.Millisecond
-	return wire.ControlPut{Key: key, TTLms: int64(ms), W: string(o.W)}
+	return wire.ControlPut{Key: key, TTLms: int64(ms), Forever: o.Forever, W: string(o.W)}
 }

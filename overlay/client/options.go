@@ -2,11 +2,13 @@ package client
 
 import "time"
 
-// PutOptions are the choices of one put or delete. The zero value is a
-// quorum write that never expires.
+// PutOptions are the choices of one put or delete. The zero value leaves them
+// to the settings of the namespace: unless those say otherwise, a quorum write
+// that never expires.
 type PutOptions struct {
-	TTL time.Duration // time until the record expires; 0: never
-	W   Level         // replicas that must have stored it; "": quorum
+	TTL     time.Duration // time until the record expires; 0: as the namespace says
+	Forever bool          // it never does
+	W       Level         // replicas that must have stored it; "": as the namespace says
 }
 
 // PutOption changes one choice of a put or delete.
@@ -14,6 +16,9 @@ type PutOption func(*PutOptions)
 
 // WithTTL makes the record expire after d, rounded up to a millisecond.
 func WithTTL(d time.Duration) PutOption { return func(o *PutOptions) { o.TTL = d } }
+
+// WithoutTTL keeps the record for ever, whatever its namespace says.
+func WithoutTTL() PutOption { return func(o *PutOptions) { o.Forever, o.TTL = true, 0 } }
 
 // WithW sets how many replicas must have stored the write.
 func WithW(l Level) PutOption { return func(o *PutOptions) { o.W = l } }
@@ -27,9 +32,10 @@ func NewPutOptions(opts ...PutOption) PutOptions {
 	return o
 }
 
-// GetOptions are the choices of one get. The zero value is a quorum read.
+// GetOptions are the choices of one get. The zero value leaves them to the
+// settings of the namespace: unless those say otherwise, a quorum read.
 type GetOptions struct {
-	R Level // replicas whose answers are compared; "": quorum
+	R Level // replicas whose answers are compared; "": as the namespace says
 }
 
 // GetOption changes one choice of a get.

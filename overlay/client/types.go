@@ -45,7 +45,8 @@ type Record struct {
 // Level says how many replicas must take part in a call.
 type Level string
 
-// The levels. The zero value is LevelQuorum.
+// The levels. The zero value leaves it to the namespace, and else is
+// LevelQuorum.
 const (
 	LevelOne    Level = "one"
 	LevelQuorum Level = "quorum"

@@ -1,0 +1,264 @@
+package overlay
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store"
+)
+
+// The settings of namespace NAME are the record "_ns/NAME", which peers read
+// when they first need them and keep for a while.
+const (
+	settingsSpace = "_ns"
+	// settingsFresh is how long a peer goes by settings that it has read. It then
+	// reads them again, beside the calls that go by the old ones.
+	settingsFresh = 5 * time.Second
+	// maxSettings bounds the namespaces whose settings a peer keeps.
+	maxSettings = 4096
+	maxTTL      = 100 * 365 * 24 * time.Hour
+)
+
+// settingsJSON is the value of a record of settings.
+type settingsJSON struct {
+	Format int   `json:"format"`
+	W      Level `json:"w,omitempty"`
+	R      Level `json:"r,omitempty"`
+	TTLms  int64 `json:"ttl_ms,omitempty"`
+}
+
+// namespaces keeps the settings of namespaces that this peer uses.
+type namespaces struct {
+	n     *Node
+	fresh time.Duration // settingsFresh, but for tests
+
+	mu   sync.Mutex
+	kept map[string]*keptSettings
+}
+
+// keptSettings are settings as they were read at a time.
+type keptSettings struct {
+	Namespace
+	at      time.Time
+	reading bool // they are being read again
+}
+
+func newNamespaces(n *Node) *namespaces {
+	return &namespaces{n: n, fresh: settingsFresh, kept: make(map[string]*keptSettings)}
+}
+
+// of returns the settings of a namespace. Only the first call waits for them to
+// be read.
+func (s *namespaces) of(ctx context.Context, name string) (Namespace, error) {
+	if name == "" || strings.HasPrefix(name, "_") {
+		return Namespace{}, nil
+	}
+	s.mu.Lock()
+	k := s.kept[name]
+	if k == nil {
+		s.mu.Unlock()
+		return s.read(ctx, name)
+	}
+	if time.Since(k.at) > s.fresh && !k.reading {
+		k.reading = s.n.group.start(func() {
+			if _, err := s.read(s.n.ctx, name); err != nil {
+				s.n.log.Debug("read settings", "namespace", name, "err", err)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			k.reading = false
+		})
+	}
+	ns := k.Namespace
+	s.mu.Unlock()
+	return ns, nil
+}
+
+// read reads the settings of a namespace, as a quorum has them, and keeps them.
+func (s *namespaces) read(ctx context.Context, name string) (Namespace, error) {
+	ns := Namespace{Name: name, Class: "eventual", Replicas: s.n.ring.Replicas}
+	rec, err := s.n.read(ctx, settingsSpace, name, store.LevelQuorum)
+	switch {
+	case err == nil:
+		if err := parseSettings(rec, &ns); err != nil {
+			return Namespace{}, err
+		}
+	case !errors.Is(err, ErrNotFound):
+		return Namespace{}, fmt.Errorf("settings of namespace %q: %w", name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other := range s.kept { // any will do: what is needed is read again
+		if len(s.kept) < maxSettings {
+			break
+		}
+		delete(s.kept, other)
+	}
+	k := s.kept[name]
+	if k == nil {
+		k = new(keptSettings)
+		s.kept[name] = k
+	}
+	if k.Name == "" || k.Version < ns.Version { // of two that read at once the older may come last
+		k.Namespace = ns
+	}
+	k.at = time.Now()
+	return k.Namespace, nil
+}
+
+// parseSettings reads a record of settings into ns.
+func parseSettings(rec Record, ns *Namespace) error {
+	var doc settingsJSON
+	err := json.Unmarshal(rec.Value, &doc)
+	if err == nil && doc.Format != 1 {
+		err = fmt.Errorf("format %d is of another release", doc.Format)
+	}
+	if err == nil {
+		ns.W, ns.R, ns.TTL, ns.Version = doc.W, doc.R, time.Duration(doc.TTLms)*time.Millisecond, rec.Version
+		err = checkSettings(*ns)
+	}
+	if err != nil {
+		return fmt.Errorf("settings of namespace %q: %w", ns.Name, err)
+	}
+	return nil
+}
+
+// checkSettings refuses settings that make no sense.
+func checkSettings(ns Namespace) error {
+	if _, err := store.ParseLevel(string(ns.W)); err != nil {
+		return fmt.Errorf("w: %w", err)
+	}
+	if _, err := store.ParseLevel(string(ns.R)); err != nil {
+		return fmt.Errorf("r: %w", err)
+	}
+	if ns.TTL < 0 || ns.TTL > maxTTL {
+		return fmt.Errorf("a time to live of %v is not within 0 and %v", ns.TTL, maxTTL)
+	}
+	return nil
+}
+
+// checkNamespace refuses what is no name of a namespace.
+func checkNamespace(name string) error {
+	why := ""
+	switch {
+	case name == "":
+		why = "keys without a namespace have the settings of the ring"
+	case strings.Contains(name, "/"):
+		why = "it contains a '/'"
+	case len(name) > store.MaxKey/2:
+		why = fmt.Sprintf("%d bytes, the limit is %d", len(name), store.MaxKey/2)
+	case !utf8.ValidString(name):
+		why = "it is not valid UTF-8"
+	case strings.HasPrefix(name, "_"):
+		why = "namespaces that begin with '_' belong to the system"
+	default:
+		return nil
+	}
+	return &client.Error{Code: client.CodeBadKey, Message: fmt.Sprintf("namespace %.40q: %s", name, why)}
+}
+
+// Namespace returns the settings of a namespace, as a quorum has them.
+func (n *Node) Namespace(ctx context.Context, name string) (Namespace, error) {
+	if err := checkNamespace(name); err != nil {
+		return Namespace{}, err
+	}
+	return n.namespaces.read(ctx, name)
+}
+
+// SetNamespace changes the settings of a namespace: W, R and TTL. They are what
+// calls on its keys do that do not say otherwise; other peers go by them within
+// 5 s. Records that were put before keep their time.
+func (n *Node) SetNamespace(ctx context.Context, ns Namespace) (Receipt, error) {
+	if err := checkNamespace(ns.Name); err != nil {
+		return Receipt{}, err
+	}
+	if err := checkSettings(ns); err != nil {
+		return Receipt{}, usage("set namespace %q: %w", ns.Name, err)
+	}
+	value, err := json.Marshal(settingsJSON{Format: 1, W: ns.W, R: ns.R, TTLms: ns.TTL.Milliseconds()})
+	if err != nil {
+		return Receipt{}, err
+	}
+	rec := store.Record{Namespace: settingsSpace, Key: ns.Name, Position: store.Route(settingsSpace, ns.Name), Value: value}
+	r, err := n.write(ctx, rec, store.LevelQuorum)
+	if err != nil {
+		return Receipt{}, err
+	}
+	r.Key = ns.Name
+	_, err = n.namespaces.read(ctx, ns.Name)
+	return r, err
+}
+
+// Namespaces returns up to limit namespaces that have settings, in the order of
+// their names, from behind after on. A limit of 0 means 100, the most is 1,000.
+func (n *Node) Namespaces(ctx context.Context, after string, limit int) ([]Namespace, error) {
+	limit = min(cmp.Or(max(limit, 0), 100), 1000)
+	prefix := settingsSpace + "/"
+	keys := n.newMerge(prefix, prefix+after, sparePage)
+	keys.internal = true
+	list := []Namespace{}
+	for len(list) < limit {
+		e, ok, err := keys.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		ns, err := n.namespaces.read(ctx, strings.TrimPrefix(e.Key, prefix))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, ns)
+	}
+	return list, nil
+}
+
+// writeOptions returns the level of a write to a key and when what it writes
+// expires, in Unix milliseconds: what the call says, or else the namespace.
+func (n *Node) writeOptions(ctx context.Context, ns string, o client.PutOptions) (level store.Level, expires int64, err error) {
+	if o.TTL < 0 {
+		return 0, 0, usage("a time to live of %v is negative", o.TTL)
+	}
+	if o.W == "" || o.TTL == 0 && !o.Forever {
+		s, err := n.namespaces.of(ctx, ns)
+		if err != nil {
+			return 0, 0, err
+		}
+		o.W = cmp.Or(o.W, s.W)
+		if !o.Forever {
+			o.TTL = cmp.Or(o.TTL, s.TTL)
+		}
+	}
+	if level, err = store.ParseLevel(string(o.W)); err != nil {
+		return 0, 0, usage("%w", err)
+	}
+	if o.TTL > 0 {
+		expires = time.Now().Add(o.TTL).UnixMilli()
+	}
+	return level, expires, nil
+}
+
+// readLevel returns the level of a read of a key.
+func (n *Node) readLevel(ctx context.Context, ns string, o client.GetOptions) (store.Level, error) {
+	if o.R == "" {
+		s, err := n.namespaces.of(ctx, ns)
+		if err != nil {
+			return 0, err
+		}
+		o.R = s.R
+	}
+	level, err := store.ParseLevel(string(o.R))
+	if err != nil {
+		return 0, usage("%w", err)
+	}
+	return level, nil
+}
