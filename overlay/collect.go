@@ -82,7 +82,7 @@ func (n *Node) collectValue(ctx context.Context, id store.ShardID, note store.En
 	}
 	now := time.Now()
 	ns, name := store.SplitKey(key)
-	rec, err := n.read(ctx, ns, name, store.LevelQuorum)
+	rec, err := n.lookUp(ctx, ns, name, store.LevelQuorum)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}

@@ -154,8 +154,14 @@ func (n *Node) Get(ctx context.Context, key string, opts ...GetOption) (Record, 
 	return rec, err
 }
 
+// read is a get that is counted as one.
 func (n *Node) read(ctx context.Context, ns, name string, level store.Level) (_ Record, err error) {
 	defer n.meter.end("get", n.meter.begin(), &err)
+	return n.lookUp(ctx, ns, name, level)
+}
+
+// lookUp runs the quorum read of a key.
+func (n *Node) lookUp(ctx context.Context, ns, name string, level store.Level) (Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	key := store.JoinKey(ns, name)

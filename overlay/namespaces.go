@@ -85,7 +85,7 @@ func (s *namespaces) of(ctx context.Context, name string) (Namespace, error) {
 // read reads the settings of a namespace, as a quorum has them, and keeps them.
 func (s *namespaces) read(ctx context.Context, name string) (Namespace, error) {
 	ns := Namespace{Name: name, Class: "eventual", Replicas: s.n.ring.Replicas}
-	rec, err := s.n.read(ctx, settingsSpace, name, store.LevelQuorum)
+	rec, err := s.n.lookUp(ctx, settingsSpace, name, store.LevelQuorum)
 	switch {
 	case err == nil:
 		if err := parseSettings(rec, &ns); err != nil {
