@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/chorus-net/chorus/compute/worker"
+	"github.com/chorus-net/chorus/compute/uts"
 	"github.com/chorus-net/chorus/netsim/cluster"
 	"github.com/chorus-net/chorus/overlay/client"
 )
@@ -22,7 +22,7 @@ import (
 type benchUTSFlags struct {
 	peers, workers, kill int
 	name                 string
-	tree                 worker.UTS
+	tree                 uts.Tree
 }
 
 // benchUTSDoc is the result of bench uts.
@@ -83,14 +83,14 @@ searches the same tree first, on as many cores as there are workers, for 2 s.`,
 	flags.IntVar(&t.Seed, "root", 19, "seed of the root")
 	flags.Float64Var(&t.Q, "q", 15.0/64, "of a binomial tree: the chance of a node to have children")
 	flags.IntVar(&t.M, "m", 4, "of a binomial tree: how many children those have")
-	flags.IntVar(&t.Grain, "grain", worker.DefaultGrain, "nodes that a task searches before it divides what is left")
+	flags.IntVar(&t.Grain, "grain", uts.DefaultGrain, "nodes that a task searches before it divides what is left")
 	return cmd
 }
 
 // treeNames lists the published trees.
 func treeNames() []string {
-	names := make([]string, 0, len(worker.UTSTrees))
-	for name := range worker.UTSTrees {
+	names := make([]string, 0, len(uts.Trees))
+	for name := range uts.Trees {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -112,14 +112,14 @@ func (f *benchUTSFlags) resolve(changed func(string) bool) error {
 		return usage(command, "--kill must leave the first of the --peers alive: %d of %d", f.kill, f.peers)
 	}
 	if !own {
-		tree, ok := worker.UTSTrees[strings.ToUpper(f.name)]
+		tree, ok := uts.Trees[strings.ToUpper(f.name)]
 		if !ok {
 			return usage(command, "--tree must be one of %s, not %q", strings.Join(treeNames(), ", "), f.name)
 		}
 		tree.Grain = f.tree.Grain
 		f.tree = tree
 	}
-	if _, err := worker.ParseUTS(f.tree.String()); err != nil {
+	if _, err := uts.Parse(f.tree.String()); err != nil {
 		return usage(command, "%v", err)
 	}
 	return nil
@@ -201,7 +201,7 @@ func (c *console) searchTree(ctx context.Context, f benchUTSFlags, doc benchUTSD
 	if len(job.Results) != 1 || job.Results[0].Error != "" {
 		return fmt.Errorf("search of %s: %s: %+v", f.tree, job.State, job.Results)
 	}
-	found, err := worker.ParseUTSCount(string(job.Results[0].Output))
+	found, err := uts.ParseCount(string(job.Results[0].Output))
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (c *console) printBenchUTS(out io.Writer, doc benchUTSDoc) {
 }
 
 // sequential measures how many nodes a second plain Go searches on so many cores.
-func sequential(ctx context.Context, tree worker.UTS, cores int) (float64, error) {
+func sequential(ctx context.Context, tree uts.Tree, cores int) (float64, error) {
 	const long = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, long)
 	defer cancel()

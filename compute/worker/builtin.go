@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/chorus-net/chorus/compute/uts"
 )
 
 // AddBuiltins registers the functions that every peer has. All are version 1.
@@ -23,7 +25,7 @@ import (
 //	           most frequent first, those alike in alphabetical order. A word is a
 //	           run of letters and digits, in lower case
 //	primes     how many primes there are up to the input, a decimal number of at most 10^12
-//	uts        how many nodes a tree of the Unbalanced Tree Search has, see ParseUTS: "T1", or
+//	uts        how many nodes a tree of the Unbalanced Tree Search has, see uts.Parse: "T1", or
 //	           "t=1 a=3 d=10 b=4 r=19". Its tasks divide themselves
 //	sleep      waits as long as the input says ("1.5s", at most an hour) and returns it
 //
@@ -36,7 +38,7 @@ func (r *Registry) AddBuiltins() error {
 			return err
 		}
 	}
-	return r.RegisterDivided("uts", Divided{Work: utsWork, Join: utsJoin})
+	return r.RegisterDivided("uts", Divided{Work: uts.Work, Join: uts.Join})
 }
 
 func echo(_ context.Context, input []byte) ([]byte, error) { return input, nil }

@@ -1,11 +1,9 @@
-package worker
+package uts
 
 import (
 	"context"
 	"strings"
 	"testing"
-
-	"github.com/chorus-net/chorus/compute"
 )
 
 // small trees, whose counts the reference implementation gives too.
@@ -14,57 +12,49 @@ var smallTrees = map[string]string{
 	"T3": "4112897 nodes, depth 1572, 3599034 leaves",
 }
 
-func TestUTSSearch(t *testing.T) {
+func TestSearch(t *testing.T) {
 	if testing.Short() {
 		t.Skip("searches millions of nodes")
 	}
 	for name, want := range smallTrees {
-		got, err := UTSTrees[name].Search(t.Context())
+		got, err := Trees[name].Search(t.Context())
 		if err != nil || got.String() != want {
 			t.Errorf("%s: %v, %v, want %s", name, got, err, want)
 		}
 	}
 }
 
-// divide runs a task and all its parts, in a given order, as if each ran
-// elsewhere, and returns the joined output and the number of runs.
-func divide(t *testing.T, run entry, task compute.Task) (out string, runs int) {
+// divide searches a part and all its parts in turn, and returns the joined
+// output and the number of searches.
+func divide(t *testing.T, input []byte) (out []byte, runs int) {
 	t.Helper()
-	r, err := run(t.Context(), &task)
+	out, parts, err := Work(t.Context(), input)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Fork) == 0 {
-		return string(r.Output), 1
+	runs = 1
+	if len(parts) == 0 {
+		return out, runs
 	}
-	if len(r.Fork) > compute.MaxFork {
-		t.Fatalf("%d parts", len(r.Fork))
-	}
-	join := compute.Task{Join: true, Input: r.Output}
-	runs = 2
-	for _, input := range r.Fork {
-		part, n := divide(t, run, compute.Task{Input: input})
-		join.Parts = append(join.Parts, []byte(part))
+	var outs [][]byte
+	for _, p := range parts {
+		o, n := divide(t, p)
+		outs = append(outs, o)
 		runs += n
 	}
-	r, err = run(t.Context(), &join)
-	if err != nil {
+	if out, err = Join(t.Context(), out, outs); err != nil {
 		t.Fatal(err)
 	}
-	return string(r.Output), runs
+	return out, runs
 }
 
-// TestUTSDivided: however a tree is divided, the count is that of the whole.
-func TestUTSDivided(t *testing.T) {
-	r := NewRegistry()
-	if err := r.AddBuiltins(); err != nil {
-		t.Fatal(err)
-	}
+// TestDivided: however a tree is divided, the count is that of the whole.
+func TestDivided(t *testing.T) {
 	for _, tree := range []string{
 		"t=1 a=3 d=6 b=4 r=19", "t=1 a=0 d=8 b=4 r=34", "t=1 a=1 d=8 b=3 r=5", "t=1 a=2 d=4 b=3 r=7",
 		"t=0 b=500 q=0.12 m=8 r=42", "t=2 a=3 d=8 b=3 q=0.2 m=4 r=1", "t=0 b=20000 q=0 r=1",
 	} {
-		u, err := ParseUTS(tree)
+		u, err := Parse(tree)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,14 +62,14 @@ func TestUTSDivided(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, runs := divide(t, r.lookup("uts/v1"), compute.Task{Input: []byte(tree + " g=100")})
-		if got != want.String() || uint64(runs) < want.Nodes/200 {
-			t.Errorf("%s: %s by %d runs, want %s", tree, got, runs, want)
+		got, runs := divide(t, []byte(tree+" g=100"))
+		if string(got) != want.String() || uint64(runs) < want.Nodes/200 {
+			t.Errorf("%s: %s by %d searches, want %s", tree, got, runs, want)
 		}
 	}
 }
 
-func TestUTSRefuses(t *testing.T) {
+func TestRefuses(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                 "no tree is named",
 		"T9":               `"T9"`,
@@ -98,35 +88,35 @@ func TestUTSRefuses(t *testing.T) {
 		"T1 T3":            `"T3"`,
 		"t=1 a=3 d=1e9 b4": `"d=1e9"`,
 	} {
-		if _, _, err := utsWork(t.Context(), []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := Work(t.Context(), []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", in, err, want)
 		}
 	}
-	if _, err := utsJoin(t.Context(), []byte("1 nodes, depth 0, 1 leaves"), [][]byte{[]byte("many")}); err == nil {
+	if _, err := Join(t.Context(), []byte("1 nodes, depth 0, 1 leaves"), [][]byte{[]byte("many")}); err == nil {
 		t.Error("joined what is no count")
 	}
 }
 
-func TestUTSStops(t *testing.T) {
+func TestStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := UTSTrees["T1XXL"].Search(ctx); err == nil {
+	if _, err := Trees["T1XXL"].Search(ctx); err == nil {
 		t.Error("went on after its context had ended")
 	}
 }
 
-// TestUTSText: a tree reads what it writes.
-func TestUTSText(t *testing.T) {
-	for name, tree := range UTSTrees {
-		back, err := ParseUTS(tree.String())
+// TestText: a tree reads what it writes.
+func TestText(t *testing.T) {
+	for name, tree := range Trees {
+		back, err := Parse(tree.String())
 		if err != nil || back != tree {
 			t.Errorf("%s: %v, %v", name, back, err)
 		}
 	}
 }
 
-func BenchmarkUTS(b *testing.B) {
-	u, _ := ParseUTS("T1 d=7")
+func BenchmarkSearch(b *testing.B) {
+	u, _ := Parse("T1 d=7")
 	var nodes uint64
 	for b.Loop() {
 		c, err := u.Search(b.Context())
