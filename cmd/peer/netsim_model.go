@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type modelFlags struct {
 	rough     bool
 	trace     bool
 	workload  string
+	work      workOptions
 	model.Settings
 }
 
@@ -85,11 +87,19 @@ invariant of corrected Chord is checked after every step, and in the end, left i
 peace, the ring must be perfect. With --rough messages are lost and the network
 splits, too; then only the end counts.
 
+With --workload the peers share tasks instead, with the schedulers of real peers: uts
+is one tree that divides itself, with --duration of work for each peer; bag is one
+job of independent tasks, as much; pareto is a stream of single tasks of very
+different times at random peers. EFFICIENCY compares with peers that are busy all the
+time, or for pareto with the mean response of one central queue. --kill restarts that
+fraction of the peers after a quarter of the time.
+
 Everything follows from the seed: what failed once fails again, and --trace shows
 it. Exit status 5 means that a history did not hold.`,
 		Example: `  peer netsim model --peers 300 --kill 0.5 --successors 20
   peer netsim model --peers 200 --churn 10m --loss 0.01 --duration 5m
   peer netsim model --peers 300 --plain-chord
+  peer netsim model --workload uts --peers 1024 --grain 200ms
   peer netsim model --schedules 1000
   peer netsim model --schedules 1 --seed 42 --trace`,
 		Args: cobra.NoArgs,
@@ -99,6 +109,9 @@ it. Exit status 5 means that a history did not hold.`,
 			}
 			if f.schedules > 0 {
 				return c.netsimHistories(cmd.Context(), f)
+			}
+			if f.workload != lookupsWorkload {
+				return c.netsimWork(cmd.Context(), f)
 			}
 			return c.netsimModel(cmd.Context(), f)
 		},
@@ -120,9 +133,12 @@ it. Exit status 5 means that a history did not hold.`,
 	flags.IntVar(&f.Regions, "regions", 1, "regions that the peers are spread over")
 	flags.DurationVar(&f.RegionDelay, "region-delay", 75*time.Millisecond, "one-way delay between regions, besides 5 to 50 ms")
 	flags.BoolVar(&f.PlainChord, "plain-chord", false, "show the same lookups in textbook Chord, too")
-	flags.StringVar(&f.workload, "workload", "lookups", "what the peers do: lookups")
+	flags.StringVar(&f.workload, "workload", lookupsWorkload, "what the peers do: lookups, or tasks: uts, pareto or bag")
+	flags.DurationVar(&f.work.Grain, "grain", time.Second, "time that a task takes; with pareto the shortest one")
+	flags.DurationVar(&f.work.RTT, "rtt", 20*time.Millisecond, "round trip between peers that share tasks")
+	flags.Float64Var(&f.work.Load, "load", 0.8, "with pareto: part of the time that peers are to be busy")
 	flags.Float64Var(&f.Lookups, "rate", 50, "lookups a second over all peers")
-	flags.DurationVar(&f.Duration, "duration", time.Minute, "virtual time of lookups, once the ring stands")
+	flags.DurationVar(&f.Duration, "duration", time.Minute, "virtual time of lookups, once the ring stands; of work for each peer")
 	return cmd
 }
 
@@ -134,8 +150,16 @@ func (f *modelFlags) validate(cmd *cobra.Command) error {
 		return usage(modelCommand, "--trace shows one history, not %d", f.schedules)
 	case f.rough && f.schedules == 0:
 		return usage(modelCommand, "--rough is for --schedules")
-	case f.workload != "lookups":
-		return usage(modelCommand, "--workload must be lookups, not %q", f.workload)
+	case f.workload != lookupsWorkload && !slices.Contains(model.Workloads(), model.Workload(f.workload)):
+		return usage(modelCommand, "--workload must be lookups, uts, pareto or bag, not %q", f.workload)
+	}
+	if f.workload != lookupsWorkload && f.schedules == 0 {
+		return f.work.validate(cmd, f)
+	}
+	for _, name := range workFlags {
+		if cmd.Flags().Changed(name) {
+			return usage(modelCommand, "--%s is for --workload uts, pareto or bag", name)
+		}
 	}
 	if f.schedules > 0 {
 		for _, name := range []string{

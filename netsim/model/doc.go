@@ -40,7 +40,7 @@
 // Left in peace a ring must be perfect within 90 s, one that was split, starved of
 // messages and struck at will within 4 minutes.
 //
-// A World is driven by hand, a Schedule plays a random history and checks the
+// RunWork has schedulers share tasks, as WorkSettings say. A World is driven by hand, a Schedule plays a random history and checks the
 // ring's invariant after every step, and Run measures lookups, traffic and healing
 // for the command line. Nothing here is safe for concurrent use; separate Worlds
 // are independent.
