@@ -226,8 +226,8 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		p.told = !m.Who && (p.told || q.told)
 		r.tellAskers(p, q)
 	}
-	if m.Who && !q.told && r.phase == phaseMember && (r.small() || len(q.wants) > 0) {
-		r.ask(m.From).introduce = true // it does not know us any more
+	if m.Who && !q.told && r.phase == phaseMember {
+		r.introduce(m.From)
 	}
 	if q.late {
 		return
@@ -257,6 +257,19 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 				at = from.peer.places
 			}
 			l.answered(q.to, r.now.Sub(q.sent), at, m.Found[i].Done, rs.found[i])
+		}
+	}
+}
+
+// introduce tells a peer that does not know us any more who we are, if it needs
+// to know, and once more what it did not take from a stranger.
+func (r *Ring) introduce(id PeerID) {
+	if r.small() {
+		r.ask(id)
+	}
+	for _, s := range r.slots {
+		if h := s.head(); h.Peer == id {
+			r.note(s, h)
 		}
 	}
 }

@@ -13,8 +13,6 @@ type outgoing struct {
 	sync  bool
 	vets  []PeerID // suspects that it is to probe
 	words []Event  // peers that answered, of which it wanted to know
-
-	introduce bool // our record goes along
 }
 
 // wanted is a position whose state one of our slots wants.
@@ -140,7 +138,7 @@ const fewNodes = 2
 // introduces reports whether our record is to go with what is asked. In a large
 // ring only neighbours need it.
 func (r *Ring) introduces(o *outgoing) bool {
-	return r.phase == phaseMember && (r.small() || o.introduce || len(o.notes) > 0)
+	return r.phase == phaseMember && (r.small() || len(o.notes) > 0)
 }
 
 // send completes a message and hands it out.
