@@ -21,9 +21,15 @@ func HashID(b []byte) ID { return sha256.Sum256(b) }
 // SHA-256(peer ID || big-endian i). Anybody can recompute it, so a peer cannot
 // choose where it stands.
 func Position(p PeerID, i uint32) ID {
+	return sha256.Sum256(Preimage(p, i))
+}
+
+// Preimage returns what Position hashes. Kademlia, whose targets are hashes too,
+// looks for the position if it is given that.
+func Preimage(p PeerID, i uint32) []byte {
 	b := make([]byte, 0, len(p)+4)
 	b = append(b, p...)
-	return sha256.Sum256(binary.BigEndian.AppendUint32(b, i))
+	return binary.BigEndian.AppendUint32(b, i)
 }
 
 // ParseID reads an ID written by String.

@@ -97,6 +97,7 @@ type figures struct {
 	peers, agree, of, table int
 	keys, underReplicated   int
 	ring                    chord.Stats
+	back                    [waysBack]uint64
 	held                    disk.Counts
 	repaired, repairMeta    uint64
 	tasks                   compute.Stats
@@ -109,7 +110,7 @@ const gatherTime = 2 * time.Second
 func (n *Node) figures(ctx context.Context) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, gatherTime)
 	defer cancel()
-	f := figures{peers: n.view().Len(), held: n.disk.Totals(), calls: n.host.Stats()}
+	f := figures{peers: n.view().Len(), held: n.disk.Totals(), calls: n.host.Stats(), back: n.reunion.stats()}
 	if kad := n.host.Kad(); kad != nil {
 		f.table = kad.RoutingTable().Size()
 	}
@@ -158,6 +159,9 @@ var metrics = []metric{
 	counter("ring_overslept", "Times that this peer was stopped, or too busy to keep its time.", func(f *figures) uint64 { return f.ring.Overslept }),
 	counter("ring_evicted", "Peers that were taken out of the view.", func(f *figures) uint64 { return f.ring.Evicted }),
 	counter("ring_readmitted", "Peers that came back after that.", func(f *figures) uint64 { return f.ring.Readmitted }),
+	counter("ring_back_by_memory", "Peers out of sight that came back because this peer tried them.", func(f *figures) uint64 { return f.back[byMemory] }),
+	counter("ring_back_by_kademlia", "Peers out of sight that Kademlia found near this peer's positions.", func(f *figures) uint64 { return f.back[byKademlia] }),
+	counter("ring_back_by_ring", "Peers out of sight that came back through the ring's own messages.", func(f *figures) uint64 { return f.back[byRing] }),
 	gauge("kad_table_peers", "Peers in Kademlia's routing table.", func(f *figures) int { return f.table }),
 
 	gauge("store_keys", "Keys that this peer holds as a voter.", func(f *figures) int { return f.keys }),

@@ -54,6 +54,7 @@ type Node struct {
 	namespaces *namespaces
 	control    *control // nil without a home
 	seen       peersSeen
+	reunion    *reunion
 	meter      *meter // nil if Config.Metrics is off
 	signatures signatures
 	labels     sync.Map   // chord.PeerID to string
@@ -109,6 +110,8 @@ func (n *Node) join(ctx context.Context) error {
 	n.group.start(func() { n.mover.run(n.ctx) })
 	n.group.start(func() { n.puller.run(n.ctx) })
 	n.group.start(func() { n.rememberPeers(n.ctx) })
+	n.group.start(func() { n.reunion.remind(n.ctx) })
+	n.group.start(func() { n.reunion.run(n.ctx) })
 	n.group.start(func() { n.collect(n.ctx) })
 	n.waitSeated(ctx)
 	return n.openControl()
@@ -184,6 +187,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	}
 	n.namespaces = newNamespaces(n)
 	n.seen.init()
+	n.reunion = newReunion(n)
 	record, err := n.makeRecord(ctx, contacts)
 	if err != nil {
 		return false, err

@@ -15,11 +15,10 @@ import (
 )
 
 const (
-	rttEvery  = 5 * time.Second  // the scheduler hears of round trips this often
-	bookEvery = 5 * time.Second  // changes of the view are kept at most this late
-	hintEvery = 15 * time.Second // a peer that dropped out of the view is tried this often
-	maxHinted = 8                // peers tried at a time
-	joinPing  = time.Second      // contacts have this long to answer
+	rttEvery  = 5 * time.Second // the scheduler hears of round trips this often
+	bookEvery = 5 * time.Second // changes of the view are kept at most this late
+	maxFormer = 512             // peers that are remembered after they dropped out of the view
+	joinPing  = time.Second     // contacts have this long to answer
 )
 
 // peersSeen is which peers the view showed when they were last looked at.
@@ -46,15 +45,16 @@ func (s *peersSeen) kick() {
 	}
 }
 
-// update takes in a view and returns the peers that it lacks and those that
-// are new in it, or have another record: they may have been away.
-func (s *peersSeen) update(v *chord.View) (lost, found []chord.PeerID) {
+// update takes in a view and returns the peers that it lacks, those that are new
+// in it, or have another record: they may have been away; and of the new ones those
+// that had been there before.
+func (s *peersSeen) update(v *chord.View) (lost, found, back []chord.PeerID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, p := range s.present {
 		if _, ok := v.Peer(id); !ok {
 			delete(s.present, id)
-			s.former[id] = p
+			s.remember(p)
 			lost = append(lost, id)
 		}
 	}
@@ -66,10 +66,38 @@ func (s *peersSeen) update(v *chord.View) (lost, found []chord.PeerID) {
 			found = append(found, p.ID)
 		}
 		s.present[p.ID] = p
-		delete(s.former, p.ID)
+		if _, ok := s.former[p.ID]; ok {
+			delete(s.former, p.ID)
+			back = append(back, p.ID)
+		}
 	}
 	s.changed = s.changed || len(lost)+len(found) > 0
-	return lost, found
+	return lost, found, back
+}
+
+// remember keeps a peer that dropped out of the view; any other makes room.
+func (s *peersSeen) remember(p chord.Peer) {
+	for id := range s.former {
+		if len(s.former) < maxFormer {
+			break
+		}
+		delete(s.former, id)
+	}
+	s.former[p.ID] = p
+}
+
+// some returns up to n of the peers that dropped out of the view, as it happens.
+func (s *peersSeen) some(n int) []chord.PeerID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []chord.PeerID
+	for id := range s.former {
+		if len(ids) == n {
+			break
+		}
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // followView tells the layers above the ring when its view changes, and the
@@ -87,7 +115,8 @@ func (n *Node) followView(ctx context.Context) {
 }
 
 func (n *Node) peersChanged(v *chord.View) {
-	lost, found := n.seen.update(v)
+	lost, found, back := n.seen.update(v)
+	n.reunion.saw(lost, found, back)
 	n.tasks.setPeers(n.ctx, n.neighbours(v))
 	for _, id := range lost {
 		n.tasks.peerDown(id)
@@ -121,21 +150,14 @@ func (n *Node) neighbours(v *chord.View) []compute.Neighbor {
 	return ns
 }
 
-// rememberPeers keeps the home's book of peers, and tries peers that dropped out
-// of the view: when two parts of a ring lost each other, that is how they meet
-// again.
+// rememberPeers keeps the home's book of peers.
 func (n *Node) rememberPeers(ctx context.Context) {
 	book := &bootstrap.Book{}
 	if n.home != nil {
 		book = n.home.Book()
 	}
-	lastHint := time.Now()
 	for sleep(ctx, bookEvery) {
 		n.saveBook(book)
-		if time.Since(lastHint) > hintEvery {
-			lastHint = time.Now()
-			n.hintFormer(ctx)
-		}
 	}
 	n.saveBook(book)
 }
@@ -160,24 +182,6 @@ func (n *Node) saveBook(book *bootstrap.Book) {
 	}
 	if err := n.home.SaveBook(book); err != nil {
 		n.log.Warn("keep known peers", "err", err)
-	}
-}
-
-// hintFormer offers the ring some of the peers that are not in its view.
-func (n *Node) hintFormer(ctx context.Context) {
-	n.seen.mu.Lock()
-	var former []chord.Peer
-	for _, p := range n.seen.former {
-		if former = append(former, p); len(former) == maxHinted {
-			break
-		}
-	}
-	n.seen.mu.Unlock()
-	for _, p := range former {
-		err := n.members.do(ctx, func(core *chord.Ring, now time.Time) chord.Output { return core.Hint(now, p) })
-		if err != nil {
-			return
-		}
 	}
 }
 

@@ -173,17 +173,17 @@ func TestPeersSeen(t *testing.T) {
 	var s peersSeen
 	s.init()
 	look := func(peers ...chord.Peer) string {
-		lost, found := s.update(chord.NewView("me", append(peers, peer("me", 1))))
+		lost, found, back := s.update(chord.NewView("me", append(peers, peer("me", 1))))
 		changed := s.changed
 		s.changed = false
-		return fmt.Sprint(lost, found, changed, len(s.present), len(s.former))
+		return fmt.Sprint(lost, found, back, changed, len(s.present), len(s.former))
 	}
 	for i, tt := range []struct{ got, want string }{
-		{look(peer("a", 1), peer("b", 1)), "[] [a b] true 2 0"},
-		{look(peer("a", 1), peer("b", 1)), "[] [] false 2 0"},
-		{look(peer("a", 1)), "[b] [] true 1 1"},
-		{look(peer("a", 2)), "[] [a] true 1 1"}, // it was away between two looks
-		{look(peer("a", 2), peer("b", 1)), "[] [b] true 2 0"},
+		{look(peer("a", 1), peer("b", 1)), "[] [a b] [] true 2 0"},
+		{look(peer("a", 1), peer("b", 1)), "[] [] [] false 2 0"},
+		{look(peer("a", 1)), "[b] [] [] true 1 1"},
+		{look(peer("a", 2)), "[] [a] [] true 1 1"}, // it was away between two looks
+		{look(peer("a", 2), peer("b", 1)), "[] [b] [b] true 2 0"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("look %d: %s, want %s", i, tt.got, tt.want)

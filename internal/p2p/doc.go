@@ -8,7 +8,8 @@
 // packages' matters, for which OnConnect and OnDisconnect are hints.
 //
 // Kademlia speaks the ring's own protocol and keeps no values. OfferKad and
-// PruneKad make its routing table follow the ring, as the owner of the view tells.
+// PruneKad make its routing table follow the ring, as the owner of the view tells;
+// it does not fill that by walks of its own.
 // Metrics of libp2p go to Config.Metrics; kad-dht's are bridged by KadMetrics.
 //
 // A Host keeps at most one stream of calls to each peer, whichever side opened

@@ -3,7 +3,6 @@ package p2p
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	kbucket "github.com/libp2p/go-libp2p-kbucket"
@@ -16,8 +15,15 @@ import (
 	"github.com/chorus-net/chorus/chord"
 )
 
+// maxLookupChecks bounds the peers that Kademlia tries out at a time before it
+// takes them into its table. Peers of the ring need no trial, see OfferKad; when
+// hundreds connect at once, one for each would cost more than the connections.
+const maxLookupChecks = 4
+
 // newKad starts Kademlia on h. It finds peers and who has what; it keeps no
-// values. Every peer of a ring serves, since a private network has nobody else
+// values. Its own way of filling its table, a walk to every part of the key space
+// every few minutes, stays off: who knows the ring fills it better for nothing.
+// Every peer of a ring serves, since a private network has nobody else
 // to ask, and no public peer is ever contacted: the protocol is the ring's own.
 func newKad(h host.Host, prefix protocol.ID) (*dht.IpfsDHT, error) {
 	kad, err := dht.New(h,
@@ -25,7 +31,8 @@ func newKad(h host.Host, prefix protocol.ID) (*dht.IpfsDHT, error) {
 		dht.Mode(dht.ModeServer),
 		dht.BootstrapPeers(),
 		dht.DisableValues(),
-		dht.RoutingTableRefreshPeriod(10*time.Minute),
+		dht.DisableAutoRefresh(),
+		dht.LookupCheckConcurrency(maxLookupChecks),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start Kademlia: %w", err)
