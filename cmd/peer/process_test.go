@@ -114,16 +114,22 @@ func (p *process) stop() {
 // ring.
 func startPeers(t *testing.T, names ...string) []*process {
 	t.Helper()
+	return startPeersWith(t, nil, names...)
+}
+
+// startPeersWith is startPeers with further flags for each.
+func startPeersWith(t *testing.T, flags []string, names ...string) []*process {
+	t.Helper()
 	dir := t.TempDir()
 	var peers []*process
 	for i, name := range names {
 		s := &shell{t: t, home: filepath.Join(dir, name)}
 		if i == 0 {
 			s.ok("init", "--open", "--ring", "choir")
-			peers = append(peers, s.start("--name", name))
+			peers = append(peers, s.start(append(flags, "--name", name)...))
 			continue
 		}
-		peers = append(peers, s.start("--name", name, "--join", peers[0].addr))
+		peers = append(peers, s.start(append(flags, "--name", name, "--join", peers[0].addr)...))
 	}
 	agreed(t, peers)
 	return peers

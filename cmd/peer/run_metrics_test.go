@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chorus-net/chorus/overlay/client"
 )
@@ -31,14 +30,7 @@ func TestRunMetrics(t *testing.T) {
 	s.run("run", "--metrics", "nowhere").fails(client.CodeUsage, "nowhere", "fix: ")
 
 	p := s.start("--metrics", ":0")
-	var url string
-	for began := time.Now(); url == ""; time.Sleep(10 * time.Millisecond) {
-		if m := metricsLine.FindStringSubmatch(p.logs()); m != nil {
-			url = m[1]
-		} else if time.Since(began) > readyWithin {
-			t.Fatalf("no address of metrics:\n%s", p.logs())
-		}
-	}
+	url := p.metricsURL()
 	s.ok("put", "k", "v")
 	resp, err := http.Get(url)
 	if err != nil {
