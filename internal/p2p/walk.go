@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -23,7 +24,9 @@ type WalkStep struct {
 // Walk is how Kademlia looked for the peers closest to a key.
 type Walk struct {
 	Closest []chord.PeerID // nearest first; never this peer
-	Steps   []WalkStep     // in the order in which they ended
+	// Steps are in the order in which they ended. Requests that had no answer yet
+	// when the walk had found enough are left out.
+	Steps []WalkStep
 }
 
 // ErrNoKad reports that the host runs without Kademlia.
@@ -79,6 +82,9 @@ func (l *walkLog) take(e *routing.QueryEvent, now time.Time) {
 			sent = now // it could not even be reached
 		}
 		delete(l.sent, e.ID)
+		if e.Type == routing.QueryError && strings.Contains(e.Extra, context.Canceled.Error()) {
+			return // the walk has found enough; kad-dht tells errors as text alone
+		}
 		depth := max(l.depth[e.ID], 1)
 		step := WalkStep{Peer: chord.PeerID(e.ID), Depth: depth, RTT: now.Sub(sent)}
 		if e.Type == routing.QueryError {
