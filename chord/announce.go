@@ -49,6 +49,7 @@ func (r *Ring) announce(self Peer) error {
 		return nil
 	}
 	r.table.enter(r.self)
+	r.fresh = true
 	r.table.untold() // they know the old record
 	r.spread(rumour{kind: rumourAlive, peer: self.ID, incarnation: self.Incarnation, seq: self.Seq})
 	r.touch()

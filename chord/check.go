@@ -42,6 +42,9 @@ func (r *Ring) check() error {
 	if len(r.out) != 0 {
 		return fmt.Errorf("%d messages not flushed", len(r.out))
 	}
+	if len(r.items) > maxItems || len(r.carried) > maxCarried {
+		return fmt.Errorf("%d events to pass on, %d passed on", len(r.items), len(r.carried))
+	}
 	if len(r.rumours) > maxRumours || len(r.lookups) > maxLookups+MaxIndexes+1 || len(r.table.departed) > maxDeparted {
 		return fmt.Errorf("%d rumours, %d lookups, %d departed", len(r.rumours), len(r.lookups), len(r.table.departed))
 	}

@@ -29,6 +29,13 @@ type Config struct {
 	// Chord.
 	Classic bool
 
+	// Budget is how many bytes a second the peer is to spend, on average, on news of
+	// joins and departures, on passing them on and on filling the tables of newcomers.
+	// Where the ring changes faster than that allows, newcomers fill their tables
+	// little by little; where news alone cost too much, peers keep neighbours and fingers
+	// only until it is calmer. 0 means 2400.
+	Budget int
+
 	// VerifyPeers is the size of table up to which a peer that others speak of
 	// enters the view only once it has answered us itself. Beyond it a report is
 	// believed until evidence speaks against it. 0 means 256.
@@ -81,6 +88,7 @@ func (c Config) withDefaults() Config {
 	}
 	setInt(&c.SuccessorPeers, 8)
 	setInt(&c.TableSize, 4096)
+	setInt(&c.Budget, 2400)
 	setInt(&c.VerifyPeers, 256)
 	setInt(&c.SmallRing, 32)
 	setInt(&c.Probes, 3)
@@ -102,6 +110,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("chord config: SuccessorPeers is %d, want 1 to %d", c.SuccessorPeers, MaxIndexes)
 	case c.TableSize > maxTable:
 		return fmt.Errorf("chord config: TableSize is %d, want at most %d", c.TableSize, maxTable)
+	case c.Budget < 0:
+		return fmt.Errorf("chord config: Budget is %d, want 0 or more", c.Budget)
 	case c.VerifyPeers < 0:
 		return fmt.Errorf("chord config: VerifyPeers is %d, want 0 or more", c.VerifyPeers)
 	case c.Probes < 1:

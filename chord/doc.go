@@ -104,15 +104,33 @@
 // # The table
 //
 // Beside neighbours the ring remembers every peer that it hears of, up to
-// Config.TableSize: View shows those that were checked. News of joins and departures
-// ride on the messages of maintenance, a bounded number of times each; views are
-// compared by digest, and where they differ by parts. What a third party says is a
-// hint: a peer enters the view once it has answered (in rings beyond
-// Config.VerifyPeers: at once, and leaves it on evidence), and is evicted only when it
-// failed to answer us. Fingers take over where the ring is larger than the table:
-// for each power of two one peer of those that stand so far off and less than twice
-// as far, the one with the smallest round trip of a few that were measured.
-// Table and fingers shorten lookups and speed repair; they never decide what is right.
+// Config.TableSize: View shows those that were checked. In a small ring news of joins
+// and departures ride on the messages of maintenance, a bounded number of times
+// each. In others they go down trees, so that everybody hears of an event once
+// (News): a newcomer is announced by its successor, which it asks to, a death by the
+// predecessor that noticed it, and by another one if it does not. Whoever is told
+// tells those behind it up to a given position, through the peers that it knows at
+// distances of powers of two; a reply acknowledges it, and without one the next peer
+// is told. An event is carried once. Events are gathered for a while, which grows with
+// their rate (a tenth of a second to five), so that messages stay few.
+//
+// Tables are compared by digest, and where they differ by parts, within the budget:
+// that finds what news did not reach, and fills the tables of newcomers. What a third
+// party says is a hint: a record is signed, and a peer enters the view once it has
+// answered (in rings beyond Config.VerifyPeers: at once, and leaves it on evidence). A
+// reported departure is checked by the neighbours, by all in rings up to
+// Config.VerifyPeers, and by a few in larger ones; the rest believe it, and learn
+// better when the peer itself or its record comes again.
+//
+// Every peer estimates the rate of events from what changes in its own lists. Where
+// filling the tables of newcomers would cost more than Config.Budget, they take records
+// little by little, and View.Complete is false until few are missing. Where news alone
+// would, peers keep neighbours and fingers and what they hear anyway, say so
+// (Message.Narrow), and are told nothing until it has been calmer for a while. Fingers
+// take over there, and where the ring is larger than the table: for each power of two
+// one peer of those that stand so far off and less than twice as far, the one with the
+// smallest round trip of a few that were measured. Table and fingers shorten lookups
+// and speed repair; they never decide what is right.
 //
 // # Lookups
 //

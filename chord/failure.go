@@ -75,7 +75,7 @@ func (r *Ring) failed(id PeerID, sent time.Time, refused bool, pause time.Durati
 	}
 	m.failedAt = r.now
 	if !r.small() && !r.duty(id) {
-		pause = r.pace(r.cfg.Calm) // others notice sooner, and we shall hear of it
+		pause = r.pace(r.cfg.Stabilise) // others notice sooner, and we shall hear of it
 	}
 	m.probeAt = r.now.Add(pause)
 	if !m.suspect {
@@ -102,6 +102,9 @@ func (r *Ring) hopeless(m *member) bool {
 	if m.reported {
 		need, long = min(need, 2), min(long, r.cfg.MaxTimeout)
 	}
+	if !r.small() && !r.duty(m.peer.ID) {
+		need = min(need, 2) // far apart
+	}
 	silent := r.now.Sub(m.since)
 	switch {
 	case m.fails < need:
@@ -120,6 +123,9 @@ const maxVouched = 3
 
 // evict takes a peer with all its positions out of the ring.
 func (r *Ring) evict(m *member, why EventKind) {
+	if m.admitted {
+		r.announceEnd(m.peer, why)
+	}
 	r.drop(m)
 	if m.admitted {
 		r.stats.Evicted++

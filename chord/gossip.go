@@ -29,7 +29,7 @@ const (
 
 // spread starts to pass news on.
 func (r *Ring) spread(n rumour) {
-	if !r.cfg.tabled() || r.phase != phaseMember {
+	if !r.wide() || !r.small() || r.phase != phaseMember {
 		return
 	}
 	n.left = 2*bits.Len(uint(r.table.count)) + 2
@@ -110,7 +110,7 @@ func (r *Ring) gossip() {
 // gossipPartner asks a random peer once a round: news travel, tables are
 // compared, and a dead peer that nobody watches is noticed in the end.
 func (r *Ring) gossipPartner() {
-	if id, ok := r.anyMember(); ok && r.cfg.tabled() {
+	if id, ok := r.anyMember(); ok && r.wide() {
 		r.ask(id)
 	}
 }
@@ -169,61 +169,6 @@ func (r *Ring) events(m *Message) {
 		p.met().reported = true
 		if p.waiting == 0 {
 			r.ask(e.Peer)
-		}
-	}
-}
-
-// compare starts a comparison of tables with a peer that sees another ring.
-func (r *Ring) compare(m *Message) {
-	if !r.cfg.tabled() || r.phase != phaseMember || m.Digest == r.table.digest || r.now.Before(r.syncAt) {
-		return
-	}
-	r.syncAt = r.now.Add(syncPause + time.Duration(r.rng.Int64N(int64(syncPause))))
-	r.ask(m.From).sync = true
-}
-
-// addSync answers a comparison: the records of the parts that differ, whole
-// parts at a time, starting anywhere.
-func (r *Ring) addSync(reply *Message, k *packer, theirs []uint64) {
-	start := r.rng.IntN(buckets)
-	for i := range buckets {
-		b := (start + i) % buckets
-		if theirs[b] == r.table.parts[b] {
-			continue
-		}
-		ms := r.table.inBucket(b)
-		if len(reply.Synced) > 0 && len(k.peers)+len(ms) > maxSynced {
-			return
-		}
-		for _, m := range ms {
-			if !k.add(m.peer) {
-				return
-			}
-		}
-		if b == r.self.part && !k.add(r.self) {
-			return
-		}
-		reply.Synced = append(reply.Synced, uint32(b))
-	}
-}
-
-// synced takes the answer to a comparison. Records were taken as hearsay
-// already; those of ours that the other lacks are in doubt.
-func (r *Ring) synced(m *Message, q *request) {
-	if !q.sync {
-		return
-	}
-	doubts := 0
-	for _, b := range m.Synced {
-		for _, p := range r.table.inBucket(int(b)) {
-			if doubts >= maxDoubts {
-				return
-			}
-			told := slices.ContainsFunc(m.Peers, func(o *Record) bool { return o.ID == p.peer.ID })
-			if !told && p.waiting == 0 && r.now.Sub(p.heard) >= doubtfulAfter {
-				r.ask(p.peer.ID)
-				doubts++
-			}
 		}
 	}
 }

@@ -203,6 +203,8 @@ func randomMessage(rng *rand.Rand, asked []uint64) Message {
 		m.Wants = append(m.Wants, Want{Index: uint32(rng.IntN(5)), Have: rng.Uint32N(2)})
 		m.Notes = append(m.Notes, Note{Yours: uint32(rng.IntN(5)), Mine: uint32(rng.IntN(5))})
 		m.Finds = append(m.Finds, HashID([]byte{byte(rng.IntN(256))}))
+		m.News = append(m.News, News{Kind: EventKind(rng.IntN(5)), Peer: rng.Uint32N(4), At: rng.Uint64N(2), Until: rng.Uint32()})
+		m.Keys, m.Fetch = append(m.Keys, rng.Uint32()), append(m.Fetch, rng.Uint32())
 		m.Events = append(m.Events, Event{Kind: EventKind(1 + rng.IntN(2)), Peer: testPeer(rng.IntN(6), 1).ID, Incarnation: 1, Seq: rng.Uint64N(3)})
 	}
 	if rng.IntN(4) == 0 {

@@ -172,6 +172,7 @@ func (r *Ring) joinedAt(s *slot, p Place, a answer) {
 // create makes a ring of one.
 func (r *Ring) create() {
 	r.forgetAttempt()
+	r.filled = true
 	for _, s := range r.slots {
 		s.list = r.normal(s, nil)
 	}
@@ -181,6 +182,7 @@ func (r *Ring) create() {
 // become makes the peer a member.
 func (r *Ring) become() {
 	r.phase = phaseMember
+	r.fresh = true
 	clear(r.lookups)
 	r.table.enter(r.self)
 	r.table.untold() // they know us as a stranger

@@ -75,6 +75,14 @@ type Message struct {
 	Found  []Found  // a reply: answers to Finds, in their order
 	Synced []uint32 // a reply: parts of the table that Peers holds completely
 
+	News   []News   // an ask: events to be passed on
+	New    bool     // an ask: the sender is new, or its record; its successor is to announce it
+	Narrow bool     // the sender keeps no table, and wants no news
+	Part   uint32   // an ask: the part of the table at which the answer to Sync is to begin
+	Keys   []uint32 // a reply: the keys of the records in the parts Synced, instead of Peers
+	Fetch  []uint32 // an ask: keys of records that are wanted
+	Rate   uint32   // a reply: hundredths of events a second, as the sender estimates
+
 	Events []Event // departures, and what became of Vets
 }
 
@@ -137,6 +145,7 @@ type EventKind uint8
 const (
 	EventDead  EventKind = 1 // it does not answer any more
 	EventLeft  EventKind = 2 // it said that it leaves
+	EventAlive EventKind = 4 // it came, or its record changed; in News only
 	EventHeard EventKind = 3 // it answered when the receiver wanted to know
 )
 
@@ -191,6 +200,18 @@ func (m *Message) envelope() error {
 			return fmt.Errorf("%w: a peer ID of %d bytes", ErrMessage, len(id))
 		}
 	}
+	for i := range m.News {
+		n := &m.News[i]
+		switch {
+		case n.Kind == EventAlive && int64(n.Peer) >= int64(len(m.Peers)):
+			return fmt.Errorf("%w: news of record %d of %d", ErrMessage, n.Peer, len(m.Peers))
+		case n.Kind != EventAlive && n.Kind != EventDead && n.Kind != EventLeft:
+			return fmt.Errorf("%w: news of kind %d", ErrMessage, n.Kind)
+		}
+	}
+	if m.Part >= buckets {
+		return fmt.Errorf("%w: part %d of a table of %d", ErrMessage, m.Part, buckets)
+	}
 	refs := 0
 	for i := range m.States {
 		refs += len(m.States[i].List)
@@ -205,7 +226,9 @@ func (m *Message) envelope() error {
 		over(len(m.Peers), maxPeers, "records"), over(len(m.Wants), maxWants, "wants"),
 		over(len(m.Notes), maxNotes, "notes"), over(len(m.Finds), maxFinds, "targets"), over(len(m.Vets), maxVets, "suspects"),
 		over(len(m.States), maxWants, "states"), over(len(m.Found), maxFinds, "answers"),
-		over(len(m.Synced), buckets, "parts of a table"), over(len(m.Events), maxEvents, "events"),
+		over(len(m.Synced), buckets, "parts of a table"),
+		over(len(m.News), maxNews, "news"), over(len(m.Keys), maxKeys, "keys"), over(len(m.Fetch), maxFetch, "keys"),
+		over(len(m.Events), maxEvents, "events"),
 		over(refs, maxRefs, "references"))
 }
 

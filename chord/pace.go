@@ -7,7 +7,13 @@ const spare = 6
 
 // small reports whether the ring is so small that everybody hears of everything
 // at once.
-func (r *Ring) small() bool { return r.table.count <= r.cfg.SmallRing }
+func (r *Ring) small() bool {
+	if now := r.stamp(); r.smallAt != now || r.smallOf != r.table.count {
+		r.smallAt, r.smallOf = now, r.table.count
+		r.isSmall = r.table.count <= r.cfg.SmallRing && int(r.size()) <= r.cfg.SmallRing+1
+	}
+	return r.isSmall
+}
 
 // pace returns how long a period of a small ring is in this one.
 func (r *Ring) pace(d time.Duration) time.Duration {
@@ -44,6 +50,9 @@ func (r *Ring) round() {
 	}
 	if all {
 		r.stats.Rounds++
+		r.account()
+		r.forgetNews()
+		r.filled = r.filled || r.wide() && r.small()
 		r.gossipPartner()
 		r.revive()
 		r.fixFinger()
@@ -97,6 +106,3 @@ func (r *Ring) duty(id PeerID) bool {
 	}
 	return false
 }
-
-// complete reports whether the table is to hold the whole ring.
-func (r *Ring) complete() bool { return r.cfg.tabled() && r.table.count < r.cfg.TableSize }

@@ -66,7 +66,7 @@ func (r *Ring) sender(m *Message, rs *resolved, q *request) *member {
 		return nil
 	}
 	r.alive(p)
-	p.digest = m.Digest
+	p.digest, p.narrow = m.Digest, m.Narrow
 	switch {
 	case m.Member:
 		r.vouch(p, q != nil)
@@ -114,7 +114,7 @@ func (r *Ring) admit(p *member) {
 			}
 		}
 	}
-	if !r.cfg.tabled() {
+	if !r.wide() {
 		return
 	}
 	r.urgent = true
@@ -161,12 +161,15 @@ func (r *Ring) hear(rec *Record) {
 		}
 		return
 	}
-	if r.cfg.tabled() && len(r.table.members) >= r.cfg.TableSize && !r.makeRoom(1+r.cfg.TableSize/64) {
+	if _, gone := r.carried[rec.newsKey(true)]; gone {
+		return
+	}
+	if limit := r.tableLimit(); limit > 0 && len(r.table.members) >= limit && !r.makeRoom(1+limit/64) {
 		return
 	}
 	p := r.table.insert(rec)
 	r.result.Learned = append(r.result.Learned, rec)
-	if !r.cfg.tabled() || r.table.count >= r.cfg.VerifyPeers {
+	if !r.wide() || r.table.count >= r.cfg.VerifyPeers {
 		r.admit(p)
 	} else {
 		p.met().probeAt = r.now
@@ -197,6 +200,11 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 			for _, n := range m.Notes {
 				r.noted(from, n)
 			}
+			r.takeNews(m)
+			if m.New && !r.small() {
+				from.came = r.second()
+				r.announceNew(from.peer)
+			}
 			r.vet(from, m.Vets)
 		}
 		r.addStates(&reply, &k, m.Wants)
@@ -204,7 +212,10 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 			reply.Found = append(reply.Found, r.find(target, !m.Member, m.Most, &k))
 		}
 		if len(m.Sync) > 0 && from != nil && from.admitted {
-			r.addSync(&reply, &k, m.Sync)
+			r.addSync(&reply, &k, m)
+		}
+		if from != nil && from.admitted {
+			r.addFetched(&k, m.Fetch)
 		}
 		r.addRumours(&reply, &k, m.From)
 	}
@@ -226,8 +237,8 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		p.told = !m.Who && (p.told || q.told)
 		r.tellAskers(p, q)
 	}
-	if m.Who && !q.told && r.phase == phaseMember {
-		r.introduce(m.From)
+	if m.Who && !q.told && r.phase == phaseMember && (r.small() || r.duty(m.From)) {
+		r.ask(m.From).introduce = true // it does not know us any more
 	}
 	if q.late {
 		return
@@ -243,7 +254,8 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		r.events(m)
 		r.compare(m)
 		r.heardStates(m, rs, q)
-		r.synced(m, q)
+		r.compared(m, q)
+		r.fresh = r.fresh && !q.fresh
 	}
 	for i, id := range q.finds {
 		l := r.lookups[id]
@@ -257,19 +269,6 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 				at = from.peer.places
 			}
 			l.answered(q.to, r.now.Sub(q.sent), at, m.Found[i].Done, rs.found[i])
-		}
-	}
-}
-
-// introduce tells a peer that does not know us any more who we are, if it needs
-// to know, and once more what it did not take from a stranger.
-func (r *Ring) introduce(id PeerID) {
-	if r.small() {
-		r.ask(id)
-	}
-	for _, s := range r.slots {
-		if h := s.head(); h.Peer == id {
-			r.note(s, h)
 		}
 	}
 }

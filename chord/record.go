@@ -31,7 +31,8 @@ func (rec *Record) complete(known *Record) {
 	case known != nil && slices.Equal(known.Indexes, rec.Indexes):
 		rec.places, rec.part = known.places, known.part
 	default:
-		rec.places, rec.part = places(&rec.Peer), partOf(rec.ID)
+		rec.places, rec.part = places(&rec.Peer), 0
+		rec.part = int(rec.places[0].ID[0]) * buckets >> 8
 	}
 	rec.sum = rec.digest()
 }
@@ -92,10 +93,4 @@ func (p *Peer) digest() uint64 {
 	}
 	h := sha256.Sum256(b)
 	return binary.BigEndian.Uint64(h[:8])
-}
-
-// partOf returns the part of the table to which a peer belongs.
-func partOf(id PeerID) int {
-	h := sha256.Sum256([]byte(id))
-	return int(h[0]) % buckets
 }

@@ -11,8 +11,12 @@ type outgoing struct {
 	notes []Note
 	finds []uint64 // lookups
 	sync  bool
+	news  []item
+	fetch []uint32 // keys of records
 	vets  []PeerID // suspects that it is to probe
 	words []Event  // peers that answered, of which it wanted to know
+
+	introduce bool // our record goes along
 }
 
 // wanted is a position whose state one of our slots wants.
@@ -31,6 +35,9 @@ type request struct {
 	wants    []wanted
 	finds    []uint64
 	sync     bool
+	news     []item
+	fetch    int     // records asked for
+	fresh    bool    // it is to announce us
 	counted  *member // whose waiting counts it; nil if the peer was unknown
 	told     bool    // our record went with it
 	late     bool    // timed out; an answer still proves life
@@ -82,9 +89,9 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	r.nextReq++
 	q := &request{
 		req: r.nextReq, to: id, sent: r.now,
-		wants: o.wants, finds: o.finds, sync: o.sync,
+		wants: o.wants, finds: o.finds, sync: o.sync, news: o.news, fetch: len(o.fetch),
 	}
-	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes, Vets: o.vets, Events: o.words}
+	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes, Vets: o.vets, Events: o.words, Fetch: o.fetch}
 	var k packer
 	peer := r.table.members[id]
 	if peer != nil {
@@ -96,6 +103,27 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 		k.add(r.self)
 		q.told = true
 	}
+	r.packWants(&m, o)
+	r.packFinds(&m, o)
+	if o.sync {
+		m.Sync, m.Part = slices.Clone(r.table.parts[:]), uint32(r.self.part)
+		if r.filled {
+			m.Part = uint32(r.rng.IntN(buckets))
+		}
+	}
+	if q.fresh = r.fresh && slices.ContainsFunc(o.notes, func(n Note) bool { return n.Mine == r.self.Indexes[0] }); q.fresh {
+		m.New = true
+	}
+	packNews(&m, &k, o.news)
+	r.addRumours(&m, &k, id)
+	m.Peers = k.peers
+	r.requests[q.req] = q
+	r.file(q, r.now.Add(r.timeout(id)))
+	r.send(m)
+}
+
+// packWants asks for states.
+func (r *Ring) packWants(m *Message, o *outgoing) {
 	for i := range o.wants {
 		w := &o.wants[i]
 		want := Want{Index: w.place.Index}
@@ -108,6 +136,13 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 		}
 		m.Wants = append(m.Wants, want)
 	}
+}
+
+// packFinds asks for the targets of lookups.
+func (r *Ring) packFinds(m *Message, o *outgoing) {
+	if len(o.finds) == 0 {
+		return
+	}
 	m.Most = fewNodes
 	for _, id := range o.finds {
 		l := r.lookups[id]
@@ -119,17 +154,6 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 			m.Most = max(m.Most, fingerNodes)
 		}
 	}
-	if len(m.Finds) == 0 {
-		m.Most = 0
-	}
-	if o.sync {
-		m.Sync = slices.Clone(r.table.parts[:])
-	}
-	r.addRumours(&m, &k, id)
-	m.Peers = k.peers
-	r.requests[q.req] = q
-	r.file(q, r.now.Add(r.timeout(id)))
-	r.send(m)
 }
 
 // fewNodes is how many nodes joiners want to know, and a finger keeps.
@@ -138,7 +162,7 @@ const fewNodes = 2
 // introduces reports whether our record is to go with what is asked. In a large
 // ring only neighbours need it.
 func (r *Ring) introduces(o *outgoing) bool {
-	return r.phase == phaseMember && (r.small() || len(o.notes) > 0)
+	return r.phase == phaseMember && (r.small() || o.introduce || len(o.notes) > 0)
 }
 
 // send completes a message and hands it out.
@@ -147,7 +171,8 @@ func (r *Ring) send(m Message) {
 	m.Ring = r.cfg.Ring
 	m.Member = r.phase == phaseMember
 	m.Left = r.phase == phaseLeft || m.Kind == KindLeave
-	if m.Member && r.cfg.tabled() {
+	m.Narrow = m.Member && r.cfg.tabled() && !r.wide()
+	if m.Member && r.wide() {
 		m.Digest = r.table.digest
 	}
 	r.result.Messages = append(r.result.Messages, m)
@@ -189,6 +214,7 @@ func (r *Ring) abandon(q *request) {
 // settle lets those who wait for a request go on without its answer.
 func (r *Ring) settle(q *request) {
 	r.release(q)
+	r.lostNews(q.to, q.news)
 	for _, w := range q.wants {
 		r.unanswered(w)
 	}

@@ -40,7 +40,21 @@ type Ring struct {
 	gossipAt    time.Time // zero: nothing to spread
 	syncAt      time.Time // no comparison of tables before
 	rumours     map[PeerID]*rumour
-	vetting     vetting // suspects of others
+
+	items    []item // news to be passed on
+	carried  map[newsKey]time.Time
+	newsAt   time.Time // zero: none
+	newsLast time.Time
+	newsRate rate
+	fresh    bool // our successor is to announce us
+	budget   budget
+	narrow   bool // no table is kept, as it would cost too much
+	filled   bool // the table was filled by a comparison, or grew with the ring
+	smallAt  stamp
+	smallOf  int
+	isSmall  bool
+
+	vetting vetting // suspects of others
 
 	fingers    []finger // by power of two, from the first own position
 	nextFinger int
@@ -143,6 +157,8 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 		nextReq:  uint64(rng.Uint32() >> 5),
 		lookups:  make(map[uint64]*lookup),
 		rumours:  make(map[PeerID]*rumour),
+		carried:  make(map[newsKey]time.Time),
+		budget:   budget{rate: float64(cfg.Budget) / compareShare, saved: keysCost},
 		vetting:  newVetting(),
 		fingers:  make([]finger, 256),
 		period:   cfg.Stabilise,
@@ -240,6 +256,9 @@ func (r *Ring) Tick(now time.Time) Output {
 	if r.phase == phaseMember && !r.tellAt.IsZero() && !now.Before(r.tellAt) {
 		r.tell()
 	}
+	if r.phase == phaseMember && !r.newsAt.IsZero() && !now.Before(r.newsAt) {
+		r.passOn()
+	}
 	if r.phase == phaseMember && !r.gossipAt.IsZero() && !now.Before(r.gossipAt) {
 		r.gossip()
 	}
@@ -294,6 +313,9 @@ func (r *Ring) deadline() time.Time {
 		sooner(r.stabiliseAt)
 		if !r.tellAt.IsZero() {
 			sooner(r.tellAt)
+		}
+		if !r.newsAt.IsZero() {
+			sooner(r.newsAt)
 		}
 		if !r.gossipAt.IsZero() {
 			sooner(r.gossipAt)

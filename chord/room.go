@@ -5,12 +5,25 @@ import "slices"
 // prune keeps the table in its bounds, which are looser for neighbours and
 // fingers than for others.
 func (r *Ring) prune() {
-	limit := max(0, r.cfg.TableSize)
+	limit := r.tableLimit()
 	if len(r.table.members) <= limit || r.prunedAt == r.stamp() {
 		return
 	}
 	r.makeRoom(len(r.table.members) - limit)
 	r.prunedAt = r.stamp()
+}
+
+// narrowTable is how many members are remembered where no table is kept: what
+// is heard anyway helps lookups.
+const narrowTable = 128
+
+// tableLimit returns how many members are remembered beside neighbours and
+// fingers.
+func (r *Ring) tableLimit() int {
+	if r.narrow {
+		return min(narrowTable, r.cfg.TableSize)
+	}
+	return max(0, r.cfg.TableSize)
 }
 
 // makeRoom forgets up to n members, those of least use, and reports whether

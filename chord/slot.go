@@ -123,12 +123,22 @@ func (r *Ring) setList(s *slot, list []Place) bool {
 		return false
 	}
 	before := s.head()
+	r.count(s.list, list)
 	s.list = list
 	if s.head() != before {
 		r.hasten(s)
 	}
 	r.news(s)
 	return true
+}
+
+// count counts the entries that are new in a list.
+func (r *Ring) count(old, list []Place) {
+	for _, p := range list {
+		if len(old) > 0 && p.Peer != r.self.ID && !slices.Contains(old, p) {
+			r.budget.listed++
+		}
+	}
 }
 
 // setPred takes a new predecessor.

@@ -36,11 +36,6 @@ func (r *Ring) stabilise(s *slot) {
 		return
 	}
 	r.want(s, h)
-	r.note(s, h)
-}
-
-// note lets the peer of a slot's successor know who precedes it.
-func (r *Ring) note(s *slot, h Place) {
 	if o := r.ask(h.Peer); len(o.notes) < maxNotes {
 		o.notes = append(o.notes, Note{Yours: h.Index, Mine: s.Index})
 	}

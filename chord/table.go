@@ -14,6 +14,7 @@ type member struct {
 	// hearsay that is being checked.
 	admitted bool
 	pinned   uint32 // the round of pinning that last found it in use
+	came     uint32 // the second in which news of its coming came; 0: it was there before
 }
 
 // contact is what came of talking with a peer.
@@ -22,6 +23,7 @@ type contact struct {
 	memberAt time.Time // when it last said that it is a member
 	digest   uint64    // of its view, when last heard
 	told     bool      // it holds our record
+	narrow   bool      // it keeps no table
 
 	failure // of requests to it
 	rtt     rtt

@@ -77,7 +77,8 @@ func (v *View) Suspect(id PeerID) bool {
 }
 
 // Complete reports that the view holds every peer of which this peer knows. It
-// is false where the ring is larger than Config.TableSize; a Lookup then knows
+// is false where the ring is larger than Config.TableSize or changes too fast for
+// Config.Budget, and until a newcomer's table is filled; a Lookup then knows
 // better than Owner.
 func (v *View) Complete() bool { return v.complete }
 

@@ -16,6 +16,7 @@ func AppendRing(b []byte, m *chord.Message) []byte {
 	p := &pb.RingMessage{
 		Kind: pb.RingKind(m.Kind), Req: m.Req, Member: m.Member, Left: m.Left, Who: m.Who,
 		Know: m.Know, Digest: m.Digest, Sync: m.Sync, Synced: m.Synced, Most: m.Most,
+		New: m.New, Narrow: m.Narrow, Keys: m.Keys, Fetch: m.Fetch, Rate: m.Rate, Part: m.Part,
 	}
 	for i := range m.Peers {
 		p.Peers = append(p.Peers, m.Peers[i].Record)
@@ -37,6 +38,9 @@ func AppendRing(b []byte, m *chord.Message) []byte {
 	}
 	for _, f := range m.Found {
 		p.Found = append(p.Found, &pb.RingMessage_Found{Done: f.Done, Nodes: encodeRefs(f.Nodes)})
+	}
+	for _, n := range m.News {
+		p.News = append(p.News, &pb.RingMessage_News{Kind: uint32(n.Kind), Peer: n.Peer, At: n.At, Mark: n.Mark, Until: n.Until})
 	}
 	for _, e := range m.Events {
 		p.Events = append(p.Events, &pb.RingMessage_Event{
@@ -63,6 +67,7 @@ func ParseRing(b []byte) (chord.Message, error) {
 	m := chord.Message{
 		Kind: chord.Kind(p.Kind), Req: p.Req, Member: p.Member, Left: p.Left, Who: p.Who,
 		Know: p.Know, Digest: p.Digest, Sync: p.Sync, Synced: p.Synced, Most: p.Most,
+		New: p.New, Narrow: p.Narrow, Keys: p.Keys, Fetch: p.Fetch, Rate: p.Rate, Part: p.Part,
 	}
 	for i := range peers {
 		m.Peers = append(m.Peers, chord.NewRecord(peers[i]))
@@ -87,6 +92,12 @@ func ParseRing(b []byte) (chord.Message, error) {
 	}
 	for _, f := range p.Found {
 		m.Found = append(m.Found, chord.Found{Done: f.Done, Nodes: decodeRefs(f.Nodes)})
+	}
+	for _, n := range p.News {
+		if n.Kind > 255 {
+			return chord.Message{}, malformed("ring message", fmt.Errorf("news of kind %d", n.Kind))
+		}
+		m.News = append(m.News, chord.News{Kind: chord.EventKind(n.Kind), Peer: n.Peer, At: n.At, Mark: n.Mark, Until: n.Until})
 	}
 	for _, e := range p.Events {
 		if e.Kind > 255 {

@@ -50,11 +50,12 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 	return map[string]chord.Message{
 		"ask": {
 			Kind: chord.KindAsk, Req: 77, Member: true, Know: 5, Digest: 0xd1,
-			Peers:  []*chord.Record{chord.NewRecord(a)},
-			Wants:  []chord.Want{{Index: 3}, {Index: 7, Have: 0xabc}, {Index: 9, Holds: []uint32{1, 1 << 31}}},
-			Notes:  []chord.Note{{Yours: 3, Mine: 7}},
-			Finds:  []chord.ID{chord.HashID([]byte("x"))},
-			Most:   3,
+			Peers: []*chord.Record{chord.NewRecord(a)},
+			Wants: []chord.Want{{Index: 3}, {Index: 7, Have: 0xabc}, {Index: 9, Holds: []uint32{1, 1 << 31}}},
+			Notes: []chord.Note{{Yours: 3, Mine: 7}},
+			Finds: []chord.ID{chord.HashID([]byte("x"))},
+			Most:  3, New: true, Part: 5, Fetch: []uint32{7, 1 << 31},
+			News:   []chord.News{{Kind: chord.EventAlive, Until: 5}, {Kind: chord.EventDead, At: 1 << 63, Mark: 9, Until: 6}},
 			Sync:   make([]uint64, 64),
 			Vets:   []chord.PeerID{"peer-d", "peer-e"},
 			Events: []chord.Event{{Kind: chord.EventDead, Peer: "peer-c", Incarnation: 4, Seq: 2}},
@@ -67,7 +68,7 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 				{Index: 7, Digest: 0xdef, Base: 0xabd, Version: 300, HasPred: true, Pred: chord.Ref{Peer: 1, Index: 1023}, List: []chord.Ref{{Peer: 0, Index: 7}, {Peer: chord.Known, Index: 8}, {Peer: 1, Index: 1023}}},
 			},
 			Found:  []chord.Found{{Done: true, Nodes: []chord.Ref{{Peer: 1, Index: 1023}}}, {}},
-			Synced: []uint32{0, 63},
+			Synced: []uint32{0, 63}, Keys: []uint32{1, 2}, Rate: 1650, Narrow: true,
 		},
 		"leave": {Kind: chord.KindLeave, Left: true},
 	}

@@ -22,7 +22,7 @@ func TestHalfKilled(t *testing.T) {
 	if l.N < 1500 || l.Failed != 0 || l.WrongOwner != 0 || float64(l.Timeouts) > 2.5*float64(l.N) {
 		t.Errorf("lookups: %+v", l)
 	}
-	if rep.HealS < 0 || rep.HealS > 15 || rep.Violations != 0 {
+	if rep.HealS < 0 || rep.HealS > 20 || rep.Violations != 0 {
 		t.Errorf("healed in %v s, %d violations", rep.HealS, rep.Violations)
 	}
 }

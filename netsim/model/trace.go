@@ -131,6 +131,7 @@ func Describe(m *chord.Message) string {
 	if len(m.Synced) > 0 {
 		fmt.Fprintf(&b, ", %d parts of the table", len(m.Synced))
 	}
+	describeNews(&b, m)
 	for _, e := range m.Events {
 		word := map[chord.EventKind]string{chord.EventDead: "dead", chord.EventLeft: "gone", chord.EventHeard: "here"}[e.Kind]
 		fmt.Fprintf(&b, ", %s is %s", e.Peer, word)
@@ -139,4 +140,27 @@ func Describe(m *chord.Message) string {
 		b.WriteString(", who are you?")
 	}
 	return b.String()
+}
+
+// describeNews writes what a message says of the membership of others.
+func describeNews(b *strings.Builder, m *chord.Message) {
+	for _, n := range m.News {
+		switch n.Kind {
+		case chord.EventAlive:
+			fmt.Fprintf(b, ", tell that %s is new", m.Peers[n.Peer].ID)
+		case chord.EventDead:
+			fmt.Fprintf(b, ", tell that the peer at %08x has died", n.At>>32)
+		default:
+			fmt.Fprintf(b, ", tell that the peer at %08x has left", n.At>>32)
+		}
+	}
+	if m.New {
+		b.WriteString(", announce me")
+	}
+	if len(m.Keys) > 0 {
+		fmt.Fprintf(b, ", %d keys", len(m.Keys))
+	}
+	if len(m.Fetch) > 0 {
+		fmt.Fprintf(b, ", fetch %d records", len(m.Fetch))
+	}
 }

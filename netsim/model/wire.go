@@ -61,8 +61,16 @@ func WireSize(m *chord.Message) int {
 		n += field(number(uint64(x.Yours)) + number(uint64(x.Mine)))
 	}
 	n += len(m.Finds)*field(len(chord.ID{})) + len(m.Vets)*(1+field(identity))
-	if m.Most > 0 {
-		n += 1 + number(uint64(m.Most))
+	for _, v := range [...]uint32{m.Most, m.Rate, m.Part} {
+		n += optional(v > 0, 1+number(uint64(v)))
+	}
+	n += optional(m.New, 1+flag) + optional(m.Narrow, 1+flag)
+	for _, keys := range [...][]uint32{m.Keys, m.Fetch} {
+		n += optional(len(keys) > 0, 1+field(4*len(keys)))
+	}
+	for _, x := range m.News {
+		n += 1 + field(number(uint64(x.Kind))+number(uint64(x.Peer))+optional(x.At != 0, fixed)+
+			number(uint64(x.Mark))+optional(x.Until != 0, short))
 	}
 	if len(m.Sync) > 0 {
 		n += field(8 * len(m.Sync))

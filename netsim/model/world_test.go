@@ -59,7 +59,7 @@ func TestFormation(t *testing.T) {
 		{5, 1, 2 * time.Second, 9 * time.Second},
 		{5, 8, 2 * time.Second, 9 * time.Second},
 		{20, 8, 5 * time.Second, 11 * time.Second},
-		{60, 4, 8 * time.Second, 15 * time.Second},
+		{60, 4, 8 * time.Second, 20 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("n=%d/k=%d", c.n, c.k), func(t *testing.T) {
 			w := formed(t, c.n, c.k, c.agree)

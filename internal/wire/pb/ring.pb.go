@@ -322,8 +322,15 @@ type RingMessage struct {
 	Synced []uint32             `protobuf:"varint,16,rep,packed,name=synced,proto3" json:"synced,omitempty"`
 	Events []*RingMessage_Event `protobuf:"bytes,17,rep,name=events,proto3" json:"events,omitempty"`
 	// Vets are peer IDs.
-	Vets          [][]byte `protobuf:"bytes,18,rep,name=vets,proto3" json:"vets,omitempty"`
-	Most          uint32   `protobuf:"varint,19,opt,name=most,proto3" json:"most,omitempty"`
+	Vets          [][]byte            `protobuf:"bytes,18,rep,name=vets,proto3" json:"vets,omitempty"`
+	Most          uint32              `protobuf:"varint,19,opt,name=most,proto3" json:"most,omitempty"`
+	New           bool                `protobuf:"varint,20,opt,name=new,proto3" json:"new,omitempty"`
+	Narrow        bool                `protobuf:"varint,21,opt,name=narrow,proto3" json:"narrow,omitempty"`
+	News          []*RingMessage_News `protobuf:"bytes,22,rep,name=news,proto3" json:"news,omitempty"`
+	Keys          []uint32            `protobuf:"fixed32,23,rep,packed,name=keys,proto3" json:"keys,omitempty"`
+	Fetch         []uint32            `protobuf:"fixed32,24,rep,packed,name=fetch,proto3" json:"fetch,omitempty"`
+	Rate          uint32              `protobuf:"varint,25,opt,name=rate,proto3" json:"rate,omitempty"`
+	Part          uint32              `protobuf:"varint,26,opt,name=part,proto3" json:"part,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -480,6 +487,55 @@ func (x *RingMessage) GetVets() [][]byte {
 func (x *RingMessage) GetMost() uint32 {
 	if x != nil {
 		return x.Most
+	}
+	return 0
+}
+
+func (x *RingMessage) GetNew() bool {
+	if x != nil {
+		return x.New
+	}
+	return false
+}
+
+func (x *RingMessage) GetNarrow() bool {
+	if x != nil {
+		return x.Narrow
+	}
+	return false
+}
+
+func (x *RingMessage) GetNews() []*RingMessage_News {
+	if x != nil {
+		return x.News
+	}
+	return nil
+}
+
+func (x *RingMessage) GetKeys() []uint32 {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *RingMessage) GetFetch() []uint32 {
+	if x != nil {
+		return x.Fetch
+	}
+	return nil
+}
+
+func (x *RingMessage) GetRate() uint32 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *RingMessage) GetPart() uint32 {
+	if x != nil {
+		return x.Part
 	}
 	return 0
 }
@@ -741,6 +797,82 @@ func (x *RingMessage_Found) GetNodes() []uint32 {
 	return nil
 }
 
+type RingMessage_News struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Peer          uint32                 `protobuf:"varint,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	At            uint64                 `protobuf:"fixed64,3,opt,name=at,proto3" json:"at,omitempty"`
+	Mark          uint32                 `protobuf:"varint,4,opt,name=mark,proto3" json:"mark,omitempty"`
+	Until         uint32                 `protobuf:"fixed32,5,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RingMessage_News) Reset() {
+	*x = RingMessage_News{}
+	mi := &file_chorus_v1_ring_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RingMessage_News) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RingMessage_News) ProtoMessage() {}
+
+func (x *RingMessage_News) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_ring_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RingMessage_News.ProtoReflect.Descriptor instead.
+func (*RingMessage_News) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 4}
+}
+
+func (x *RingMessage_News) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *RingMessage_News) GetPeer() uint32 {
+	if x != nil {
+		return x.Peer
+	}
+	return 0
+}
+
+func (x *RingMessage_News) GetAt() uint64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *RingMessage_News) GetMark() uint32 {
+	if x != nil {
+		return x.Mark
+	}
+	return 0
+}
+
+func (x *RingMessage_News) GetUntil() uint32 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 type RingMessage_Event struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -753,7 +885,7 @@ type RingMessage_Event struct {
 
 func (x *RingMessage_Event) Reset() {
 	*x = RingMessage_Event{}
-	mi := &file_chorus_v1_ring_proto_msgTypes[8]
+	mi := &file_chorus_v1_ring_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +897,7 @@ func (x *RingMessage_Event) String() string {
 func (*RingMessage_Event) ProtoMessage() {}
 
 func (x *RingMessage_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_ring_proto_msgTypes[8]
+	mi := &file_chorus_v1_ring_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +910,7 @@ func (x *RingMessage_Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingMessage_Event.ProtoReflect.Descriptor instead.
 func (*RingMessage_Event) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 4}
+	return file_chorus_v1_ring_proto_rawDescGZIP(), []int{3, 5}
 }
 
 func (x *RingMessage_Event) GetKind() uint32 {
@@ -833,7 +965,8 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x1d\n" +
 	"\x05Peers\x12\x14\n" +
-	"\x05peers\x18\x01 \x03(\fR\x05peers\"\x84\b\n" +
+	"\x05peers\x18\x01 \x03(\fR\x05peers\"\x9b\n" +
+	"\n" +
 	"\vRingMessage\x12'\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x13.chorus.v1.RingKindR\x04kind\x12\x10\n" +
 	"\x03req\x18\x03 \x01(\x04R\x03req\x12\x16\n" +
@@ -853,7 +986,14 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x06synced\x18\x10 \x03(\rR\x06synced\x124\n" +
 	"\x06events\x18\x11 \x03(\v2\x1c.chorus.v1.RingMessage.EventR\x06events\x12\x12\n" +
 	"\x04vets\x18\x12 \x03(\fR\x04vets\x12\x12\n" +
-	"\x04most\x18\x13 \x01(\rR\x04most\x1aF\n" +
+	"\x04most\x18\x13 \x01(\rR\x04most\x12\x10\n" +
+	"\x03new\x18\x14 \x01(\bR\x03new\x12\x16\n" +
+	"\x06narrow\x18\x15 \x01(\bR\x06narrow\x12/\n" +
+	"\x04news\x18\x16 \x03(\v2\x1b.chorus.v1.RingMessage.NewsR\x04news\x12\x12\n" +
+	"\x04keys\x18\x17 \x03(\aR\x04keys\x12\x14\n" +
+	"\x05fetch\x18\x18 \x03(\aR\x05fetch\x12\x12\n" +
+	"\x04rate\x18\x19 \x01(\rR\x04rate\x12\x12\n" +
+	"\x04part\x18\x1a \x01(\rR\x04part\x1aF\n" +
 	"\x04Want\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04have\x18\x02 \x01(\aR\x04have\x12\x14\n" +
@@ -871,7 +1011,13 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\aversion\x18\t \x01(\x04R\aversionJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06\x1a7\n" +
 	"\x05Found\x12\x12\n" +
 	"\x04done\x18\x01 \x01(\bR\x04done\x12\x14\n" +
-	"\x05nodes\x18\x03 \x03(\rR\x05nodesJ\x04\b\x02\x10\x03\x1ac\n" +
+	"\x05nodes\x18\x03 \x03(\rR\x05nodesJ\x04\b\x02\x10\x03\x1ah\n" +
+	"\x04News\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
+	"\x04peer\x18\x02 \x01(\rR\x04peer\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x06R\x02at\x12\x12\n" +
+	"\x04mark\x18\x04 \x01(\rR\x04mark\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\aR\x05until\x1ac\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\fR\x04peer\x12 \n" +
@@ -897,7 +1043,7 @@ func file_chorus_v1_ring_proto_rawDescGZIP() []byte {
 }
 
 var file_chorus_v1_ring_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_chorus_v1_ring_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_chorus_v1_ring_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_chorus_v1_ring_proto_goTypes = []any{
 	(RingKind)(0),             // 0: chorus.v1.RingKind
 	(*PeerRecord)(nil),        // 1: chorus.v1.PeerRecord
@@ -908,20 +1054,22 @@ var file_chorus_v1_ring_proto_goTypes = []any{
 	(*RingMessage_Note)(nil),  // 6: chorus.v1.RingMessage.Note
 	(*RingMessage_State)(nil), // 7: chorus.v1.RingMessage.State
 	(*RingMessage_Found)(nil), // 8: chorus.v1.RingMessage.Found
-	(*RingMessage_Event)(nil), // 9: chorus.v1.RingMessage.Event
+	(*RingMessage_News)(nil),  // 9: chorus.v1.RingMessage.News
+	(*RingMessage_Event)(nil), // 10: chorus.v1.RingMessage.Event
 }
 var file_chorus_v1_ring_proto_depIdxs = []int32{
-	0, // 0: chorus.v1.RingMessage.kind:type_name -> chorus.v1.RingKind
-	5, // 1: chorus.v1.RingMessage.wants:type_name -> chorus.v1.RingMessage.Want
-	6, // 2: chorus.v1.RingMessage.notes:type_name -> chorus.v1.RingMessage.Note
-	7, // 3: chorus.v1.RingMessage.states:type_name -> chorus.v1.RingMessage.State
-	8, // 4: chorus.v1.RingMessage.found:type_name -> chorus.v1.RingMessage.Found
-	9, // 5: chorus.v1.RingMessage.events:type_name -> chorus.v1.RingMessage.Event
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0,  // 0: chorus.v1.RingMessage.kind:type_name -> chorus.v1.RingKind
+	5,  // 1: chorus.v1.RingMessage.wants:type_name -> chorus.v1.RingMessage.Want
+	6,  // 2: chorus.v1.RingMessage.notes:type_name -> chorus.v1.RingMessage.Note
+	7,  // 3: chorus.v1.RingMessage.states:type_name -> chorus.v1.RingMessage.State
+	8,  // 4: chorus.v1.RingMessage.found:type_name -> chorus.v1.RingMessage.Found
+	10, // 5: chorus.v1.RingMessage.events:type_name -> chorus.v1.RingMessage.Event
+	9,  // 6: chorus.v1.RingMessage.news:type_name -> chorus.v1.RingMessage.News
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_ring_proto_init() }
@@ -935,7 +1083,7 @@ func file_chorus_v1_ring_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_ring_proto_rawDesc), len(file_chorus_v1_ring_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
