@@ -105,6 +105,9 @@ func (r *Ring) checkTable() error {
 			index += len(m.peer.places)
 			count++
 			digest ^= m.peer.digest()
+			if !slices.Contains(t.filed[m.peer.part], m) {
+				return fmt.Errorf("%q is not filed in part %d", id, m.peer.part)
+			}
 		} else if t.watched[id] != m {
 			return fmt.Errorf("nobody checks the hearsay of %q", id)
 		}

@@ -195,6 +195,22 @@ func (r *Ring) probe() {
 	}
 }
 
+// nextProbe returns when the next of the watched is to be asked; the zero time
+// if none is, or if the next answer or time-out has to make room.
+func (r *Ring) nextProbe() (at time.Time) {
+	free := maxProbes
+	for _, m := range r.table.watched {
+		if m.waiting > 0 {
+			if free--; free == 0 {
+				return time.Time{}
+			}
+		} else if at.IsZero() || m.probeAt.Before(at) {
+			at = m.probeAt
+		}
+	}
+	return at
+}
+
 // unreachable fails all requests to a peer.
 func (r *Ring) unreachable(id PeerID) {
 	latest := time.Time{}

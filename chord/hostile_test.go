@@ -26,7 +26,7 @@ func snap(r *Ring) snapshot {
 }
 
 // lastAsk makes p1 wait for an answer of p0 and returns its request.
-func lastAsk(t *testing.T, p *pair) Message {
+func lastAsk(t testing.TB, p *pair) Message {
 	t.Helper()
 	r := p.rings["p1"]
 	for range 300 {

@@ -320,19 +320,8 @@ func (r *Ring) deadline() time.Time {
 		if !r.gossipAt.IsZero() {
 			sooner(r.gossipAt)
 		}
-		free := maxProbes
-		for _, m := range r.table.watched {
-			if m.waiting > 0 {
-				free--
-			}
-		}
-		if free <= 0 {
-			break // the next answer or time-out makes room
-		}
-		for _, m := range r.table.watched {
-			if m.waiting == 0 {
-				sooner(m.probeAt)
-			}
+		if t := r.nextProbe(); !t.IsZero() {
+			sooner(t)
 		}
 	case phaseNew, phaseLeft:
 		// They answer, and do nothing of their own.

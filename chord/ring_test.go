@@ -19,7 +19,7 @@ func testPeer(n, positions int) Peer {
 	return p
 }
 
-func newTestRing(t *testing.T, n, positions int) *Ring {
+func newTestRing(t testing.TB, n, positions int) *Ring {
 	t.Helper()
 	r, err := New(Config{}, testPeer(n, positions), rand.New(rand.NewPCG(1, uint64(n))))
 	if err != nil {
@@ -30,7 +30,7 @@ func newTestRing(t *testing.T, n, positions int) *Ring {
 
 // pair is two rings that exchange messages at once.
 type pair struct {
-	t     *testing.T
+	t     testing.TB
 	now   time.Time
 	rings map[PeerID]*Ring
 	mute  map[PeerID]bool
@@ -73,7 +73,7 @@ func (p *pair) run(d time.Duration) {
 	}
 }
 
-func newPair(t *testing.T) *pair {
+func newPair(t testing.TB) *pair {
 	p := &pair{t: t, now: start, rings: map[PeerID]*Ring{}, mute: map[PeerID]bool{}}
 	for i := range 2 {
 		p.rings[PeerID(fmt.Sprintf("p%d", i))] = newTestRing(t, i, 4)

@@ -70,10 +70,11 @@ type table struct {
 	index   positions // of the admitted, and our own as a member
 	roll    roll      // the same records, once somebody took a view
 	viewed  bool
-	count   int    // admitted members
-	digest  uint64 // of the records behind index
-	parts   [buckets]uint64
-	changed bool // the view is out of date
+	count   int                // admitted members
+	digest  uint64             // of the records behind index
+	parts   [buckets]uint64    // digests of the parts of the table
+	filed   [buckets][]*member // the admitted in each of them, in no order
+	changed bool               // the view is out of date
 
 	version uint64 // counts the changes of records
 }
@@ -105,6 +106,7 @@ func (t *table) admit(m *member) {
 	}
 	m.admitted = true
 	t.count++
+	t.filed[m.peer.part] = append(t.filed[m.peer.part], m)
 	t.enter(m.peer)
 }
 
@@ -112,6 +114,10 @@ func (t *table) admit(m *member) {
 func (t *table) remove(m *member) {
 	if m.admitted {
 		t.count--
+		part := t.filed[m.peer.part]
+		i, last := slices.Index(part, m), len(part)-1
+		part[i], part[last] = part[last], nil
+		t.filed[m.peer.part] = part[:last]
 		t.strike(m.peer)
 	}
 	t.version++
@@ -194,12 +200,7 @@ func (t *table) bury(p *Record, left bool, now time.Time) {
 
 // inBucket returns the admitted members of a part of the table, sorted.
 func (t *table) inBucket(bucket int) []*member {
-	var ms []*member
-	for _, m := range t.members {
-		if m.admitted && m.peer.part == bucket {
-			ms = append(ms, m)
-		}
-	}
+	ms := slices.Clone(t.filed[bucket])
 	slices.SortFunc(ms, func(a, b *member) int { return comparePeerIDs(a.peer.ID, b.peer.ID) })
 	return ms
 }
