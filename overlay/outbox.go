@@ -16,9 +16,11 @@ import (
 
 // Bounds of an outbox.
 const (
-	// sendersEach is how many calls carry one peer's writes at a time. While they
-	// are under way the next ones gather, and share a call and a commit.
-	sendersEach = 2
+	// One call carries a peer's writes at a time: those that come meanwhile gather,
+	// and share the next one and its sync. Where a call takes longer than patience,
+	// on a long way, another may set out, up to maxSenders.
+	patience   = 5 * time.Millisecond
+	maxSenders = 8
 	// gatherYields is how often a sender lets other goroutines add their writes
 	// before it goes, as long as they do add some.
 	gatherYields = 3
@@ -47,6 +49,7 @@ type outbox struct {
 	peer    chord.PeerID
 	waiting []letter
 	senders int
+	left    time.Time // when the last sender set out
 }
 
 // letter is a write, and where its answer goes.
@@ -77,7 +80,8 @@ func (o *outboxes) send(to store.Voter, id store.ShardID, by goesBy, record []by
 	if len(box.waiting) >= maxOutbox {
 		return errOutboxFull
 	}
-	if box.senders < sendersEach {
+	if now := time.Now(); box.senders == 0 || box.senders < maxSenders && now.Sub(box.left) > patience {
+		box.left = now
 		if !o.n.group.start(func() { o.carry(box) }) {
 			return ErrClosed
 		}
@@ -121,6 +125,7 @@ func (o *outboxes) gather(box *outbox) []letter {
 		n++
 	}
 	letters := box.waiting[:n:n]
+	box.left = time.Now()
 	if box.waiting = box.waiting[n:]; len(box.waiting) == 0 {
 		box.waiting = nil
 	}

@@ -16,7 +16,7 @@ func TestOutboxBound(t *testing.T) {
 	n.group.close() // nothing is sent
 	o := newOutboxes(n)
 	to := store.Voter{Peer: "b", Incarnation: 1}
-	o.to[to.Peer] = &outbox{peer: to.Peer, senders: sendersEach} // who do not come back
+	o.to[to.Peer] = &outbox{peer: to.Peer, senders: maxSenders} // who do not come back
 	for i := range maxOutbox {
 		if err := o.send(to, 0, goesBy{}, []byte("record"), slot[store.WriteReply]{}); err != nil {
 			t.Fatalf("write %d: %v", i, err)

@@ -3,6 +3,7 @@ package disk
 import (
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/chorus-net/chorus/store"
 )
@@ -20,6 +21,8 @@ type committer struct {
 	changes []change       // changes[i] is what ops[i] does to the totals
 	index   map[string]int // key to ops
 	growth  int64          // bytes that the group adds
+
+	roomy time.Time // when the file system was last found to have room
 
 	dirty  bool                   // the stored totals are gone
 	failed bool                   // a commit failed: the engine's files may not be what it thinks
@@ -104,11 +107,7 @@ func (c *committer) plan() {
 	clear(c.changes)
 	clear(c.index)
 	c.ops, c.changes, c.growth = c.ops[:0], c.changes[:0], 0
-	full := c.s.space(c.s.opts.Reserve)
-	fullest := full
-	if full != nil { // what keeps a peer in its ring may use half of the reserve
-		fullest = c.s.space(c.s.opts.Reserve / 2)
-	}
+	full, fullest := c.room()
 	for _, r := range c.group {
 		switch r.kind {
 		case putRecord:
@@ -126,6 +125,24 @@ func (c *committer) plan() {
 		case barrier:
 		}
 	}
+}
+
+// roomEvery is how often the file system is asked for its free space: in less
+// time not much of the reserve can be used up.
+const roomEvery = 20 * time.Millisecond
+
+// room tells why records are refused, if there is no room for them, and why even
+// what keeps a peer in its ring is, which may use half of the reserve.
+func (c *committer) room() (full, fullest error) {
+	now := time.Now()
+	if now.Sub(c.roomy) < roomEvery {
+		return nil, nil
+	}
+	if full = c.s.space(c.s.opts.Reserve); full != nil {
+		return full, c.s.space(c.s.opts.Reserve / 2)
+	}
+	c.roomy = now
+	return nil, nil
 }
 
 // put plans to store a record that is newer than what is held.
