@@ -74,6 +74,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	chunkTimes chunkTimes       // of large values; zero: as they are for everybody
+	watchStall time.Duration    // zero: a minute
 	memory     *disk.MemoryDisk // of the engine "memory", so that it outlives a peer
 }
 

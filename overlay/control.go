@@ -32,6 +32,7 @@ type control struct {
 	log      *slog.Logger
 	socket   *controlSocket
 	registry *rpc.Registry
+	watches  watches
 	workers  *rpc.Workers
 	wg       sync.WaitGroup
 

@@ -17,6 +17,7 @@ func (c *control) register() {
 	handle(c, wire.MethodCtlPut, rpc.Spec{Name: "control.put", MaxBytes: maxPutRequest}, c.put)
 	handle(c, wire.MethodCtlGet, rpc.Spec{Name: "control.get"}, c.get)
 	c.registerStreams()
+	c.registerWatches()
 	handle(c, wire.MethodCtlNamespace, rpc.Spec{Name: "control.namespace"}, c.namespace)
 	handle(c, wire.MethodCtlNamespaces, rpc.Spec{Name: "control.namespaces"}, c.namespaces)
 	handle(c, wire.MethodCtlSetNamespace, rpc.Spec{Name: "control.setnamespace"}, c.setNamespace)

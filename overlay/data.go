@@ -42,7 +42,7 @@ func (n *Node) openDisk(ctx context.Context, others bool) error {
 // readable: single records need not.
 func (n *Node) openData(ctx context.Context, dir string) error {
 	d, err := disk.Open(ctx, dir, disk.Options{
-		Engine: disk.Engine(n.cfg.Engine), Shards: n.ring.Shards, Quota: n.cfg.Quota, Logger: n.log,
+		Engine: disk.Engine(n.cfg.Engine), Shards: n.ring.Shards, Listener: n.changes, Quota: n.cfg.Quota, Logger: n.log,
 		Memory: n.cfg.memory,
 	})
 	if err != nil {

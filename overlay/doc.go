@@ -31,6 +31,7 @@
 //	stream.go    values of any size; chunks.go stores and finds their chunks
 //	collect.go   forgets chunks that nothing refers to
 //	merge.go     the keys of all shards in order
+//	changes.go   the log of this peer's changes; watch.go follows those of others
 //	data.go      opens the disk, and sets damaged data aside
 //	namespaces.go  what a namespace sets for calls on its keys
 //	mover.go     moves shards to where the ring wants them
@@ -75,6 +76,18 @@
 // That takes clocks that are less than 6 h apart; the store refuses versions from
 // clocks more than a minute ahead. A reader of a value that was replaced has an
 // hour before its chunks may go.
+//
+// # Watching
+//
+// Each peer keeps the last changes of its records in memory, in the order in which
+// its disk took them. A watch follows each shard at one voter, all the shards of
+// one voter by one call that waits there; its cursor is a position in the log of
+// each voter followed. What is acknowledged gets to every voter, by the write
+// itself or by repair, and so into the log that is followed: late at worst. Where
+// the log does not reach back (the voter is another one, its process was
+// restarted, or too much changed) the position from which changes will come is
+// taken first, and then all keys that the voter holds count as changed. A watch
+// that is not read stops asking, and ends after a minute.
 //
 // # Beside the keys
 //

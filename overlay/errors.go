@@ -23,6 +23,8 @@ var (
 	ErrTooLarge = client.ErrTooLarge
 	// ErrDamaged: a large value whose chunks are not all there.
 	ErrDamaged = client.ErrDamaged
+	// ErrLagging: a watch that was not read.
+	ErrLagging = client.ErrLagging
 	// ErrNoFunction: a function that the peer does not know and no other has.
 	ErrNoFunction = client.ErrNoFunction
 	// ErrHomeLocked: another process runs a peer in the home.

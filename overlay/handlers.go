@@ -46,6 +46,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodNodes, rpc.Spec{Name: "store.nodes"}, onShard(n, wire.ParseNodesRequest, n.replicaNodes, wire.AppendNodesReply))
 	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
+	add(wire.MethodWatch, rpc.Spec{Name: "store.watch"}, n.serveWatch)
 	add(wire.MethodConfig, rpc.Spec{Name: "store.config", MaxBytes: 1 << 20}, onShards(n, n.config))
 	add(wire.MethodLearn, rpc.Spec{Name: "store.learn", MaxBytes: 1 << 20}, onShards(n, n.learn))
 	add(wire.MethodFingerprint, rpc.Spec{Name: "store.fingerprint", MaxBytes: 1 << 20}, onShards(n, n.fingerprint))

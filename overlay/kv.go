@@ -129,7 +129,12 @@ func (n *Node) receipt(key string, w *store.Write) Receipt {
 	need, of := w.Need()
 	r := Receipt{Key: key, Version: w.Version().String(), Hints: []string{}, W: need, N: of, Epoch: w.Config().Epoch}
 	for i := range w.Acks().All() {
-		r.Acks = append(r.Acks, client.Ack{Peer: n.label(w.Member(i).Peer), Synced: w.Synced().Has(i)})
+		ack := client.Ack{Peer: n.label(w.Member(i).Peer), Synced: w.Synced().Has(i)}
+		if i < of { // members are voters first
+			r.Acks = append(r.Acks, ack)
+		} else {
+			r.Joining = append(r.Joining, ack)
+		}
 	}
 	return r
 }

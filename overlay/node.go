@@ -52,6 +52,7 @@ type Node struct {
 	modules    *modules // nil if the program is not lent
 	chunkTimes chunkTimes
 	namespaces *namespaces
+	changes    *changeLog
 	control    *control // nil without a home
 	seen       peersSeen
 	reunion    *reunion
@@ -70,7 +71,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), chunkTimes: defaultChunkTimes}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), chunkTimes: defaultChunkTimes, changes: newChangeLog()}
 	if cfg.chunkTimes != (chunkTimes{}) {
 		n.chunkTimes = cfg.chunkTimes
 	}

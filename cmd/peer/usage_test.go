@@ -17,7 +17,7 @@ func TestUsageErrors(t *testing.T) {
 		want []string
 	}{
 		{[]string{"stauts"}, []string{`no command "stauts"`, "did you mean status?", "fix: peer --help"}},
-		{[]string{"watch", "a"}, []string{`no command "watch"`}},
+		{[]string{"watch", "a", "--count", "-1"}, []string{"--count"}},
 		{[]string{"job", "shw", "x"}, []string{`peer job has no command "shw"`, "did you mean show?"}},
 		{[]string{"help", "stauts"}, []string{"did you mean status?"}},
 		{[]string{"put", "k", "v", "--tll", "3s"}, []string{"peer put has no flag --tll", "did you mean --ttl?", "fix: peer put --help"}},
@@ -96,6 +96,8 @@ func TestNoPeer(t *testing.T) {
 		{"bench", "kv"},
 		{"bench", "lookup"},
 		{"trace", "k"},
+		{"watch", "k"},
+		{"ns", "ls"},
 	} {
 		s.run(args...).fails(client.CodeNoPeer, s.home, "fix: peer run --home "+s.home)
 	}

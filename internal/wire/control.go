@@ -36,6 +36,11 @@ type (
 		Hash []byte `json:"hash"`
 		Size int    `json:"size"`
 	}
+	// ControlWatch is about a watch: its next events, or its end.
+	ControlWatch struct {
+		ID    string `json:"id"`
+		Limit int    `json:"limit,omitempty"`
+	}
 	// ControlList asks for a page of keys.
 	ControlList struct {
 		Prefix string `json:"prefix,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,6 +57,10 @@ func kvCodecs() []kvCodec {
 			"090700000000000000121f"+kvConfigHex+"180122067265636f7264", AppendWriteRequest, ParseWriteRequest),
 		kvMessage("write reply", store.WriteReply{Status: store.StatusSuperseded, Synced: true, Version: version, Config: kvConfig},
 			"080110011a12090500000000000000110600000000000000221f"+kvConfigHex, AppendWriteReply, ParseWriteReply),
+		kvMessage("watch request", WatchRequest{Incarnation: 7, Run: 1, Position: 2, Shards: ShardSet{3}, Prefix: "p", Limit: 4, Wait: 5 * time.Millisecond},
+			"09070000000000000011010000000000000018022201032a017030043805", AppendWatchRequest, ParseWatchRequest),
+		kvMessage("watch reply", WatchReply{Run: 1, Position: 2, Gap: true, Lost: ShardSet{4}, Changes: []Change{{Shard: 65535, Entry: entries[0]}}},
+			"090100000000000000100218012201042a03ffff03321e0a046e732f6b121209050000000000000011060000000000000018082001", AppendWatchReply, ParseWatchReply),
 		kvMessage("writes", []Write{{Shard: 65535, Epoch: 3, Request: store.WriteRequest{Target: target, Repair: true, Record: []byte("record")}}},
 			"0a3c08ffff0310031a34090700000000000000121f"+kvConfigHex+"180122067265636f7264", func(b []byte, m *[]Write) []byte { return AppendWrites(b, *m) }, ParseWrites),
 		kvMessage("write results", []WriteResult{
@@ -116,7 +121,7 @@ func TestKVZero(t *testing.T) {
 	for _, m := range kvCodecs() {
 		empty, err := m.parse(nil)
 		switch m.name {
-		case "read request", "scan request", "nodes request":
+		case "read request", "scan request", "nodes request", "watch request":
 			if !errors.Is(err, ErrMalformed) {
 				t.Errorf("an empty %s: %v", m.name, err)
 			}

@@ -22,6 +22,7 @@ const (
 	MethodFetch       rpc.Method = 19 // named records of a shard
 	MethodWrites      rpc.Method = 20 // store records of any shards at a replica
 	MethodNodes       rpc.Method = 21 // nodes of a shard's tree of fingerprints
+	MethodWatch       rpc.Method = 22 // changes of shards
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 
@@ -50,4 +51,8 @@ const (
 	MethodCtlNamespace    rpc.Method = 125 // its settings
 	MethodCtlNamespaces   rpc.Method = 126
 	MethodCtlSetNamespace rpc.Method = 127
+
+	MethodCtlWatch     rpc.Method = 128
+	MethodCtlWatchNext rpc.Method = 129 // more events of a watch
+	MethodCtlWatchEnd  rpc.Method = 130
 )

@@ -25,6 +25,7 @@ const (
 	CodeInterrupted     ErrorCode = "interrupted"
 	CodeJobCancelled    ErrorCode = "job-cancelled"
 	CodeKeyTooLong      ErrorCode = "key-too-long"
+	CodeLagging         ErrorCode = "watch-lagging"
 	CodeLastPeer        ErrorCode = "last-peer"
 	CodeNoAnswer        ErrorCode = "no-answer"
 	CodeNoFile          ErrorCode = "no-file"
@@ -77,6 +78,7 @@ var codes = map[ErrorCode]struct {
 	CodeInterrupted:     {exitInterrupted, "a signal ended the command"},
 	CodeJobCancelled:    {exitFailed, "the job was cancelled before it ended"},
 	CodeKeyTooLong:      {exitUsage, "a key is longer than 1,024 bytes"},
+	CodeLagging:         {exitFailed, "a watch was not read while there was much to tell"},
 	CodeLastPeer:        {exitConflict, "the last peer of a ring has nobody to hand its keys over to"},
 	CodeNoAnswer:        {exitTimeout, "no peer answered at the addresses to join by"},
 	CodeNoFile:          {exitUsage, "a file that was named cannot be read or written"},

@@ -32,6 +32,7 @@ var (
 	ErrQuorum     error = &Error{Code: CodeQuorumLost, Message: "too few replicas answered"}
 	ErrTooLarge   error = &Error{Code: CodeValueTooLarge, Message: "value too large"}
 	ErrDamaged    error = &Error{Code: CodeValueDamaged, Message: "value damaged"}
+	ErrLagging    error = &Error{Code: CodeLagging, Message: "watch not read"}
 	ErrNoFunction error = &Error{Code: CodeUnknownFunction, Message: "no peer has the function"}
 	ErrNoPeer     error = &Error{Code: CodeNoPeer, Message: "no peer is running"}
 	ErrClosed     error = &Error{Code: CodeClosed, Message: "the peer is stopping"}

@@ -15,6 +15,9 @@ type Receipt struct {
 	Version string `json:"version"` // see Version in package store: "clock-writer" in hex
 	// Acks lists the voters that stored the record, W or more of them.
 	Acks []Ack `json:"acks"`
+	// Joining lists the peers that stored it while the shard moves to them: a
+	// quorum of that set was needed too.
+	Joining []Ack `json:"joining,omitempty"`
 	// Hints lists peers that keep the record for a voter; they never count.
 	Hints []string `json:"hints"`
 	W     int      `json:"w"`     // acknowledgements that were required

@@ -88,6 +88,9 @@ func (c *committer) commit() error {
 			c.mark(ch)
 		}
 		c.count()
+		if l := c.s.opts.Listener; l != nil {
+			l.Doubt()
+		}
 		return fmt.Errorf("commit: %w", classify(err))
 	}
 	c.dirty = true
@@ -234,6 +237,13 @@ func (c *committer) account() {
 		}
 	}
 	c.count()
+	if l := c.s.opts.Listener; l != nil {
+		for _, ch := range c.changes {
+			if ch.record && ch.now != ch.old && !ch.now.version.IsZero() {
+				l.Changed(ch.shard, ch.view)
+			}
+		}
+	}
 }
 
 func (c *committer) mark(ch change) {

@@ -42,9 +42,21 @@ type Options struct {
 	// NoSync leaves it to the operating system when to write: for simulations
 	// only, since a power failure loses what was acknowledged.
 	NoSync bool
+	// Listener, if set, is told of what changes.
+	Listener Listener
 	// Memory is what the engine Memory keeps its bytes in, so that they outlive
 	// one Store as a folder does. nil is a new one.
 	Memory *MemoryDisk
+}
+
+// Listener is told of changes by the goroutine that writes: it must not block,
+// nor call the store, nor keep what it is handed.
+type Listener interface {
+	// Changed tells of a record that was written, in the order of commits, before
+	// the write is answered.
+	Changed(shard store.ShardID, record store.View)
+	// Doubt tells that a commit failed, of which some may be on disk all the same.
+	Doubt()
 }
 
 const (

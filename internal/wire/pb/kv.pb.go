@@ -1041,6 +1041,185 @@ func (x *NodesReply) GetConfig() []byte {
 	return nil
 }
 
+// WatchRequest asks a voter for the changes of shards, a bit each, from a
+// position of its log on.
+type WatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Incarnation   uint64                 `protobuf:"fixed64,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Run           uint64                 `protobuf:"fixed64,2,opt,name=run,proto3" json:"run,omitempty"`
+	Position      uint64                 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
+	Shards        []byte                 `protobuf:"bytes,4,opt,name=shards,proto3" json:"shards,omitempty"`
+	Prefix        string                 `protobuf:"bytes,5,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Limit         uint32                 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	WaitMs        uint32                 `protobuf:"varint,7,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *WatchRequest) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetRun() uint64 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetWaitMs() uint32 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+// WatchReply has a shard for each entry.
+type WatchReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Run           uint64                 `protobuf:"fixed64,1,opt,name=run,proto3" json:"run,omitempty"`
+	Position      uint64                 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	Gap           bool                   `protobuf:"varint,3,opt,name=gap,proto3" json:"gap,omitempty"`
+	Lost          []byte                 `protobuf:"bytes,4,opt,name=lost,proto3" json:"lost,omitempty"`
+	Shards        []uint32               `protobuf:"varint,5,rep,packed,name=shards,proto3" json:"shards,omitempty"`
+	Entries       []*Entry               `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchReply) Reset() {
+	*x = WatchReply{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchReply) ProtoMessage() {}
+
+func (x *WatchReply) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchReply.ProtoReflect.Descriptor instead.
+func (*WatchReply) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *WatchReply) GetRun() uint64 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *WatchReply) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *WatchReply) GetGap() bool {
+	if x != nil {
+		return x.Gap
+	}
+	return false
+}
+
+func (x *WatchReply) GetLost() []byte {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *WatchReply) GetShards() []uint32 {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+func (x *WatchReply) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
 type FetchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Incarnation   uint64                 `protobuf:"fixed64,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
@@ -1052,7 +1231,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[16]
+	mi := &file_chorus_v1_kv_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1243,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[16]
+	mi := &file_chorus_v1_kv_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1256,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{16}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FetchRequest) GetIncarnation() uint64 {
@@ -1114,7 +1293,7 @@ type FetchReply struct {
 
 func (x *FetchReply) Reset() {
 	*x = FetchReply{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[17]
+	mi := &file_chorus_v1_kv_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1305,7 @@ func (x *FetchReply) String() string {
 func (*FetchReply) ProtoMessage() {}
 
 func (x *FetchReply) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[17]
+	mi := &file_chorus_v1_kv_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1318,7 @@ func (x *FetchReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReply.ProtoReflect.Descriptor instead.
 func (*FetchReply) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{17}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FetchReply) GetStatus() uint32 {
@@ -1181,7 +1360,7 @@ type Ballot struct {
 
 func (x *Ballot) Reset() {
 	*x = Ballot{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[18]
+	mi := &file_chorus_v1_kv_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1372,7 @@ func (x *Ballot) String() string {
 func (*Ballot) ProtoMessage() {}
 
 func (x *Ballot) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[18]
+	mi := &file_chorus_v1_kv_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1385,7 @@ func (x *Ballot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ballot.ProtoReflect.Descriptor instead.
 func (*Ballot) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{18}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Ballot) GetCounter() uint64 {
@@ -1235,7 +1414,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[19]
+	mi := &file_chorus_v1_kv_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1426,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[19]
+	mi := &file_chorus_v1_kv_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1439,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{19}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Proposal) GetBase() []byte {
@@ -1297,7 +1476,7 @@ type Vote struct {
 
 func (x *Vote) Reset() {
 	*x = Vote{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[20]
+	mi := &file_chorus_v1_kv_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1488,7 @@ func (x *Vote) String() string {
 func (*Vote) ProtoMessage() {}
 
 func (x *Vote) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[20]
+	mi := &file_chorus_v1_kv_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1501,7 @@ func (x *Vote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vote.ProtoReflect.Descriptor instead.
 func (*Vote) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{20}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Vote) GetStatus() uint32 {
@@ -1370,7 +1549,7 @@ type Voter struct {
 
 func (x *Voter) Reset() {
 	*x = Voter{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[21]
+	mi := &file_chorus_v1_kv_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1561,7 @@ func (x *Voter) String() string {
 func (*Voter) ProtoMessage() {}
 
 func (x *Voter) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[21]
+	mi := &file_chorus_v1_kv_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1574,7 @@ func (x *Voter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Voter.ProtoReflect.Descriptor instead.
 func (*Voter) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{21}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Voter) GetPeer() []byte {
@@ -1425,7 +1604,7 @@ type ShardInfo struct {
 
 func (x *ShardInfo) Reset() {
 	*x = ShardInfo{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[22]
+	mi := &file_chorus_v1_kv_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1616,7 @@ func (x *ShardInfo) String() string {
 func (*ShardInfo) ProtoMessage() {}
 
 func (x *ShardInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[22]
+	mi := &file_chorus_v1_kv_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1629,7 @@ func (x *ShardInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfo.ProtoReflect.Descriptor instead.
 func (*ShardInfo) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{22}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShardInfo) GetShard() uint32 {
@@ -1490,7 +1669,7 @@ type ShardInfos struct {
 
 func (x *ShardInfos) Reset() {
 	*x = ShardInfos{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[23]
+	mi := &file_chorus_v1_kv_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1681,7 @@ func (x *ShardInfos) String() string {
 func (*ShardInfos) ProtoMessage() {}
 
 func (x *ShardInfos) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[23]
+	mi := &file_chorus_v1_kv_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1694,7 @@ func (x *ShardInfos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfos.ProtoReflect.Descriptor instead.
 func (*ShardInfos) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{23}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShardInfos) GetInfos() []*ShardInfo {
@@ -1600,7 +1779,23 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"NodesReply\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12%\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x0f.chorus.v1.NodeR\x05nodes\x12\x16\n" +
-	"\x06config\x18\x03 \x01(\fR\x06config\"X\n" +
+	"\x06config\x18\x03 \x01(\fR\x06config\"\xbd\x01\n" +
+	"\fWatchRequest\x12 \n" +
+	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x10\n" +
+	"\x03run\x18\x02 \x01(\x06R\x03run\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\x04R\bposition\x12\x16\n" +
+	"\x06shards\x18\x04 \x01(\fR\x06shards\x12\x16\n" +
+	"\x06prefix\x18\x05 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\rR\x05limit\x12\x17\n" +
+	"\await_ms\x18\a \x01(\rR\x06waitMs\"\xa4\x01\n" +
+	"\n" +
+	"WatchReply\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\x06R\x03run\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x10\n" +
+	"\x03gap\x18\x03 \x01(\bR\x03gap\x12\x12\n" +
+	"\x04lost\x18\x04 \x01(\fR\x04lost\x12\x16\n" +
+	"\x06shards\x18\x05 \x03(\rR\x06shards\x12*\n" +
+	"\aentries\x18\x06 \x03(\v2\x10.chorus.v1.EntryR\aentries\"X\n" +
 	"\fFetchRequest\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x12\n" +
 	"\x04push\x18\x02 \x01(\fR\x04push\x12\x12\n" +
@@ -1648,7 +1843,7 @@ func file_chorus_v1_kv_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_kv_proto_rawDescData
 }
 
-var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Version)(nil),      // 0: chorus.v1.Version
 	(*WriteRequest)(nil), // 1: chorus.v1.WriteRequest
@@ -1666,15 +1861,17 @@ var file_chorus_v1_kv_proto_goTypes = []any{
 	(*NodesRequest)(nil), // 13: chorus.v1.NodesRequest
 	(*Node)(nil),         // 14: chorus.v1.Node
 	(*NodesReply)(nil),   // 15: chorus.v1.NodesReply
-	(*FetchRequest)(nil), // 16: chorus.v1.FetchRequest
-	(*FetchReply)(nil),   // 17: chorus.v1.FetchReply
-	(*Ballot)(nil),       // 18: chorus.v1.Ballot
-	(*Proposal)(nil),     // 19: chorus.v1.Proposal
-	(*Vote)(nil),         // 20: chorus.v1.Vote
-	(*Voter)(nil),        // 21: chorus.v1.Voter
-	(*ShardInfo)(nil),    // 22: chorus.v1.ShardInfo
-	(*ShardInfos)(nil),   // 23: chorus.v1.ShardInfos
-	(*Failure)(nil),      // 24: chorus.v1.Failure
+	(*WatchRequest)(nil), // 16: chorus.v1.WatchRequest
+	(*WatchReply)(nil),   // 17: chorus.v1.WatchReply
+	(*FetchRequest)(nil), // 18: chorus.v1.FetchRequest
+	(*FetchReply)(nil),   // 19: chorus.v1.FetchReply
+	(*Ballot)(nil),       // 20: chorus.v1.Ballot
+	(*Proposal)(nil),     // 21: chorus.v1.Proposal
+	(*Vote)(nil),         // 22: chorus.v1.Vote
+	(*Voter)(nil),        // 23: chorus.v1.Voter
+	(*ShardInfo)(nil),    // 24: chorus.v1.ShardInfo
+	(*ShardInfos)(nil),   // 25: chorus.v1.ShardInfos
+	(*Failure)(nil),      // 26: chorus.v1.Failure
 }
 var file_chorus_v1_kv_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.WriteReply.version:type_name -> chorus.v1.Version
@@ -1682,21 +1879,22 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	1,  // 2: chorus.v1.WriteItem.request:type_name -> chorus.v1.WriteRequest
 	6,  // 3: chorus.v1.WriteResults.results:type_name -> chorus.v1.WriteResult
 	2,  // 4: chorus.v1.WriteResult.reply:type_name -> chorus.v1.WriteReply
-	24, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
+	26, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
 	0,  // 6: chorus.v1.ReadReply.version:type_name -> chorus.v1.Version
 	0,  // 7: chorus.v1.Entry.version:type_name -> chorus.v1.Version
 	10, // 8: chorus.v1.Page.entries:type_name -> chorus.v1.Entry
 	14, // 9: chorus.v1.NodesReply.nodes:type_name -> chorus.v1.Node
-	18, // 10: chorus.v1.Proposal.ballot:type_name -> chorus.v1.Ballot
-	18, // 11: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
-	18, // 12: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
-	21, // 13: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
-	22, // 14: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	10, // 10: chorus.v1.WatchReply.entries:type_name -> chorus.v1.Entry
+	20, // 11: chorus.v1.Proposal.ballot:type_name -> chorus.v1.Ballot
+	20, // 12: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
+	20, // 13: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
+	23, // 14: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
+	24, // 15: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_kv_proto_init() }
@@ -1711,7 +1909,7 @@ func file_chorus_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_kv_proto_rawDesc), len(file_chorus_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,121 @@
+package overlay
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/internal/wire"
+	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store"
+)
+
+// watchPlace is a position in a voter's log, and the shards that are followed
+// there: all their changes before it were read.
+type watchPlace struct {
+	run, at uint64
+	shards  wire.ShardSet
+}
+
+// cursorJSON is a cursor; it travels in base64.
+type cursorJSON struct {
+	Format int         `json:"f"`
+	Prefix string      `json:"p"`
+	Shards int         `json:"n"`
+	Places []placeJSON `json:"v"`
+}
+
+type placeJSON struct {
+	Peer        []byte `json:"p"`
+	Incarnation uint64 `json:"i"`
+	Run         uint64 `json:"r"`
+	At          uint64 `json:"a"`
+	Shards      []byte `json:"s"`
+}
+
+// maxCursor bounds the text of a cursor.
+const maxCursor = 1 << 20
+
+// Cursor returns where another watch of the prefix goes on, at this peer or at
+// another one: behind all events that Next returned. Some may show again.
+func (w *Watch) Cursor() string {
+	doc := cursorJSON{Format: 1, Prefix: w.spec.Prefix, Shards: w.n.ring.Shards}
+	for v, p := range w.places {
+		if !p.shards.Empty() {
+			doc.Places = append(doc.Places, placeJSON{Peer: []byte(v.Peer), Incarnation: v.Incarnation, Run: p.run, At: p.at, Shards: p.shards})
+		}
+	}
+	slices.SortFunc(doc.Places, func(a, b placeJSON) int { return cmp.Compare(string(a.Peer), string(b.Peer)) })
+	b, err := json.Marshal(doc)
+	if err != nil {
+		panic(fmt.Sprintf("overlay: marshal cursor: %v", err)) // it is plain data
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// apply moves the cursor.
+func (w *Watch) apply(m *watchMove) {
+	p := w.places[m.voter]
+	if p == nil {
+		p = new(watchPlace)
+		w.places[m.voter] = p
+	}
+	p.run, p.at = m.run, m.at
+	for id := range m.remove.All() {
+		p.shards.Remove(id)
+	}
+	for id := range m.add.All() {
+		p.shards.Add(id)
+	}
+	if p.shards.Empty() {
+		delete(w.places, m.voter)
+	}
+}
+
+// parseCursor reads the cursor of a spec; an empty one has no places.
+func parseCursor(spec client.WatchSpec, shards int) (map[store.Voter]*watchPlace, error) {
+	places := make(map[store.Voter]*watchPlace)
+	if spec.Cursor == "" {
+		return places, nil
+	}
+	bad := func(why string) (map[store.Voter]*watchPlace, error) {
+		return nil, usage("watch %q: the cursor %s", spec.Prefix, why)
+	}
+	if len(spec.Cursor) > maxCursor {
+		return bad("is too long")
+	}
+	b, err := base64.RawURLEncoding.DecodeString(spec.Cursor)
+	var doc cursorJSON
+	if err == nil {
+		err = json.Unmarshal(b, &doc)
+	}
+	switch {
+	case err != nil || doc.Format != 1:
+		return bad("is not one of this release")
+	case doc.Prefix != spec.Prefix:
+		return bad(fmt.Sprintf("is of prefix %q", doc.Prefix))
+	case doc.Shards != shards:
+		return bad("is of another ring")
+	}
+	var seen wire.ShardSet
+	for _, p := range doc.Places {
+		if len(p.Peer) < 1 || len(p.Peer) > store.MaxPeerID {
+			return bad("names a peer that is none")
+		}
+		for id := range wire.ShardSet(p.Shards).All() {
+			if int(id) >= shards || seen.Has(id) {
+				return bad("names a shard that is not there, or twice")
+			}
+			seen.Add(id)
+		}
+		v := store.Voter{Peer: chord.PeerID(p.Peer), Incarnation: p.Incarnation}
+		if places[v] != nil {
+			return bad("names a peer twice")
+		}
+		places[v] = &watchPlace{run: p.Run, at: p.At, shards: p.Shards}
+	}
+	return places, nil
+}
