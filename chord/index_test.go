@@ -83,3 +83,23 @@ func backward(x *index) (ids []ID) {
 	slices.Reverse(ids)
 	return ids
 }
+
+// TestMovedRecordIsFiledAnew gives a member other positions, and with them
+// another part of the table.
+func TestMovedRecordIsFiledAnew(t *testing.T) {
+	tab := newTable("self")
+	old := completed(testPeer(1, 1))
+	m := tab.insert(old)
+	tab.admit(m)
+	for i := range uint32(20) {
+		p := old.Peer
+		p.Seq, p.Indexes = p.Seq+1+uint64(i), []uint32{i}
+		tab.replace(m, completed(p))
+		if ms := tab.inBucket(m.peer.part); len(ms) != 1 || ms[0] != m {
+			t.Fatalf("index %d: %d members in part %d", i, len(ms), m.peer.part)
+		}
+	}
+	if tab.remove(m); tab.index.count != 0 || tab.digest != 0 {
+		t.Fatalf("%d positions, digest %x are left", tab.index.count, tab.digest)
+	}
+}

@@ -106,19 +106,14 @@ func (t *table) admit(m *member) {
 	}
 	m.admitted = true
 	t.count++
-	t.filed[m.peer.part] = append(t.filed[m.peer.part], m)
-	t.enter(m.peer)
+	t.file(m)
 }
 
 // remove forgets a member.
 func (t *table) remove(m *member) {
 	if m.admitted {
 		t.count--
-		part := t.filed[m.peer.part]
-		i, last := slices.Index(part, m), len(part)-1
-		part[i], part[last] = part[last], nil
-		t.filed[m.peer.part] = part[:last]
-		t.strike(m.peer)
+		t.unfile(m)
 	}
 	t.version++
 	delete(t.members, m.peer.ID)
@@ -128,11 +123,28 @@ func (t *table) remove(m *member) {
 // replace takes a new version of a member's record.
 func (t *table) replace(m *member, p *Record) {
 	if m.admitted {
-		t.strike(m.peer)
-		t.enter(p)
+		t.unfile(m)
 	}
 	t.version++
-	m.peer = p
+	if m.peer = p; m.admitted {
+		t.file(m)
+	}
+}
+
+// file puts an admitted member where its record belongs.
+func (t *table) file(m *member) {
+	part := &t.filed[m.peer.part]
+	*part = append(*part, m)
+	t.enter(m.peer)
+}
+
+// unfile takes an admitted member out of where its record belongs.
+func (t *table) unfile(m *member) {
+	part := t.filed[m.peer.part]
+	i, last := slices.Index(part, m), len(part)-1
+	part[i], part[last] = part[last], nil
+	t.filed[m.peer.part] = part[:last]
+	t.strike(m.peer)
 }
 
 // untold notes that no member holds our record.
