@@ -61,18 +61,6 @@ func (p Peer) Positions() []ID {
 	return ids
 }
 
-// Before returns how far before target the nearest of the peer's positions
-// lies; 0 if one is there.
-func (p Peer) Before(target ID) ID {
-	var least ID
-	for i, at := range p.Positions() {
-		if d := distance(at, target); i == 0 || d.Less(least) {
-			least = d
-		}
-	}
-	return least
-}
-
 // Arc is the half-open interval (From, To] of the circle. From == To is the
 // whole circle.
 type Arc struct{ From, To ID }

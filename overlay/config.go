@@ -67,6 +67,9 @@ type Config struct {
 	// RepairEvery is the pause between two comparisons of a shard's replicas;
 	// default 30 s.
 	RepairEvery time.Duration
+	// PlainChord makes the peer take part, beside the ring, in one of textbook Chord
+	// over the same host, that Lookups compares with; all peers need it. Default: no.
+	PlainChord bool
 	// Metrics makes libp2p, Kademlia, puts and gets keep metrics for Node.Metrics;
 	// default: they do not.
 	Metrics bool

@@ -32,7 +32,11 @@ func (n *Node) registry() *rpc.Registry {
 		return n.members.receive(ctx, req)
 	})
 	add(wire.MethodPeers, rpc.Spec{Name: "ring.peers"}, n.servePeers)
-	add(wire.MethodFind, rpc.Spec{Name: "ring.find", MaxBytes: 64}, n.serveFind)
+	if n.cfg.PlainChord {
+		add(wire.MethodChord, rpc.Spec{Name: "ring.plain", MaxBytes: maxRingCall, Inline: true}, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+			return n.plain.receive(ctx, req)
+		})
+	}
 	add(wire.MethodTask, rpc.Spec{Name: "task", MaxBytes: maxTaskCall, Inline: true}, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
 		return n.tasks.receive(ctx, req)
 	})

@@ -23,8 +23,8 @@ func (n *Node) Lookups(ctx context.Context, spec client.LookupSpec) (client.Look
 	if spec.Count < 1 || spec.Count > client.MaxLookups {
 		return client.Lookups{}, usage("look up %d positions: from 1 to %d are possible", spec.Count, client.MaxLookups)
 	}
-	if !slices.Contains(client.Ways(), spec.Way) {
-		return client.Lookups{}, usage("look up positions: there is no way %q", spec.Way)
+	if !slices.Contains(n.ways(), spec.Way) {
+		return client.Lookups{}, usage("look up positions: this peer has no way %q", spec.Way)
 	}
 	l := client.Lookups{Way: spec.Way, N: spec.Count}
 	before := n.traffic(spec.Way).Total()
@@ -93,10 +93,19 @@ func (n *Node) traffic(way client.Way) p2p.Traffic {
 
 // expected returns whom a lookup of a position should find first.
 func (n *Node) expected(way client.Way, target chord.ID) string {
-	if way == client.WayKademlia {
+	switch way {
+	case client.WayKademlia:
 		return n.label(closestByXOR(n.view(), target))
+	case client.WayChord:
+		return n.label(plainOwner(n.view(), target))
+	default:
+		return n.label(n.view().Owner(target).ID)
 	}
-	return n.label(n.view().Owner(target).ID)
+}
+
+// ways returns the ways of lookups that this peer has.
+func (n *Node) ways() []client.Way {
+	return slices.DeleteFunc(client.Ways(), func(way client.Way) bool { return way == client.WayChord && n.plain == nil })
 }
 
 // quantile returns the nearest rank of sorted values, of which there is one.

@@ -15,6 +15,7 @@ import (
 	"github.com/chorus-net/chorus/bootstrap"
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/p2p"
+	"github.com/chorus-net/chorus/internal/wire"
 	"github.com/chorus-net/chorus/store"
 	"github.com/chorus-net/chorus/store/disk"
 )
@@ -47,6 +48,7 @@ type Node struct {
 	puller     *puller
 	outboxes   *outboxes
 	members    *ring
+	plain      *ring // of textbook Chord; nil without Config.PlainChord
 	tasks      *tasks
 	workers    *workers
 	modules    *modules // nil if the program is not lent
@@ -193,12 +195,12 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	if err != nil {
 		return false, err
 	}
-	n.members, err = newRing(n, chord.Config{Ring: ringNumber(n.ring)}, record)
+	n.members, err = newRing(n, wire.MethodRing, chord.Config{Ring: ringNumber(n.ring)}, record, n.viewChanged)
 	if err != nil {
 		return false, err
 	}
 	n.host.OnDisconnect(n.members.unreachable)
-	return first, nil
+	return first, n.openPlain()
 }
 
 // enter makes the peer a member of the ring.
@@ -229,7 +231,7 @@ func (n *Node) enter(ctx context.Context, contacts []bootstrap.Contact, first bo
 		return noAnswer(n.cfg.Peers, ctx.Err())
 	}
 	n.learnConfigs(ctx, ids)
-	return nil
+	return n.enterPlain(ctx, ids)
 }
 
 // bear makes this peer the one voter of all shards of a new ring.

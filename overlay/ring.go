@@ -19,7 +19,10 @@ const ringCallTimeout = 5 * time.Second
 // ring drives the ring core: its goroutine owns the core, messages go out as
 // casts, and the newest view is there for everybody.
 type ring struct {
-	n    *Node
+	n       *Node
+	method  rpc.Method
+	changed func() // runs on the loop when the view has changed
+
 	core *chord.Ring // the loop's
 	loop *drive.Loop[*chord.Ring, chord.Message, chord.Output]
 	view atomic.Pointer[chord.View]
@@ -30,12 +33,12 @@ type ring struct {
 	joinOnce sync.Once
 }
 
-func newRing(n *Node, cfg chord.Config, self chord.Peer) (*ring, error) {
+func newRing(n *Node, method rpc.Method, cfg chord.Config, self chord.Peer, changed func()) (*ring, error) {
 	core, err := chord.New(cfg, self, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{n: n, core: core, lookups: make(map[uint64]chan<- chord.LookupResult), joined: make(chan struct{})}
+	r := &ring{n: n, method: method, changed: changed, core: core, lookups: make(map[uint64]chan<- chord.LookupResult), joined: make(chan struct{})}
 	r.view.Store(core.View())
 	r.loop = drive.New(core, r.output, drive.Config{})
 	return r, nil
@@ -59,7 +62,7 @@ func (r *ring) output(out chord.Output) {
 	}
 	if out.Changed {
 		r.view.Store(r.core.View())
-		r.n.viewChanged()
+		r.changed()
 	}
 	for _, res := range out.Lookups {
 		if to, ok := r.lookups[res.ID]; ok {
@@ -77,7 +80,7 @@ func (r *ring) send(m chord.Message) {
 	r.n.group.start(func() {
 		ctx, cancel := context.WithTimeout(r.n.ctx, ringCallTimeout)
 		defer cancel()
-		if err := r.n.host.Cast(ctx, m.To, rpc.Header{Method: wire.MethodRing}, wire.AppendRing(nil, &m)); err != nil {
+		if err := r.n.host.Cast(ctx, m.To, rpc.Header{Method: r.method}, wire.AppendRing(nil, &m)); err != nil {
 			r.unreachable(m.To)
 		}
 	})

@@ -67,6 +67,9 @@ func (n *Node) stopParts() error {
 	if n.members != nil {
 		errs = append(errs, n.members.loop.Close())
 	}
+	if n.plain != nil {
+		errs = append(errs, n.plain.loop.Close())
+	}
 	if n.tasks != nil {
 		errs = append(errs, n.tasks.loop.Close())
 	}

@@ -35,7 +35,7 @@ func (n *Node) Trace(ctx context.Context, key string) (client.Trace, error) {
 		Epoch: c.Epoch, Moving: !c.Stable(), Voters: n.traceVoters(ctx, c),
 		Owner: n.label(view.Owner(position).ID), OneHop: view.Complete(),
 	}
-	for _, way := range client.Ways() {
+	for _, way := range n.ways() {
 		t.Walks = append(t.Walks, n.walk(ctx, way, store.AppendRoute(nil, ns, name)))
 	}
 	return t, ctx.Err()

@@ -5,23 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
-	"github.com/chorus-net/chorus/internal/rpc"
-	"github.com/chorus-net/chorus/internal/wire"
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-const (
-	// walkList is how many distinct peers after each of its positions a peer
-	// answers by when it is asked for the way by fingers.
-	walkList = 8
-	// maxWalk bounds the peers that such a walk asks.
-	maxWalk     = 64
-	walkTimeout = 2 * time.Second // of one request
-)
+const walkTimeout = 2 * time.Second // of one request
 
 // walk looks for the position SHA-256(preimage) in one of the ways. Kademlia
 // takes no positions, only what it hashes itself.
@@ -31,9 +21,9 @@ func (n *Node) walk(ctx context.Context, way client.Way, preimage []byte) client
 	var err error
 	switch way {
 	case client.WayTable:
-		err = n.walkTable(ctx, chord.HashID(preimage), &w)
-	case client.WayFingers:
-		err = n.walkFingers(ctx, chord.HashID(preimage), &w)
+		err = n.walkRing(ctx, n.members, chord.HashID(preimage), &w)
+	case client.WayChord:
+		err = n.walkRing(ctx, n.plain, chord.HashID(preimage), &w)
 	case client.WayKademlia:
 		err = n.walkKademlia(ctx, preimage, &w)
 	default:
@@ -54,9 +44,9 @@ func (n *Node) walk(ctx context.Context, way client.Way, preimage []byte) client
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
-// walkTable is a lookup of the ring's core.
-func (n *Node) walkTable(ctx context.Context, target chord.ID, w *client.Walk) error {
-	res, err := n.members.lookup(ctx, target)
+// walkRing is a lookup of a ring's core.
+func (n *Node) walkRing(ctx context.Context, r *ring, target chord.ID, w *client.Walk) error {
+	res, err := r.lookup(ctx, target)
 	if err != nil {
 		return err
 	}
@@ -72,78 +62,6 @@ func (n *Node) walkTable(ctx context.Context, target chord.ID, w *client.Walk) e
 		w.Found = append(w.Found, n.label(p.ID))
 	}
 	return res.Err
-}
-
-// walkFingers asks peer after peer for the way by fingers, each time the one
-// nearest before the target.
-func (n *Node) walkFingers(ctx context.Context, target chord.ID, w *client.Walk) error {
-	view := n.view()
-	nodes, done := view.Route(target, walkList)
-	var queue []chord.Peer // not asked yet, nearest to the target first
-	asked := []chord.PeerID{n.self.Peer}
-	for !done {
-		queue = nearer(target, queue, nodes, asked)
-		if len(queue) == 0 || len(asked) > maxWalk {
-			return chord.ErrLookup
-		}
-		to := queue[0]
-		queue = queue[1:]
-		asked = append(asked, to.ID)
-		n.host.AddPeer(to.ID, to.Addrs)
-		began := time.Now()
-		found, err := n.askFind(ctx, to.ID, target)
-		hop := n.hop(to.ID, w.Hops+1, time.Since(began))
-		nodes = nil
-		if err != nil {
-			hop.Error = err.Error()
-		} else {
-			w.Hops++
-			nodes, done = n.verified(found.Peers), found.Done
-		}
-		w.Path = append(w.Path, hop)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-	if len(nodes) == 0 {
-		return chord.ErrLookup
-	}
-	for _, p := range nodes {
-		w.Found = append(w.Found, n.label(p.ID))
-	}
-	return nil
-}
-
-// nearer merges what a peer answered into those to be asked, and sorts them by
-// how far they stand before the target.
-func nearer(target chord.ID, queue, found []chord.Peer, asked []chord.PeerID) []chord.Peer {
-	for _, p := range found {
-		known := func(q chord.Peer) bool { return q.ID == p.ID }
-		if !slices.Contains(asked, p.ID) && !slices.ContainsFunc(queue, known) {
-			queue = append(queue, p)
-		}
-	}
-	slices.SortStableFunc(queue, func(a, b chord.Peer) int {
-		da, db := a.Before(target), b.Before(target)
-		return da.Compare(db)
-	})
-	return queue[:min(len(queue), maxWalk)]
-}
-
-func (n *Node) askFind(ctx context.Context, to chord.PeerID, target chord.ID) (wire.Found, error) {
-	ctx, cancel := context.WithTimeout(ctx, walkTimeout)
-	defer cancel()
-	return call(ctx, n, to, rpc.Header{Method: wire.MethodFind}, wire.AppendTarget(nil, target), wire.ParseFound)
-}
-
-// serveFind answers with the way to a position by successor lists and fingers.
-func (n *Node) serveFind(_ context.Context, req *rpc.Request) ([]byte, error) {
-	target, err := wire.ParseTarget(req.Payload)
-	if err != nil {
-		return nil, err
-	}
-	nodes, done := n.view().Route(target, walkList)
-	return wire.AppendFound(nil, wire.Found{Done: done, Peers: nodes}), nil
 }
 
 // walkKademlia is Kademlia's own walk.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,12 +37,17 @@ func benchLookupCommand(c *console) *cobra.Command {
 	var f benchLookupFlags
 	cmd := &cobra.Command{
 		Use:   "lookup",
-		Short: "Measure lookups from the table, by fingers and by Kademlia, side by side",
-		Long: `Measure lookups of random positions, the same ones in three ways on the same peers:
-from the ring's table of peers; by successor lists and fingers alone, as in a ring
-too large for tables; and by Kademlia (GetClosestPeers of kad-dht). With --peers N
-the first peer of a new ring of N real peers over loopback looks; without it the
-running peer does. Lookups are made one after another.
+		Short: "Measure lookups of the ring, of plain Chord and of Kademlia, side by side",
+		Long: `Measure lookups of random positions, the same ones in each way on the same peers: in
+the ring; in a ring of textbook Chord; and by Kademlia (GetClosestPeers of kad-dht).
+With --peers N the first peer of a new ring of N real peers over loopback looks;
+without it the running peer does, which takes part in no ring of textbook Chord.
+Lookups are made one after another.
+
+The ring of textbook Chord runs beside the other one on the same hosts: the same code
+with one position a peer, where its ID says, successor lists and fingers but no table
+of all peers, no choice by round trips, and nobody asked beside a late peer. In both
+rings the owner itself answers in the end.
 
 A message is a request or an answer. Bytes are those on the streams of the peer
 that looks, less what they carry at rest.`,
@@ -91,7 +97,7 @@ func (c *console) benchLookup(ctx context.Context, f benchLookupFlags) error {
 	}
 	c.progress("starting %s", count(f.peers, "peer"))
 	settings := cluster.Settings{Peers: f.peers}
-	settings.Node.Positions = f.positions
+	settings.Node.Positions, settings.Node.PlainChord = f.positions, true
 	ring, err := cluster.Start(ctx, settings)
 	if err != nil {
 		return err
@@ -99,9 +105,28 @@ func (c *console) benchLookup(ctx context.Context, f benchLookupFlags) error {
 	agreed, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	if err = ring.Agree(agreed); err == nil {
+		err = c.settle(ctx, f.peers)
+	}
+	if err == nil {
 		err = c.measureLookups(ctx, f, "process", ring.Nodes()[0])
 	}
 	return errors.Join(err, ring.Close())
+}
+
+// settle lets the peers of plain Chord find their fingers, one a round: as many
+// as it takes to come from the whole ring down to a successor list.
+func (c *console) settle(ctx context.Context, peers int) error {
+	const list, round = 8, time.Second
+	rounds := 2 * bits.Len(uint(peers/list))
+	for i := range rounds {
+		c.progress("%-11s %s", "fingers", bar(float64(i)/float64(rounds)))
+		select {
+		case <-time.After(round):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (c *console) measureLookups(ctx context.Context, f benchLookupFlags, via string, by looker) error {
@@ -114,8 +139,11 @@ func (c *console) measureLookups(ctx context.Context, f benchLookupFlags, via st
 		doc.Positions = len(ring.Peers[0].Positions)
 	}
 	defer c.progress("")
-	for _, way := range client.Ways() {
-		c.progress("%s: %s", wayNames[way], count(f.count, "lookup"))
+	for i, way := range client.Ways() {
+		if way == client.WayChord && via == "socket" {
+			continue // no running peer has that
+		}
+		c.progress("%-11s %s", wayNames[way], bar(float64(i)/float64(len(client.Ways()))))
 		l, err := by.Lookups(ctx, client.LookupSpec{Way: way, Count: f.count, Seed: f.seed})
 		if err != nil {
 			return err

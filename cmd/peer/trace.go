@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +17,8 @@ func traceCommand(c *console) *cobra.Command {
 		Short: "Show how a key is found: its shard, who keeps it, and each hop of the way there",
 		Long: `Show how the running peer finds a key, whether or not the key exists: its position
 and shard, the peers that keep the shard, and who is asked on the way to the
-position, each with its round trip: from the ring's table, by fingers alone, and
-by Kademlia.`,
+position, each with its round trip: in the ring's own lookup, and in Kademlia's for
+the same position, side by side.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
@@ -34,8 +35,8 @@ by Kademlia.`,
 
 // wayNames name the ways of lookups for people.
 var wayNames = map[client.Way]string{
-	client.WayTable:    "Chorus, table",
-	client.WayFingers:  "Chorus, fingers",
+	client.WayTable:    "Chorus",
+	client.WayChord:    "plain Chord",
 	client.WayKademlia: "Kademlia",
 }
 
@@ -67,19 +68,43 @@ func (c *console) printTrace(out io.Writer, t client.Trace, names peerNames) {
 	}
 	voters.write(c, out)
 	fmt.Fprintln(out)
-	hops := newTable("WAY", "HOP\t", "ASKED", "ROUND TRIP\t", "ANSWER")
-	for _, w := range t.Walks {
-		name := wayNames[w.Way]
-		for _, h := range w.Path {
-			answer := "ok"
-			if h.Error != "" {
-				answer = h.Error
-			}
-			hops.row(name, h.Depth, names.name(h.Peer), roundTrip(h.RTTus), answer)
-		}
-		hops.row(name, "", "", micros(w.US), walkEnd(w, names))
+	c.printWalks(out, t.Walks, names)
+}
+
+// printWalks shows lookups side by side: whom each asked, and what it found.
+func (c *console) printWalks(out io.Writer, walks []client.Walk, names peerNames) {
+	var titles []string
+	rows := 0
+	for _, w := range walks {
+		titles = append(titles, "HOP\t", strings.ToUpper(wayNames[w.Way])+" ASKS", "ROUND TRIP\t")
+		rows = max(rows, len(w.Path))
 	}
-	hops.write(c, out)
+	t := newTable(titles...)
+	for i := range rows {
+		var row []any
+		for _, w := range walks {
+			if i >= len(w.Path) {
+				row = append(row, "", "", "")
+				continue
+			}
+			h := w.Path[i]
+			asked := names.name(h.Peer)
+			if h.Error != "" {
+				asked += ": " + h.Error
+			}
+			row = append(row, h.Depth, asked, roundTrip(h.RTTus))
+		}
+		t.row(row...)
+	}
+	var end []any
+	for _, w := range walks {
+		end = append(end, "", "in all", micros(w.US))
+	}
+	t.row(end...)
+	t.write(c, out)
+	for _, w := range walks {
+		fmt.Fprintf(out, "%s %s\n", wayNames[w.Way], walkEnd(w, names))
+	}
 }
 
 // walkEnd says what a lookup found, and at what cost.
@@ -88,7 +113,11 @@ func walkEnd(w client.Walk, names peerNames) string {
 	if w.Error != "" || len(w.Found) == 0 {
 		return fmt.Sprintf("found nobody: %s; %s", w.Error, cost)
 	}
-	return fmt.Sprintf("found %s; %s", names.name(w.Found[0]), cost)
+	found := fmt.Sprintf("found %s, ", names.name(w.Found[0]))
+	if w.Way == client.WayKademlia {
+		found = fmt.Sprintf("found %s, the closest by XOR: ", names.name(w.Found[0]))
+	}
+	return found + cost
 }
 
 // roundTrip writes a round trip; none where there was none.

@@ -8,7 +8,7 @@ const (
 	MethodPing  rpc.Method = 1 // echoes its payload; round trips and benchmarks
 	MethodRing  rpc.Method = 2 // cast: one ring message
 	MethodPeers rpc.Method = 3 // the peer records of the ring's view
-	MethodFind  rpc.Method = 4 // the way to a position by fingers alone
+	MethodChord rpc.Method = 5 // cast: one message of a ring of textbook Chord, to compare with; 4 was used
 
 	MethodWrite       rpc.Method = 10 // store one record at a replica
 	MethodRead        rpc.Method = 11 // read one record from a replica

@@ -12,17 +12,17 @@ type Way string
 // The ways.
 const (
 	// WayTable is the ring's own: from the table of peers, asking whoever owns
-	// the position to confirm it.
+	// the position to confirm it, and by fingers where the ring is larger than that.
 	WayTable Way = "table"
-	// WayFingers goes by successor lists and fingers alone, as in a ring that
-	// is too large for tables.
-	WayFingers Way = "fingers"
+	// WayChord is a lookup in a ring of textbook Chord on the same hosts, if the
+	// peers run one.
+	WayChord Way = "chord"
 	// WayKademlia is the walk of Kademlia to the peers closest by XOR.
 	WayKademlia Way = "kademlia"
 )
 
 // Ways lists the ways.
-func Ways() []Way { return []Way{WayTable, WayFingers, WayKademlia} }
+func Ways() []Way { return []Way{WayTable, WayChord, WayKademlia} }
 
 // Hop is one request of a lookup.
 type Hop struct {
@@ -69,8 +69,9 @@ type Trace struct {
 	// peer sees the ring.
 	Owner string `json:"owner"`
 	// OneHop: this peer knows every peer of the ring, and so the owner.
-	OneHop bool   `json:"one_hop"`
-	Walks  []Walk `json:"walks"`
+	OneHop bool `json:"one_hop"`
+	// Walks are the lookups in each way that the peer has.
+	Walks []Walk `json:"walks"`
 }
 
 // LookupSpec asks for lookups of random positions.
