@@ -81,11 +81,11 @@ func parseCursor(spec client.WatchSpec, shards int) (map[store.Voter]*watchPlace
 	if spec.Cursor == "" {
 		return places, nil
 	}
-	bad := func(why string) (map[store.Voter]*watchPlace, error) {
-		return nil, usage("watch %q: the cursor %s", spec.Prefix, why)
+	bad := func(why string) error {
+		return usage("watch %q: the cursor %s", spec.Prefix, why)
 	}
 	if len(spec.Cursor) > maxCursor {
-		return bad("is too long")
+		return nil, bad("is too long")
 	}
 	b, err := base64.RawURLEncoding.DecodeString(spec.Cursor)
 	var doc cursorJSON
@@ -94,26 +94,26 @@ func parseCursor(spec client.WatchSpec, shards int) (map[store.Voter]*watchPlace
 	}
 	switch {
 	case err != nil || doc.Format != 1:
-		return bad("is not one of this release")
+		return nil, bad("is not one of this release")
 	case doc.Prefix != spec.Prefix:
-		return bad(fmt.Sprintf("is of prefix %q", doc.Prefix))
+		return nil, bad(fmt.Sprintf("is of prefix %q", doc.Prefix))
 	case doc.Shards != shards:
-		return bad("is of another ring")
+		return nil, bad("is of another ring")
 	}
 	var seen wire.ShardSet
 	for _, p := range doc.Places {
 		if len(p.Peer) < 1 || len(p.Peer) > store.MaxPeerID {
-			return bad("names a peer that is none")
+			return nil, bad("names a peer that is none")
 		}
 		for id := range wire.ShardSet(p.Shards).All() {
 			if int(id) >= shards || seen.Has(id) {
-				return bad("names a shard that is not there, or twice")
+				return nil, bad("names a shard that is not there, or twice")
 			}
 			seen.Add(id)
 		}
 		v := store.Voter{Peer: chord.PeerID(p.Peer), Incarnation: p.Incarnation}
 		if places[v] != nil {
-			return bad("names a peer twice")
+			return nil, bad("names a peer twice")
 		}
 		places[v] = &watchPlace{run: p.Run, at: p.At, shards: p.Shards}
 	}
