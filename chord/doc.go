@@ -146,7 +146,8 @@
 // at a time. What leads to the end first counts. To be late is no evidence of
 // failure.
 //
-// A lookup that knows nobody else to ask waits and begins anew, 6 times within
+// A lookup that knows nobody else to ask, or has heard of several in a row that
+// stand no nearer than others before, waits and begins anew, 6 times within
 // 6.3 s, since a ring that lost many peers at once heals meanwhile; then the first
 // that answered is taken, or ErrLookup. Lookups of joiners and for fingers take a
 // predecessor's word, as they ask whom they found anyway.

@@ -53,6 +53,8 @@ type lookup struct {
 	asked   []PeerID  // those whose answer is awaited
 	lateAt  time.Time // when to ask another one beside them, or to begin anew; zero: not
 	news    bool      // something came in since the last step
+	closest ID        // how far before the target the nearest one stands that answered
+	futile  int       // answers in a row that came from nobody nearer
 	starts  int       // how often it began, first and anew
 	asks    int       // requests so far
 	hedges  int       // of them, those made because another one was late
@@ -70,6 +72,7 @@ const (
 	maxAsks    = 64 // requests that a lookup makes at most
 	maxNearer  = 16
 	maxHopless = 3
+	maxFutile  = 4 // answers in a row of peers that stand no nearer
 	maxStarts  = 7
 	startPause = 100 * time.Millisecond // before it begins anew; doubles
 )

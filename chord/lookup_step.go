@@ -24,6 +24,7 @@ func (r *Ring) next(l *lookup) (PeerID, bool) {
 	late := l.lateBy(r.now)
 	to, doubt, wait := r.nextAhead(l, late)
 	near, ok := r.nextNearer(l)
+	ok = ok && (l.futile < maxFutile || !l.checked())
 	switch {
 	case l.told || wait || len(l.asked) >= maxAsked:
 		return "", false
@@ -44,6 +45,7 @@ func (r *Ring) next(l *lookup) (PeerID, bool) {
 // answer is still held against those peers.
 func (r *Ring) anew(l *lookup) {
 	l.ahead, l.nearer, l.heard, l.vouched, l.named = nil, nil, nil, nil, nil
+	l.closest, l.futile = ID{}, 0
 	r.orient(l)
 }
 
@@ -177,6 +179,11 @@ func (r *Ring) suspected(id PeerID) bool {
 func (l *lookup) answered(from PeerID, rtt time.Duration, at []Place, done bool, nodes []Place) {
 	l.ended(from)
 	l.hops++
+	if nearer := l.nears(at); nearer || len(l.heard) == 0 {
+		l.futile = 0
+	} else {
+		l.futile++
+	}
 	l.heard = append(l.heard, from)
 	l.path = append(l.path, Hop{Peer: from, RTT: rtt, Answered: true})
 	switch {
@@ -189,6 +196,18 @@ func (l *lookup) answered(from PeerID, rtt time.Duration, at []Place, done bool,
 		l.referred(at, nodes)
 		l.stands(at)
 	}
+}
+
+// nears notes how far before the target the nearest of a peer's places stands,
+// and reports whether all others that answered stand farther off.
+func (l *lookup) nears(at []Place) bool {
+	nearer := false
+	for _, p := range at {
+		if far := distance(p.ID, l.target); l.closest == (ID{}) || far.Less(l.closest) {
+			l.closest, nearer = far, true
+		}
+	}
+	return nearer
 }
 
 // stands files the first place of a peer that has answered ahead, if it lies
