@@ -156,8 +156,9 @@ func (r *Ring) hear(rec *Record) {
 		return
 	}
 	if d := r.table.departed[rec.ID]; d != nil && rec.Seq <= d.peer.Seq {
-		if r.phase == phaseMember && !r.now.Before(d.at.Add(departedQuiet)) && !r.now.Before(d.retryAt) {
-			r.retry(d)
+		if r.phase == phaseMember && !r.now.Before(d.at.Add(departedQuiet)) && !r.now.Before(d.asked.Add(departedQuiet)) {
+			d.asked = r.now
+			r.ask(rec.ID) // others reach it: the ring may be one again
 		}
 		return
 	}
@@ -179,6 +180,7 @@ func (r *Ring) hear(rec *Record) {
 // retry asks a departed peer whether it is back.
 func (r *Ring) retry(d *departed) {
 	r.ask(d.peer.ID)
+	d.asked = r.now
 	d.retryAt = r.now.Add(d.pause)
 	d.pause = min(2*d.pause, departedMax)
 }

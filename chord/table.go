@@ -47,6 +47,7 @@ type departed struct {
 	peer    *Record
 	left    bool
 	at      time.Time
+	asked   time.Time // when it was last asked whether it is back
 	retryAt time.Time
 	pause   time.Duration // until the retry after the next one
 }

@@ -55,7 +55,9 @@ type modelDoc struct {
 	LoadMax       *float64            `json:"load_max_over_mean"`
 	FormS         *float64            `json:"form_s"`
 	PlainChord    *model.Report       `json:"plain_chord"`
-	HealS         float64             `json:"heal_s"` // longest, with schedules; -1: not in time
+	HealS         float64             `json:"heal_s"`              // longest, with schedules; -1: not in time
+	HealBytes     *float64            `json:"heal_bytes_per_peer"` // sent until then
+	WrongHealed   *int                `json:"wrong_owner_healed"`  // lookups that began after that
 	Efficiency    *float64            `json:"efficiency"`
 	Histories     *historiesDoc       `json:"histories"`
 	WallS         float64             `json:"wall_s"`
@@ -126,7 +128,7 @@ it. Exit status 5 means that a history did not hold.`,
 	flags.IntVar(&f.SuccessorPeers, "successors", 8, "distinct peers in a successor list")
 	flags.BoolVar(&f.FingersOnly, "fingers-only", false, "keep neighbours and fingers only, no table of all peers")
 	flags.Float64Var(&f.Kill, "kill", 0, "fraction of the peers that crash at once, when the lookups begin")
-	flags.DurationVar(&f.Churn, "churn", 0, "mean session of a peer; a newcomer replaces who goes. 0: nobody goes")
+	flags.DurationVar(&f.Churn, "churn", 0, "mean session of a peer; a newcomer replaces who goes. 0: nobody goes. With --split: while it lasts")
 	flags.Float64Var(&f.Loss, "loss", 0, "fraction of messages that get lost, once the ring stands")
 	flags.DurationVar(&f.Split, "split", 0, "split the network for so long, when the lookups begin")
 	flags.IntVar(&f.Rings, "rings", 2, "parts that --split makes")
@@ -237,6 +239,7 @@ func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
 	doc.Peers, doc.VirtualS, doc.Violations, doc.HealS = f.Peers, rep.VirtualS, rep.Violations, rep.HealS
 	doc.Positions, doc.SuccessorPeers, doc.FingersOnly = f.Positions, f.SuccessorPeers, f.FingersOnly
 	doc.Kill, doc.ChurnS, doc.Loss, doc.SplitS, doc.Rings = f.Kill, f.Churn.Seconds(), f.Loss, f.Split.Seconds(), f.Rings
+	doc.HealBytes, doc.WrongHealed = &rep.HealBytes, &rep.WrongHealed
 	doc.Regions, doc.RegionDelayS, doc.PlainChord = f.Regions, f.RegionDelay.Seconds(), rep.PlainChord
 	doc.Workload, doc.Rate, doc.DurationS = f.workload, f.Lookups, f.Duration.Seconds()
 	doc.Lookups, doc.BytesPerPeerS, doc.LoadMax, doc.FormS = &rep.Lookups, &rep.BytesPerPeerS, &rep.LoadMax, &rep.FormS

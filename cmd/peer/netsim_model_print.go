@@ -19,7 +19,7 @@ func (c *console) printModel(out io.Writer, d modelDoc) {
 	case d.HealS < 0:
 		healed = "not within the run"
 	default:
-		healed = fmt.Sprintf("after %.1f s", d.HealS)
+		healed = fmt.Sprintf("after %.1f s, %.0f KB sent by a peer; %d lookups with the wrong owner since", d.HealS, *d.HealBytes/1000, *d.WrongHealed)
 	}
 	l := d.Lookups
 	fields(out,

@@ -13,7 +13,7 @@ func TestNetsimModel(t *testing.T) {
 	var doc map[string]any
 	s.doc(&doc, "netsim", "model", "--peers", "12", "--seed", "3", "--positions", "2", "--kill", "0.25", "--loss", "0.01", "--duration", "20s")
 	keysOf(t, "netsim model", doc,
-		"peers", "seed", "virtual_s", "violations", "lookups", "bytes_per_peer_s", "load_max_over_mean", "heal_s", "efficiency", "wall_s", "rss_mib",
+		"peers", "seed", "virtual_s", "violations", "lookups", "bytes_per_peer_s", "load_max_over_mean", "heal_s", "heal_bytes_per_peer", "wrong_owner_healed", "efficiency", "wall_s", "rss_mib",
 		"schedules", "rough", "positions", "successor_peers", "fingers_only", "kill", "churn_s", "loss", "split_s", "rings", "regions", "region_delay_s", "plain_chord", "workload", "rate", "duration_s")
 	lookups, ok := doc["lookups"].(map[string]any)
 	if !ok {

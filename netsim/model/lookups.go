@@ -112,6 +112,9 @@ func (x *experiment) ended(at *Peer, res chord.LookupResult) {
 	}
 	if !slices.Contains(s.owners, res.Owner.ID) {
 		l.WrongOwner++
+		if x.healed > 0 && s.began >= x.healed {
+			x.rep.WrongHealed++
+		}
 	}
 	if res.Owner.ID != x.owners.of(res.Target) {
 		l.Outdated++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
@@ -52,7 +53,8 @@ type experiment struct {
 	oneHop  int
 	guide   *Peer // by whose view newcomers choose their positions
 	running bool
-	apart   bool // split, or not one ring again since
+	apart   bool          // split, or not one ring again since
+	healed  time.Duration // when it was one ring again; 0: not yet
 }
 
 func runLookups(ctx context.Context, s Settings, rep *Report) error {
@@ -151,13 +153,14 @@ func (x *experiment) disturb() {
 
 // heal notes when the ring is whole again.
 func (x *experiment) heal() {
-	began := x.Now()
+	began, bytes := x.Now(), x.Bytes
 	x.rep.HealS = -1
 	var look func()
 	look = func() {
 		if x.whole() {
 			x.rep.HealS = (x.Now() - began).Seconds()
-			x.apart = false
+			x.rep.HealBytes = float64(x.Bytes-bytes) / float64(len(x.owners.members))
+			x.apart, x.healed = false, x.Now()
 			return
 		}
 		if x.running {
@@ -167,19 +170,20 @@ func (x *experiment) heal() {
 	x.After(x.pause(), look)
 }
 
-// session ends a peer's session some day and starts a newcomer's.
+// session ends a peer's session some day and starts a newcomer's, on its side of
+// a split. Where the network is to split, peers come and go only while it is.
 func (x *experiment) session(p *Peer) {
 	life := p.life
 	x.After(time.Duration(x.rng.ExpFloat64()*float64(x.s.Churn)), func() {
-		if !x.running || p.life != life || !p.Up() {
+		if !x.running || p.life != life || !p.Up() || x.s.Split > 0 && x.Net.Side == nil {
 			return
 		}
 		x.Crash(p)
-		contacts := x.pick(3)
+		fresh := x.newcomer()
+		contacts := slices.DeleteFunc(x.pick(3*x.s.Rings), func(q *Peer) bool { return !x.connected(fresh, q) })
 		if len(contacts) == 0 {
 			return
 		}
-		fresh := x.newcomer()
 		x.Join(fresh, contacts...)
 		x.session(fresh)
 	})

@@ -38,13 +38,21 @@ func TestRunRepeats(t *testing.T) {
 }
 
 func TestSplitHeals(t *testing.T) {
-	rep, err := Run(t.Context(), Settings{Peers: 24, Seed: 3, Positions: 4, Split: 30 * time.Second, Duration: 75 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("healed in %.1f s", rep.HealS)
-	if rep.HealS < 0 || rep.HealS > 40 {
-		t.Errorf("healed in %v s", rep.HealS)
+	for _, c := range []struct{ peers, rings int }{{24, 2}, {40, 4}} {
+		rep, err := Run(t.Context(), Settings{
+			Peers: c.peers, Rings: c.rings, Seed: 3, Positions: 4, Lookups: 5,
+			Split: 2 * time.Minute, Churn: 20 * time.Minute, Duration: 3 * time.Minute,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d rings: healed in %.1f s with %.0f KB a peer", c.rings, rep.HealS, rep.HealBytes/1000)
+		if rep.HealS < 0 || rep.HealS > 30 {
+			t.Errorf("%d rings healed in %v s", c.rings, rep.HealS)
+		}
+		if rep.WrongHealed != 0 {
+			t.Errorf("%d lookups named a wrong owner after that", rep.WrongHealed)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ type Settings struct {
 	Loss           float64       // share of messages that vanish, once the ring stands
 
 	Kill     float64       // share of the peers that crash at once, at the start of Duration
-	Churn    time.Duration // mean session; whoever goes is replaced by a newcomer. 0: nobody goes
+	Churn    time.Duration // mean session; whoever goes is replaced by a newcomer. 0: nobody goes. With Split: only while it lasts
 	Split    time.Duration // above 0: the ring is split for so long, then healed
 	Rings    int           // parts that Split makes; 0: 2
 	Duration time.Duration // of lookups, after the ring stands; 0: 60 s
@@ -133,6 +133,10 @@ type Report struct {
 	PlainChord *Report `json:"plain_chord,omitempty"`
 
 	HealS float64 `json:"heal_s"` // from the end of the split, or the kill, until all agree; -1: not in time
+	// HealBytes is what a peer sent meanwhile, in the mean, and WrongHealed counts the
+	// lookups that began after it and named a wrong owner.
+	HealBytes   float64 `json:"heal_bytes_per_peer"`
+	WrongHealed int     `json:"wrong_owner_healed"`
 }
 
 // LookupReport sums up lookups. An answer is wrong if the peer that it names was

@@ -163,6 +163,44 @@ func TestHintMerges(t *testing.T) {
 	w.await(t, "one ring", 10*time.Second, func() bool { return w.Converged() == nil })
 }
 
+// TestOtherRingsStayApart lets peers of two rings hear of each other.
+func TestOtherRingsStayApart(t *testing.T) {
+	w := NewWorld(chord.Config{}, 6)
+	for i := range 8 {
+		w.cfg.Ring = uint64(i % 2)
+		if p := w.Add(consecutive(3)); i < 2 {
+			w.Create(p)
+		} else {
+			w.Join(p, w.peers[i%2])
+		}
+	}
+	for round := range 20 {
+		a, b := w.peers[round%8], w.peers[(round+1+2*(round/8))%8]
+		w.Hint(a, b)
+		w.Hint(b, a)
+		if err := w.Run(time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range w.Members() {
+		v := p.Ring.View()
+		if v.Len() != 4 {
+			t.Errorf("%s sees %d peers, want 4", p, v.Len())
+		}
+		for _, q := range v.Peers() {
+			if w.find(q.ID).Number%2 != p.Number%2 {
+				t.Errorf("%s sees %s of the other ring", p, q.ID)
+			}
+		}
+		if p.Ring.Stats().Refused == 0 {
+			t.Errorf("%s refused nothing", p)
+		}
+	}
+	if n := len(w.Members()); n != 8 {
+		t.Errorf("%d members, want 8", n)
+	}
+}
+
 // TestCrashOfManyAtOnce takes all but one of a small ring, and r-1 of a larger.
 func TestCrashOfManyAtOnce(t *testing.T) {
 	for _, c := range []struct{ n, victims int }{{5, 4}, {9, 8}, {30, 7}} {
