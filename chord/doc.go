@@ -152,6 +152,13 @@
 // that answered is taken, or ErrLookup. Lookups of joiners and for fingers take a
 // predecessor's word, as they ask whom they found anyway.
 //
+// # What is not taken
+//
+// A message that is malformed, of another ring, misrouted or unasked for is refused
+// and changes nothing. A record whose Seq lies more than 10 minutes ahead of our clock
+// is passed over, and so is a change of a record beyond one a second, or four at once;
+// if the first is the sender's own, the whole message is refused. All is counted by Reason.
+//
 // # Failure
 //
 // A request that times out (after a time computed from the round trips) or a word

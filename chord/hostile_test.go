@@ -2,6 +2,7 @@ package chord
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -100,16 +101,20 @@ func TestHostileMessagesChangeNothing(t *testing.T) {
 		"a long address":          {answer(peer(func(p *Peer) { p.Addrs = []string{strings.Repeat("x", maxAddrLen+1)} })), ErrPeer},
 		"many addresses":          {answer(peer(func(p *Peer) { p.Addrs = make([]string, maxAddrs+1) })), ErrPeer},
 		"much weight":             {answer(peer(func(p *Peer) { p.Weight = maxWeight + 1 })), ErrPeer},
+		"a future clock":          {answer(func(m *Message) { m.Peers[0].Seq = future }), ErrFuture},
 		"a long signed record":    {answer(peer(func(p *Peer) { p.Record = make([]byte, maxRecord+1) })), ErrPeer},
 	} {
 		r := p.rings["p1"]
-		before, refused := snap(r), r.Stats().Refused
+		before, refused, by := snap(r), r.Stats().Refused, r.Stats().RefusedBy
 		out := r.Step(p.now, c.m)
 		if !errors.Is(out.Refused, c.want) {
 			t.Errorf("%s: refused with %v, want %v", name, out.Refused, c.want)
 		}
-		if r.Stats().Refused != refused+1 {
-			t.Errorf("%s: not counted", name)
+		if r.Stats().Refused != refused+1 || r.Stats().RefusedBy[ReasonOf(c.want)] != by[ReasonOf(c.want)]+1 {
+			t.Errorf("%s: not counted as %s", name, ReasonOf(c.want))
+		}
+		if out.RefusedFrom != c.m.From {
+			t.Errorf("%s: refused from %q", name, out.RefusedFrom)
 		}
 		if len(out.Messages) != 0 {
 			t.Errorf("%s: answered", name)
@@ -121,6 +126,60 @@ func TestHostileMessagesChangeNothing(t *testing.T) {
 	// What was asked for is still welcome.
 	if out := p.rings["p1"].Step(p.now, answer(func(m *Message) { m.Peers = m.Peers[:1] })); out.Refused != nil {
 		t.Errorf("the true answer: %v", out.Refused)
+	}
+}
+
+// future is the Seq of a peer whose clock is an hour ahead.
+var future = uint64(start.Add(time.Hour).UnixMilli())
+
+// TestRecordsOfTheFuture passes over what others tell of such a peer, and takes the
+// rest of what they say.
+func TestRecordsOfTheFuture(t *testing.T) {
+	p := newPair(t)
+	r := p.rings["p0"]
+	liar, fine := testPeer(7, 4), testPeer(8, 4)
+	liar.Seq = future
+	out := r.Step(p.now, Message{Kind: KindAsk, From: "p1", To: "p0", Req: 1, Member: true, Peers: []*Record{NewRecord(liar), NewRecord(fine)}})
+	if !errors.Is(out.Refused, ErrFuture) || r.Stats().RefusedBy[ReasonFuture] != 1 {
+		t.Errorf("refused with %v, %d counted", out.Refused, r.Stats().RefusedBy[ReasonFuture])
+	}
+	if r.table.members["p7"] != nil || r.table.members["p8"] == nil {
+		t.Errorf("the peer of the future is known: %v; the other: %v", r.table.members["p7"] != nil, r.table.members["p8"] != nil)
+	}
+}
+
+// TestRestlessPeer changes its address twice a second: only so many changes a
+// second are taken, whoever tells of them, and the last one after it has come to rest.
+func TestRestlessPeer(t *testing.T) {
+	p := newPair(t)
+	r := p.rings["p0"]
+	taken := 0
+	self := testPeer(1, 4)
+	tell := func() Output {
+		self.Seq++
+		self.Addrs = []string{fmt.Sprintf("/ip4/192.0.2.%d/tcp/1", self.Seq%250)}
+		return r.Step(p.now, Message{Kind: KindAsk, From: "p1", To: "p0", Req: self.Seq, Member: true, Peers: []*Record{NewRecord(self)}})
+	}
+	for range 40 {
+		p.now = p.now.Add(500 * time.Millisecond)
+		if out := tell(); len(out.Learned) > 0 {
+			taken++
+		} else if !errors.Is(out.Refused, ErrRestless) {
+			t.Fatalf("neither taken nor refused: %v", out.Refused)
+		}
+	}
+	if taken < 20 || taken > 20+changeBurst {
+		t.Errorf("%d of 40 changes in 20 s were taken", taken)
+	}
+	if n := r.Stats().RefusedBy[ReasonRestless]; n != uint64(40-taken) {
+		t.Errorf("%d counted, %d not taken", n, 40-taken)
+	}
+	p.now = p.now.Add(changePause)
+	if tell(); r.table.members["p1"].peer.Seq != self.Seq {
+		t.Error("the last change was not taken")
+	}
+	if n := r.View().Len(); n != 2 {
+		t.Errorf("%d peers in the view", n)
 	}
 }
 
@@ -162,7 +221,8 @@ func FuzzStep(f *testing.F) {
 			revision, digest, members, departed := r.revision, r.table.digest, len(r.table.members), len(r.table.departed)
 			out := r.Step(p.now, m)
 			changed := revision != r.revision || digest != r.table.digest || members != len(r.table.members) || departed != len(r.table.departed)
-			if out.Refused != nil && changed {
+			part := errors.Is(out.Refused, ErrFuture) || errors.Is(out.Refused, ErrRestless) // of a message that was taken
+			if out.Refused != nil && changed && !part {
 				t.Fatalf("a message that was refused with %v changed the state", out.Refused)
 			}
 			if err := r.check(); err != nil {

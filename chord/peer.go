@@ -35,7 +35,7 @@ type Peer struct {
 	Incarnation uint64
 	// Seq is at least 1 and grows with each change of the record, best also
 	// from one incarnation to the next: the time of the change in milliseconds
-	// does.
+	// does, and no other clock will do: a Seq of the future is refused.
 	Seq uint64
 	// Indexes are the indexes of the peer's positions, ascending, at least one.
 	// Its positions are Position(ID, i).

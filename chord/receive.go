@@ -1,6 +1,9 @@
 package chord
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // receive handles a message that arrived.
 func (r *Ring) receive(m *Message) error {
@@ -23,6 +26,9 @@ func (r *Ring) receive(m *Message) error {
 	rs, err := m.resolve(r.record, func(st *State) ([]Place, bool) { return r.base(m.From, st, q) })
 	if err != nil {
 		return err
+	}
+	if rs.sender >= 0 && r.ahead(m.Peers[rs.sender]) {
+		return fmt.Errorf("%w: its own", ErrFuture)
 	}
 	switch m.Kind {
 	case KindAsk:
@@ -58,7 +64,7 @@ func (r *Ring) sender(m *Message, rs *resolved, q *request) *member {
 			p = r.table.insert(rec)
 			p.met().probeAt = r.now
 			r.result.Learned = append(r.result.Learned, rec)
-		case p != nil && p.peer != rec && !p.peer.same(&rec.Peer) && (q != nil || rec.Seq >= p.peer.Seq):
+		case p != nil && p.peer != rec && !p.peer.same(&rec.Peer) && (q != nil || rec.Seq >= p.peer.Seq) && r.changes(m.From, p):
 			r.renew(p, rec)
 		}
 	}
@@ -141,16 +147,20 @@ func (r *Ring) renew(p *member, rec *Record) {
 func (r *Ring) hearsay(m *Message, rs *resolved) {
 	for i := range m.Peers {
 		if i != rs.sender && m.Peers[i].ID != r.self.ID {
-			r.hear(m.Peers[i])
+			r.hear(m.From, m.Peers[i])
 		}
 	}
 }
 
 // hear takes one such record: a hint until its peer has answered, or, in a
 // large ring, until something speaks against it.
-func (r *Ring) hear(rec *Record) {
+func (r *Ring) hear(from PeerID, rec *Record) {
+	if r.ahead(rec) {
+		r.refuse(from, fmt.Errorf("%w: of %x", ErrFuture, string(rec.ID)))
+		return
+	}
 	if p := r.table.members[rec.ID]; p != nil {
-		if rec.Seq > p.peer.Seq {
+		if rec.Seq > p.peer.Seq && r.changes(from, p) {
 			r.renew(p, rec)
 		}
 		return

@@ -111,13 +111,15 @@ type Output struct {
 	Joined bool
 	// Changed: View returns another view than it last did.
 	Changed bool
-	// Refused says why the message was refused, nil if it was not.
-	Refused error
+	// Refused says why the message was refused, which then changed nothing, or one of
+	// its records, which was passed over; nil if none was. RefusedFrom sent it.
+	Refused     error
+	RefusedFrom PeerID
 }
 
 // Stats counts what happened since the Ring was made.
 type Stats struct {
-	Refused     uint64 // messages that were refused, for whatever reason
+	Refused     uint64 // messages, and records in them, that were refused, for whatever reason
 	Unsolicited uint64 // of these, replies that nobody asked for
 	Late        uint64 // replies after their time-out
 	Timeouts    uint64 // requests without an answer in time
@@ -129,6 +131,8 @@ type Stats struct {
 	Readmitted  uint64 // peers that came back after that
 	Rounds      uint64 // rounds of stabilisation
 	Joins       uint64 // attempts to join
+
+	RefusedBy [Reasons]uint64 // Refused by reason
 }
 
 const (
@@ -235,8 +239,7 @@ const maxCircle = 64
 func (r *Ring) Step(now time.Time, m Message) Output {
 	r.begin(now)
 	if err := r.receive(&m); err != nil {
-		r.stats.Refused++
-		r.result.Refused = err
+		r.refuse(m.From, err)
 	}
 	return r.finish()
 }

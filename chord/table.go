@@ -24,6 +24,7 @@ type contact struct {
 	digest   uint64    // of its view, when last heard
 	told     bool      // it holds our record
 	narrow   bool      // it keeps no table
+	changed  time.Time // when all changes of its record are accounted for
 
 	failure // of requests to it
 	rtt     rtt

@@ -147,11 +147,24 @@ func counter(name, help string, value func(*figures) uint64) metric {
 	}
 }
 
-var metrics = []metric{
+// refusals counts what the ring refused, by reason.
+func refusals() []metric {
+	ms := make([]metric, chord.Reasons)
+	for x := range chord.Reasons {
+		ms[x] = metric{
+			prometheus.NewDesc("chorus_ring_refused_total", "Ring messages, and peer records in them, that were refused.",
+				nil, prometheus.Labels{"reason": x.String()}),
+			prometheus.CounterValue,
+			func(f *figures) float64 { return float64(f.ring.RefusedBy[x]) },
+		}
+	}
+	return ms
+}
+
+var metrics = append(refusals(), []metric{
 	gauge("ring_peers", "Peers in this peer's view of the ring, itself included.", func(f *figures) int { return f.peers }),
 	gauge("ring_agree", "Of chorus_ring_of peers, those that see the same ring.", func(f *figures) int { return f.agree + 1 }),
 	gauge("ring_of", "Peers whose view of the ring is compared with this one's.", func(f *figures) int { return f.of + 1 }),
-	counter("ring_refused", "Ring messages that were refused.", func(f *figures) uint64 { return f.ring.Refused }),
 	counter("ring_timeouts", "Requests of the ring without an answer in time.", func(f *figures) uint64 { return f.ring.Timeouts }),
 	counter("ring_suspected", "Times that a peer fell under suspicion.", func(f *figures) uint64 { return f.ring.Suspected }),
 	counter("ring_vetted", "Suspects of other peers that were probed for them.", func(f *figures) uint64 { return f.ring.Vetted }),
@@ -183,7 +196,7 @@ var metrics = []metric{
 	counter("rpc_casts", "One-way messages to other peers.", func(f *figures) uint64 { return f.calls.Casts }),
 	counter("rpc_served", "Calls and casts of other peers that were answered.", func(f *figures) uint64 { return f.calls.Served }),
 	counter("rpc_refused", "Calls and casts of other peers that were refused.", func(f *figures) uint64 { return f.calls.Refused }),
-}
+}...)
 
 // figureCollector gathers the figures for Prometheus.
 type figureCollector struct{ n *Node }

@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,8 @@ type ring struct {
 	loop *drive.Loop[*chord.Ring, chord.Message, chord.Output]
 	view atomic.Pointer[chord.View]
 
-	lookups map[uint64]chan<- chord.LookupResult // under way; the loop's
+	lookups  map[uint64]chan<- chord.LookupResult // under way; the loop's
+	refusals map[refusal]time.Time                // when they were logged; the loop's
 
 	joined   chan struct{} // closed when the peer is a member
 	joinOnce sync.Once
@@ -38,7 +40,10 @@ func newRing(n *Node, method rpc.Method, cfg chord.Config, self chord.Peer, chan
 	if err != nil {
 		return nil, err
 	}
-	r := &ring{n: n, method: method, changed: changed, core: core, lookups: make(map[uint64]chan<- chord.LookupResult), joined: make(chan struct{})}
+	r := &ring{
+		n: n, method: method, changed: changed, core: core,
+		lookups: make(map[uint64]chan<- chord.LookupResult), refusals: make(map[refusal]time.Time), joined: make(chan struct{}),
+	}
 	r.view.Store(core.View())
 	r.loop = drive.New(core, r.output, drive.Config{})
 	return r, nil
@@ -52,7 +57,7 @@ func (r *ring) do(ctx context.Context, fn func(core *chord.Ring, now time.Time) 
 // output does what a call of the core asks for. It runs on the loop.
 func (r *ring) output(out chord.Output) {
 	if out.Refused != nil {
-		r.n.log.Debug("ring message refused", "err", out.Refused)
+		r.refused(out.RefusedFrom, out.Refused)
 	}
 	for _, p := range out.Learned {
 		r.n.host.AddPeer(p.ID, p.Addrs)
@@ -73,6 +78,35 @@ func (r *ring) output(out chord.Output) {
 	if out.Joined {
 		r.joinOnce.Do(func() { close(r.joined) })
 	}
+}
+
+// refusal is what a peer's bad messages have in common.
+type refusal struct {
+	peer   chord.PeerID
+	reason chord.Reason
+}
+
+const (
+	refusalPause = time.Hour // before the same refusal is logged again
+	maxRefusals  = 1 << 10   // that are remembered
+)
+
+// refused logs what a peer sent that was not taken, once for each reason: who
+// keeps sending it must not fill the log. It runs on the loop.
+func (r *ring) refused(from chord.PeerID, err error) {
+	now := time.Now()
+	key := refusal{from, chord.ReasonOf(err)}
+	if last, ok := r.refusals[key]; ok && now.Sub(last) < refusalPause {
+		return
+	}
+	if len(r.refusals) >= maxRefusals {
+		maps.DeleteFunc(r.refusals, func(_ refusal, last time.Time) bool { return now.Sub(last) >= refusalPause })
+		if len(r.refusals) >= maxRefusals {
+			return
+		}
+	}
+	r.refusals[key] = now
+	r.n.log.Warn("ring message refused", "peer", r.n.label(from), "reason", key.reason.String(), "err", err)
 }
 
 // send casts a message, off the loop: it may have to dial first.
