@@ -250,7 +250,7 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		r.tellAskers(p, q)
 	}
 	if m.Who && !q.told && r.phase == phaseMember && (r.small() || r.duty(m.From)) {
-		r.ask(m.From).introduce = true // it does not know us any more
+		r.introduce(m.From) // it does not know us any more
 	}
 	if q.late {
 		return

@@ -159,6 +159,18 @@ func (r *Ring) packFinds(m *Message, o *outgoing) {
 // fewNodes is how many nodes joiners want to know, and a finger keeps.
 const fewNodes = 2
 
+// introduce tells a peer our record, and of which of its positions we take notice:
+// one that keeps no table forgets us again if we are nothing to it.
+func (r *Ring) introduce(id PeerID) {
+	o := r.ask(id)
+	o.introduce = true
+	for _, s := range r.slots {
+		if h := s.head(); h.Peer == id && len(o.notes) < maxNotes {
+			o.notes = append(o.notes, Note{Yours: h.Index, Mine: s.Index})
+		}
+	}
+}
+
 // introduces reports whether our record is to go with what is asked. In a large
 // ring only neighbours need it.
 func (r *Ring) introduces(o *outgoing) bool {
