@@ -9,19 +9,26 @@ import (
 	"github.com/chorus-net/chorus/chord"
 )
 
-// joinStep is the virtual time from one batch of joiners to the next.
+// joinStep is the virtual time from one batch of joiners to the next in a ring
+// without tables, or a small one.
 const joinStep = 500 * time.Millisecond
+
+// joinPace is from one joiner to the next, on average, in a large ring with tables:
+// news of more would pass the budget, so that peers went without tables for a while
+// and newcomers chose their positions by a part of the ring.
+const joinPace = 250 * time.Millisecond
 
 // form starts the peers, each with positions chosen for the ring as it is, and
 // waits until they agree.
 func (x *experiment) form(ctx context.Context) error {
 	x.Create(x.newcomer())
 	for len(x.peers) < x.s.Peers {
-		for range x.batch() {
+		n := x.batch()
+		for range n {
 			contact := x.pick(1)
 			x.Join(x.newcomer(), contact...)
 		}
-		if err := x.pass(ctx, "joining", float64(len(x.peers))/float64(x.s.Peers), joinStep); err != nil {
+		if err := x.pass(ctx, "joining", float64(len(x.peers))/float64(x.s.Peers), x.step(n)); err != nil {
 			return err
 		}
 	}
@@ -38,6 +45,15 @@ func (x *experiment) form(ctx context.Context) error {
 	}
 	x.rep.FormS = x.Now().Seconds()
 	return err
+}
+
+// step is the time to let pass after so many have joined.
+func (x *experiment) step(joined int) time.Duration {
+	const small = 64
+	if x.s.FingersOnly || len(x.peers) <= small {
+		return joinStep
+	}
+	return max(joinStep, time.Duration(joined)*joinPace)
 }
 
 // batch is how many join at a time: so few of those that there are that
