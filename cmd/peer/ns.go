@@ -45,7 +45,7 @@ func nsListCommand(c *console) *cobra.Command {
 				all = []client.Namespace{}
 			}
 			return c.print(all, func(out io.Writer) {
-				t := newTable("namespace", "w", "r", "ttl", "class", "replicas\t")
+				t := newTable("NAMESPACE", "W", "R", "TTL", "CLASS", "REPLICAS\t")
 				for _, ns := range all {
 					t.row(ns.Name, orQuorum(ns.W), orQuorum(ns.R), orNever(ns.TTL), ns.Class, ns.Replicas)
 				}
