@@ -216,7 +216,7 @@ func (s *Scheduler) keepParts(h *held, r *Result) bool {
 	for i, in := range r.Fork {
 		k := &held{task: part(&h.task, i, in), client: c, provisional: true}
 		if s.holder.held[k.task.ID] != nil || s.holder.running[run{k.task.ID, 1}] != nil {
-			// An earlier attempt at the same task left it here. The owner's word on
+			// An earlier run of the same attempt left it here. The owner's word on
 			// that one is still to come.
 			s.dropParts(h)
 			return false

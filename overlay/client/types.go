@@ -128,7 +128,7 @@ type JobSpec struct {
 type TaskResult struct {
 	Task     string    `json:"task"`
 	Index    int       `json:"index"`
-	State    string    `json:"state"` // "queued", "running", "away", "done", "failed" or "cancelled"
+	State    string    `json:"state"` // "queued", "running", "away", "forked" (its parts are not done), "done", "failed" or "cancelled"
 	Peer     string    `json:"peer"`  // who has it, or settled it
 	Attempts int       `json:"attempts"`
 	Output   []byte    `json:"output"`
@@ -141,7 +141,7 @@ type TaskResult struct {
 // Attempt is one try at a task that has ended.
 type Attempt struct {
 	Peer    string  `json:"peer"`
-	Outcome string  `json:"outcome"` // "ok", "error", "crashed", "lost", "returned" or "cancelled"
+	Outcome string  `json:"outcome"` // "ok", "forked" (divided into parts), "error", "crashed", "lost", "returned" or "cancelled"
 	Error   string  `json:"error,omitempty"`
 	MS      float64 `json:"ms"`
 }
