@@ -76,6 +76,12 @@ func (r *Ring) checkSlot(s *slot) error {
 			return fmt.Errorf("skips own position %s", o.ID.Short())
 		}
 	}
+	if s.digest != 0 && s.digestAt == r.stamp() && s.digest != r.computeDigest(s) {
+		return fmt.Errorf("the digest is that of another state")
+	}
+	if s.last.serial != 0 && s.copiedAt == r.stamp() && !slices.Equal(s.list, r.normal(s, append([]Place{s.head()}, s.last.list...))) {
+		return fmt.Errorf("the successor's list would be copied otherwise now")
+	}
 	if s.pred != nil && s.pred.ID == s.ID {
 		return fmt.Errorf("precedes itself")
 	}

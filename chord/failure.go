@@ -137,8 +137,12 @@ func (r *Ring) evict(m *member, why EventKind) {
 // drop removes a peer from the table and every list, without a word.
 func (r *Ring) drop(m *member) {
 	r.table.remove(m)
+	if r.neighbour(m.peer.ID) {
+		r.table.version++
+	}
 	for _, s := range r.slots {
 		if s.last.names(m.peer.ID) {
+			r.table.version++
 			s.last = answer{} // to be told again in full: whoever is named may be back by then
 		}
 	}

@@ -99,6 +99,7 @@ func (r *Ring) forgetAttempt() {
 	for _, id := range known {
 		r.addContact(id) // the contact may be gone the next time
 		r.table.remove(r.table.members[id])
+		r.table.version++
 	}
 }
 

@@ -36,7 +36,7 @@ func TestMutantsAreCaught(t *testing.T) {
 // TestLocalInvariants checks the state of every core throughout a few
 // schedules of each kind.
 func TestLocalInvariants(t *testing.T) {
-	for seed := uint64(1); seed <= 6; seed++ {
+	for seed := uint64(1); seed <= 8; seed++ {
 		s := model.Schedule{Seed: seed, Rough: seed%2 == 0}
 		s.AfterCall = func(r *chord.Ring) error { return r.Check() }
 		if _, err := s.Run(); err != nil {

@@ -61,7 +61,7 @@ func (r *Ring) sender(m *Message, rs *resolved, q *request) *member {
 		rec := m.Peers[rs.sender]
 		switch {
 		case p == nil && m.Member:
-			p = r.table.insert(rec)
+			p = r.insert(rec)
 			p.met().probeAt = r.now
 			r.result.Learned = append(r.result.Learned, rec)
 		case p != nil && p.peer != rec && !p.peer.same(&rec.Peer) && (q != nil || rec.Seq >= p.peer.Seq) && r.changes(m.From, p):
@@ -143,6 +143,15 @@ func (r *Ring) renew(p *member, rec *Record) {
 	}
 }
 
+// insert takes a record of a peer that was not known. A slot whose newest answer
+// names the peer can put it into its list now.
+func (r *Ring) insert(rec *Record) *member {
+	if slices.ContainsFunc(r.slots, func(s *slot) bool { return s.last.names(rec.ID) }) {
+		r.table.version++
+	}
+	return r.table.insert(rec)
+}
+
 // hearsay takes the records of third parties that a message carries.
 func (r *Ring) hearsay(m *Message, rs *resolved) {
 	for i := range m.Peers {
@@ -178,7 +187,7 @@ func (r *Ring) hear(from PeerID, rec *Record) {
 	if limit := r.tableLimit(); limit > 0 && len(r.table.members) >= limit && !r.makeRoom(1+limit/64) {
 		return
 	}
-	p := r.table.insert(rec)
+	p := r.insert(rec)
 	r.result.Learned = append(r.result.Learned, rec)
 	if !r.wide() || r.table.count >= r.cfg.VerifyPeers {
 		r.admit(p)

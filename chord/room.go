@@ -6,11 +6,11 @@ import "slices"
 // fingers than for others.
 func (r *Ring) prune() {
 	limit := r.tableLimit()
-	if len(r.table.members) <= limit || r.prunedAt == r.stamp() {
+	if len(r.table.members) <= limit || r.prunedAt == (stamp{r.revision, r.table.changes}) {
 		return
 	}
 	r.makeRoom(len(r.table.members) - limit)
-	r.prunedAt = r.stamp()
+	r.prunedAt = stamp{r.revision, r.table.changes}
 }
 
 // narrowTable is how many members are remembered where no table is kept: what

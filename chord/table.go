@@ -78,7 +78,8 @@ type table struct {
 	filed   [buckets][]*member // the admitted in each of them, in no order
 	changed bool               // the view is out of date
 
-	version uint64 // counts the changes of records
+	version uint64 // counts the changes of records to which slots refer
+	changes uint64 // counts the members that came and went
 }
 
 func newTable(self PeerID) *table {
@@ -95,7 +96,7 @@ func newTable(self PeerID) *table {
 // insert adds a record as hearsay.
 func (t *table) insert(p *Record) *member {
 	m := &member{peer: p, contact: &stranger}
-	t.version++
+	t.changes++
 	t.members[p.ID] = m
 	t.watched[p.ID] = m
 	return m
@@ -117,7 +118,7 @@ func (t *table) remove(m *member) {
 		t.count--
 		t.unfile(m)
 	}
-	t.version++
+	t.changes++
 	delete(t.members, m.peer.ID)
 	delete(t.watched, m.peer.ID)
 }
