@@ -84,6 +84,15 @@ func (n *Node) askFetch(ctx context.Context, to store.Voter, id store.ShardID, b
 	return call(ctx, n, to.Peer, shardHeader(wire.MethodFetch, id, by), payload, wire.ParseFetchReply)
 }
 
+// askHorizon asks a voter for a step towards a shard's next horizon.
+func (n *Node) askHorizon(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, req store.HorizonRequest) (store.HorizonReply, error) {
+	req.Target = by.target(to)
+	if to == n.self {
+		return n.replicaHorizon(ctx, id, by.config.Epoch, req)
+	}
+	return call(ctx, n, to.Peer, shardHeader(wire.MethodHorizon, id, by), wire.AppendHorizonRequest(nil, &req), wire.ParseHorizonReply)
+}
+
 // askVote asks an acceptor to prepare or to accept a proposal.
 func (n *Node) askVote(ctx context.Context, to store.Voter, id store.ShardID, p store.Proposal) (store.Vote, error) {
 	if to == n.self {

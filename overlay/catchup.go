@@ -2,6 +2,8 @@ package overlay
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -79,7 +81,11 @@ func (p *puller) catchFrom(id store.ShardID, c store.Config, k *catch) {
 			continue
 		}
 		if err := p.pull(p.n.ctx, sourceOf(id, c, v), false); err != nil {
-			p.n.log.Debug("catch up", "shard", id, "peer", p.n.label(v.Peer), "err", err)
+			level := slog.LevelDebug
+			if errors.Is(err, store.ErrSkew) {
+				level = slog.LevelWarn // it will not get better by itself
+			}
+			p.n.log.Log(p.n.ctx, level, "catch up", "shard", id, "peer", p.n.label(v.Peer), "err", err)
 			continue
 		}
 		p.mu.Lock()

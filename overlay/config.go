@@ -70,6 +70,11 @@ type Config struct {
 	// PlainChord makes the peer take part, beside the ring, in one of textbook Chord
 	// over the same host, that Lookups compares with; all peers need it. Default: no.
 	PlainChord bool
+	// ReclaimAfter is how old the record of a deleted or expired key gets before it
+	// is dropped from disk, once all voters have confirmed that they hold nothing
+	// older; default 10 min. Peers whose clocks are further behind than that cannot
+	// write to such a shard.
+	ReclaimAfter time.Duration
 	// Metrics makes libp2p, Kademlia, puts and gets keep metrics for Node.Metrics;
 	// default: they do not.
 	Metrics bool
@@ -115,6 +120,9 @@ func (c Config) withDefaults() Config {
 	if c.RepairEvery == 0 {
 		c.RepairEvery = 30 * time.Second
 	}
+	if c.ReclaimAfter == 0 {
+		c.ReclaimAfter = 10 * time.Minute
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -139,6 +147,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("config ReplaceAfter: %v is negative", c.ReplaceAfter)
 	case c.RepairEvery < 0:
 		return fmt.Errorf("config RepairEvery: %v is negative", c.RepairEvery)
+	case c.ReclaimAfter < 0:
+		return fmt.Errorf("config ReclaimAfter: %v is negative", c.ReclaimAfter)
 	}
 	names := make(map[string]bool)
 	for _, f := range c.Funcs {

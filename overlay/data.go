@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/chorus-net/chorus/bootstrap"
 	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store"
 	"github.com/chorus-net/chorus/store/disk"
 )
 
@@ -43,7 +45,8 @@ func (n *Node) openDisk(ctx context.Context, others bool) error {
 func (n *Node) openData(ctx context.Context, dir string) error {
 	d, err := disk.Open(ctx, dir, disk.Options{
 		Engine: disk.Engine(n.cfg.Engine), Shards: n.ring.Shards, Listener: n.changes, Quota: n.cfg.Quota, Logger: n.log,
-		Memory: n.cfg.memory,
+		Memory:     n.cfg.memory,
+		Incredible: func() uint64 { return store.Incredible(time.Now(), store.DefaultSkew) },
 	})
 	if err != nil {
 		return err

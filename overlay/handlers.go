@@ -48,6 +48,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodSync, rpc.Spec{Name: "store.sync"}, onShard(n, wire.ParseSyncRequest, n.replicaSync, wire.AppendSyncReply))
 	add(wire.MethodFetch, rpc.Spec{Name: "store.fetch", MaxBytes: 1 << 20}, onShard(n, wire.ParseFetchRequest, n.replicaFetch, wire.AppendFetchReply))
 	add(wire.MethodNodes, rpc.Spec{Name: "store.nodes"}, onShard(n, wire.ParseNodesRequest, n.replicaNodes, wire.AppendNodesReply))
+	add(wire.MethodHorizon, rpc.Spec{Name: "store.horizon"}, onShard(n, wire.ParseHorizonRequest, n.replicaHorizon, wire.AppendHorizonReply))
 	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodWatch, rpc.Spec{Name: "store.watch"}, n.serveWatch)
@@ -188,6 +189,12 @@ func (n *Node) replicaFetch(ctx context.Context, id store.ShardID, epoch uint64,
 
 func (n *Node) replicaNodes(ctx context.Context, id store.ShardID, epoch uint64, r store.NodesRequest) (store.NodesReply, error) {
 	return n.replica.nodes(ctx, id, epoch, r)
+}
+
+func (n *Node) replicaHorizon(ctx context.Context, id store.ShardID, epoch uint64, r store.HorizonRequest) (store.HorizonReply, error) {
+	return n.replica.horizon(ctx, id, epoch, r, func(c store.Config) error {
+		return n.puller.repair(ctx, sourceOf(id, c, r.From))
+	})
 }
 
 func (n *Node) replicaVote(ctx context.Context, id store.ShardID, _ uint64, p store.Proposal) (store.Vote, error) {

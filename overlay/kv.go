@@ -85,6 +85,7 @@ func (n *Node) runWrite(ctx context.Context, shard store.ShardID, c store.Config
 	}
 	encoded := rec.AppendTo(make([]byte, 0, rec.Size()))
 	w := new(store.Write)
+	w.Believe(believable())
 	// The record of a round is fixed: one of an earlier round may still wait to
 	// be sent when the record is stamped anew.
 	ask := func(encoded []byte) ask[store.WriteReply] {
@@ -113,6 +114,9 @@ func (n *Node) runWrite(ctx context.Context, shard store.ShardID, c store.Config
 		}
 	}
 }
+
+// believable returns the clock up to which this peer believes in versions.
+func believable() uint64 { return store.ClockAt(time.Now().Add(store.DefaultSkew)) }
 
 // stamp gives a record the next version and dot of this peer.
 func (n *Node) stamp(ctx context.Context, rec *store.Record) error {
@@ -176,6 +180,7 @@ func (n *Node) lookUp(ctx context.Context, ns, name string, level store.Level) (
 		return Record{}, fmt.Errorf("get %q: %w", key, err)
 	}
 	r := new(store.Read)
+	r.Believe(believable())
 	ask := apart(n, func(ctx context.Context, to store.Voter, by goesBy) (store.ReadReply, error) {
 		return n.askRead(ctx, to, shard, by, ns, name)
 	})

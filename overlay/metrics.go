@@ -100,6 +100,7 @@ type figures struct {
 	back                    [waysBack]uint64
 	held                    disk.Counts
 	repaired, repairMeta    uint64
+	reclaimed               uint64
 	tasks                   compute.Stats
 	calls                   rpc.Stats
 }
@@ -116,6 +117,7 @@ func (n *Node) figures(ctx context.Context) (figures, error) {
 	}
 	f.keys, f.underReplicated = n.countKeys()
 	f.repaired, f.repairMeta = n.puller.stats.records.Load(), n.puller.stats.meta.Load()
+	f.reclaimed = n.puller.stats.reclaimed.Load()
 	err := n.members.loop.Do(ctx, func(core *chord.Ring) {
 		f.agree, f.of, _ = core.Agreement()
 		f.ring = core.Stats()
@@ -182,6 +184,7 @@ var metrics = append(refusals(), []metric{
 	gauge("store_tombstones", "Records of deleted keys on disk.", func(f *figures) int64 { return f.held.Tombstones }),
 	counter("store_pulled_records", "Records that this peer pulled from other replicas.", func(f *figures) uint64 { return f.repaired }),
 	counter("store_pull_meta_bytes", "Bytes to and from other replicas to find out what to pull.", func(f *figures) uint64 { return f.repairMeta }),
+	counter("store_reclaimed_records", "Records of deleted and expired keys that were dropped from disk.", func(f *figures) uint64 { return f.reclaimed }),
 	gauge("store_bytes", "Size of the records on disk.", func(f *figures) int64 { return f.held.Bytes }),
 
 	gauge("tasks_queued", "Tasks that wait at this peer.", func(f *figures) int { return f.tasks.Queued }),

@@ -112,6 +112,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.group.start(func() { n.followView(n.ctx) })
 	n.group.start(func() { n.mover.run(n.ctx) })
 	n.group.start(func() { n.puller.run(n.ctx) })
+	n.group.start(func() { (&reclaimer{n}).run(n.ctx) })
 	n.group.start(func() { n.rememberPeers(n.ctx) })
 	n.group.start(func() { n.reunion.remind(n.ctx) })
 	n.group.start(func() { n.reunion.run(n.ctx) })

@@ -10,10 +10,11 @@ import (
 	"github.com/chorus-net/chorus/store"
 )
 
-// pullStats counts what pulls did since the start.
+// pullStats counts what was done to replicas since the start.
 type pullStats struct {
-	records atomic.Uint64 // pulled and stored
-	meta    atomic.Uint64 // bytes of the calls that found out which, both ways
+	records   atomic.Uint64 // pulled and stored
+	meta      atomic.Uint64 // bytes of the calls that found out which, both ways
+	reclaimed atomic.Uint64 // dead records removed
 }
 
 // source is a voter to pull a shard from, under a configuration.
@@ -34,11 +35,24 @@ func (p *puller) pull(ctx context.Context, src source, all bool) error {
 	if all {
 		local = store.Fingerprint{}
 	}
-	return p.drive(ctx, src, store.NewPull(src.id, p.n.ring.Shards, local, ""))
+	pull := store.NewPull(src.id, p.n.ring.Shards, local, "").By(rules(src))
+	if err := p.drive(ctx, src, pull); err != nil {
+		return err
+	}
+	if pull.Passed() > 0 {
+		return fmt.Errorf("%d records of %s are ahead of this peer's clock: %w", pull.Passed(), p.n.label(src.from.Peer), store.ErrSkew)
+	}
+	return nil
+}
+
+// rules are those of a pull that begins now.
+func rules(src source) store.Rules {
+	now := time.Now()
+	return store.Rules{Now: now, Horizon: src.by.config.Horizon, Latest: believable()}
 }
 
 // repair makes this peer hold everything of a shard that a voter holds, at the
-// cost of what differs.
+// cost of what differs. Records that are ahead of this peer's clock are left.
 func (p *puller) repair(ctx context.Context, src source) error {
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
@@ -63,11 +77,11 @@ func (p *puller) repair(ctx context.Context, src source) error {
 	}
 	switch {
 	case d.Many():
-		return p.pull(ctx, src, false)
+		return p.drive(ctx, src, store.NewPull(src.id, p.n.ring.Shards, p.n.disk.Fingerprint(src.id), "").By(rules(src)))
 	case len(d.Paths()) == 0:
 		return nil
 	}
-	return p.drive(ctx, src, store.NewRepair(src.id, p.n.ring.Shards, d.Paths()))
+	return p.drive(ctx, src, store.NewRepair(src.id, p.n.ring.Shards, d.Paths()).By(rules(src)))
 }
 
 // drive takes the steps of a pull to its end.
@@ -127,7 +141,7 @@ func (p *puller) step(ctx context.Context, src source, pull *store.Pull, st stor
 		for i, v := range st.Records {
 			records[i] = v.Raw()
 		}
-		if _, err := p.n.disk.ApplyMany(ctx, src.id, records); err != nil {
+		if err := p.store(ctx, src, records); err != nil {
 			return err
 		}
 		p.stats.records.Add(uint64(len(records)))
@@ -135,6 +149,21 @@ func (p *puller) step(ctx context.Context, src source, pull *store.Pull, st stor
 	case store.PullDone:
 	}
 	return nil
+}
+
+// store keeps what was pulled, if the shard is still at the epoch that it was
+// pulled under: after that some of it may have been deleted and forgotten.
+func (p *puller) store(ctx context.Context, src source, records [][]byte) error {
+	status, c, pass, err := p.n.shards.enter(ctx, src.id, p.n.self.Incarnation, src.by.config.Epoch)
+	if err == nil {
+		err = p.refusal(ctx, src.id, status, c)
+	}
+	if err != nil {
+		return err
+	}
+	defer p.n.shards.leave(src.id, pass)
+	_, err = p.n.disk.ApplyMany(ctx, src.id, records)
+	return err
 }
 
 // refusal is the error of a source that does not serve.

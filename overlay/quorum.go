@@ -185,7 +185,7 @@ func (n *Node) shortOf(q *store.Quorum, why error) string {
 	n.list(&b, "; out of reach ", q, q.Failed())
 	n.list(&b, "; no answer from ", q, q.Missing()&^q.Failed())
 	if q.Skewed() != 0 {
-		fmt.Fprintf(&b, "; the clock of this peer is more than %v ahead of theirs", store.DefaultSkew)
+		fmt.Fprintf(&b, "; the clock of this peer, or of some of them, is off by more than %v", store.DefaultSkew)
 	}
 	if why != nil {
 		b.WriteString(" (" + why.Error() + ")")

@@ -53,11 +53,13 @@ func (r *replica) write(ctx context.Context, shard store.ShardID, epoch uint64, 
 func (r *replica) writes(ctx context.Context, writes []wire.Write) []wire.WriteResult {
 	results := make([]wire.WriteResult, len(writes))
 	puts, at := make([]disk.Put, 0, len(writes)), make([]int, 0, len(writes)) // puts[j] is of writes[at[j]]
+	passes := make([]pass, 0, len(writes))                                    // and was admitted with passes[j]
 	now := time.Now()
 	for i := range writes {
 		w := &writes[i]
-		reply, admitted, err := r.admitWrite(ctx, w, now)
+		reply, p, admitted, err := r.admitWrite(ctx, w, now)
 		if results[i] = (wire.WriteResult{Reply: reply, Err: err}); admitted {
+			passes = append(passes, p)
 			puts, at = append(puts, disk.Put{Shard: w.Shard, Record: w.Request.Record}), append(at, i)
 		}
 	}
@@ -65,36 +67,41 @@ func (r *replica) writes(ctx context.Context, writes []wire.Write) []wire.WriteR
 	for j := range puts {
 		w := &writes[at[j]]
 		results[at[j]].Reply, results[at[j]].Err = r.finishWrite(ctx, w, &puts[j])
-		r.shards.leave(w.Shard, w.Epoch)
+		r.shards.leave(w.Shard, passes[j])
 	}
 	return results
 }
 
 // admitWrite tells whether a record may be stored now, or what to answer. Whoever
 // stores it tells the shard when it is done.
-func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) (reply store.WriteReply, admitted bool, err error) {
+func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) (reply store.WriteReply, p pass, admitted bool, err error) {
 	if int(w.Shard) >= r.n {
-		return store.WriteReply{}, false, errNoShard
+		return store.WriteReply{}, pass{}, false, errNoShard
 	}
 	v, err := store.OpenRecord(w.Request.Record)
 	if err != nil {
-		return store.WriteReply{}, false, fmt.Errorf("write: %w", err)
+		return store.WriteReply{}, pass{}, false, fmt.Errorf("write: %w", err)
 	}
 	if !w.Request.Repair {
 		r.served.Store(now.UnixMicro())
 	}
 	if err := r.learn(ctx, w.Shard, w.Request.Push); err != nil {
-		return store.WriteReply{}, false, err
+		return store.WriteReply{}, pass{}, false, err
 	}
-	status, c, err := r.shards.enter(ctx, w.Shard, w.Request.Incarnation, w.Epoch)
+	status, c, p, err := r.shards.enter(ctx, w.Shard, w.Request.Incarnation, w.Epoch)
 	if err != nil || status != store.StatusOK {
-		return store.WriteReply{Status: status, Config: referral(status, c)}, false, err
+		return store.WriteReply{Status: status, Config: referral(status, c)}, pass{}, false, err
 	}
-	if status, _ := store.Judge(store.Version{}, v.Version(), now, store.DefaultSkew, w.Request.Repair); status != store.StatusOK {
-		r.shards.leave(w.Shard, w.Epoch)
-		return store.WriteReply{Status: status}, false, nil
+	switch status, _ := store.Judge(store.Version{}, v.Version(), now, store.DefaultSkew); {
+	case status != store.StatusOK:
+		reply = store.WriteReply{Status: status}
+	case v.Class() == store.ClassEventual && v.Version().Clock <= p.settled:
+		reply = store.WriteReply{Status: store.StatusStale, Version: store.Version{Clock: p.settled}}
+	default:
+		return store.WriteReply{}, p, true, nil
 	}
-	return store.WriteReply{}, true, nil
+	r.shards.leave(w.Shard, p)
+	return reply, pass{}, false, nil
 }
 
 // finishWrite waits for the disk and answers.
@@ -111,8 +118,7 @@ func (r *replica) finishWrite(ctx context.Context, w *wire.Write, put *disk.Put)
 		return store.WriteReply{}, fmt.Errorf("write: %w", err)
 	}
 	version := v.Version()
-	// A version that the clock may not follow was let in as a repair; it is
-	// then not this peer's to be ahead of.
+	// The clock may refuse what it has just been judged by, a moment later.
 	_ = r.clock.observe(version)
 	if out.Superseded(version) {
 		return store.WriteReply{Status: store.StatusSuperseded, Synced: true, Version: out.Held}, nil

@@ -13,6 +13,9 @@ import (
 type registers interface {
 	// SaveRegister puts the encoded state of a shard on stable storage.
 	SaveRegister(ctx context.Context, shard store.ShardID, state []byte) error
+	// DropUntil forgets the records of a shard whose versions' clocks are not above
+	// one.
+	DropUntil(ctx context.Context, shard store.ShardID, clock uint64) error
 }
 
 // shards holds what this peer knows of every shard of the ring: the newest
@@ -104,7 +107,7 @@ func (s *shards) update(ctx context.Context, id store.ShardID, fn func(*store.St
 	next := sh.state
 	changed, err := fn(&next)
 	if err == nil && changed {
-		if next.Config.Epoch != sh.state.Config.Epoch {
+		if next.Config.Epoch != sh.state.Config.Epoch || next.Closed != sh.state.Closed {
 			sh.gate.turn()
 		}
 		sh.state = next
@@ -119,6 +122,9 @@ func (s *shards) update(ctx context.Context, id store.ShardID, fn func(*store.St
 	// as if it were on disk.
 	sh.unsaved = sh.unsaved || changed && seated
 	if sh.unsaved {
+		if err := s.clean(ctx, id, &next); err != nil {
+			return next, err
+		}
 		if err := s.disk.SaveRegister(ctx, id, next.AppendTo(nil)); err != nil {
 			return next, fmt.Errorf("save state of shard %d: %w", id, err)
 		}
@@ -128,6 +134,44 @@ func (s *shards) update(ctx context.Context, id store.ShardID, fn func(*store.St
 	sh.saved = next.Config.Epoch
 	sh.mu.Unlock()
 	return next, nil
+}
+
+// clean drops what next asks to be dropped before it is served by. Whoever calls
+// it holds the token.
+func (s *shards) clean(ctx context.Context, id store.ShardID, next *store.State) error {
+	clock := next.Unclean(s.self)
+	if clock == 0 {
+		return nil
+	}
+	if err := s.drain(ctx, id); err != nil {
+		return err
+	}
+	if err := s.disk.DropUntil(ctx, id, clock); err != nil {
+		return fmt.Errorf("drop settled records of shard %d: %w", id, err)
+	}
+	next.Cleaned()
+	sh := &s.list[id]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.state.Cleaned()
+	return nil
+}
+
+// drain waits for the writes that were admitted before the gate last turned.
+func (s *shards) drain(ctx context.Context, id store.ShardID) error {
+	sh := &s.list[id]
+	sh.mu.Lock()
+	drained := sh.gate.drained
+	sh.mu.Unlock()
+	if drained == nil {
+		return nil
+	}
+	select {
+	case <-drained:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // freeze runs fn while the shard's state cannot change.
@@ -184,55 +228,60 @@ func (s *shards) wasSeated(id store.ShardID) bool {
 	return sh.seated
 }
 
+// pass is what a write was admitted with: the gate's turn, and the clock at or
+// below which only pulls may store.
+type pass struct {
+	turn    uint64
+	settled uint64
+}
+
 // enter admits a write under an epoch; the caller calls leave when it is
 // committed or failed.
-func (s *shards) enter(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, err error) {
+func (s *shards) enter(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, p pass, err error) {
 	err = s.whenSaved(ctx, id, func(sh *shard) {
 		status, c = sh.state.Admit(s.self, incarnation, epoch), sh.state.Config
 		if status == store.StatusOK {
 			sh.gate.now++
+			p = pass{sh.gate.turns, sh.state.Settled()}
 		}
 	})
-	return status, c, err
+	return status, c, p, err
 }
 
-// leave tells that a write is over that was admitted under an epoch.
-func (s *shards) leave(id store.ShardID, epoch uint64) {
+// leave tells that a write is over that was admitted.
+func (s *shards) leave(id store.ShardID, p pass) {
 	sh := &s.list[id]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.gate.leave(epoch == sh.state.Config.Epoch)
+	sh.gate.leave(p.turn == sh.gate.turns)
 }
 
 // enterSync admits a reader of all that was written before the shard's present
 // epoch: it waits for writes admitted under former ones.
 func (s *shards) enterSync(ctx context.Context, id store.ShardID, incarnation, epoch uint64) (status store.Status, c store.Config, err error) {
-	var drained chan struct{}
 	err = s.whenSaved(ctx, id, func(sh *shard) {
-		status, c, drained = sh.state.Admit(s.self, incarnation, epoch), sh.state.Config, sh.gate.drained
+		status, c = sh.state.Admit(s.self, incarnation, epoch), sh.state.Config
 	})
-	if err != nil || status != store.StatusOK || drained == nil {
+	if err != nil || status != store.StatusOK {
 		return status, c, err
 	}
-	select {
-	case <-drained:
-		return status, c, nil
-	case <-ctx.Done():
-		return status, c, ctx.Err()
-	}
+	return status, c, s.drain(ctx, id)
 }
 
-// gate counts the writes under way, so that whoever hands a shard over can wait
-// for those that were admitted under a former epoch. The shard's lock guards
-// it.
+// gate counts the writes under way, so that whoever hands a shard over, or closes
+// it up to a horizon, can wait for those that were admitted before. The shard's
+// lock guards it.
 type gate struct {
-	now     int           // admitted under the present epoch
-	former  int           // admitted under former ones
+	turns   uint64        // how often it turned
+	now     int           // admitted since
+	former  int           // admitted before
 	drained chan struct{} // closed when former reaches 0; nil if it is 0
 }
 
-// turn tells that the epoch changed.
+// turn tells that other writes are admitted from now on: under another epoch, or
+// above another horizon.
 func (g *gate) turn() {
+	g.turns++
 	g.former += g.now
 	g.now = 0
 	if g.former > 0 && g.drained == nil {

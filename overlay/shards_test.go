@@ -17,6 +17,16 @@ type memoryRegisters struct {
 	fail  error
 	hold  chan struct{} // if set, saving waits for it to be closed
 	saves int
+
+	dropped []uint64 // what was asked to be dropped
+}
+
+func (r *memoryRegisters) DropUntil(_ context.Context, _ store.ShardID, clock uint64) error {
+	if r.fail != nil {
+		return r.fail
+	}
+	r.dropped = append(r.dropped, clock)
+	return nil
 }
 
 func (r *memoryRegisters) SaveRegister(ctx context.Context, id store.ShardID, state []byte) error {
@@ -155,11 +165,11 @@ func TestShardsDrain(t *testing.T) {
 		s := shardsAt(t, &memoryRegisters{})
 		enter := func(epoch uint64) func() {
 			t.Helper()
-			status, _, err := s.enter(t.Context(), 0, voterA.Incarnation, epoch)
+			status, _, pass, err := s.enter(t.Context(), 0, voterA.Incarnation, epoch)
 			if status != store.StatusOK || err != nil {
 				t.Fatalf("enter at epoch %d: %v, %v", epoch, status, err)
 			}
-			return func() { s.leave(0, epoch) }
+			return func() { s.leave(0, pass) }
 		}
 		first, second := enter(1), enter(1)
 		if _, _, err := s.enterSync(t.Context(), 0, voterA.Incarnation, 1); err != nil {
@@ -245,4 +255,78 @@ func TestShardsFreeze(t *testing.T) {
 			t.Errorf("epoch %d after the thaw, %v", s.config(0).Epoch, err)
 		}
 	})
+}
+
+// A shard that closes up to a horizon waits for the writes admitted before, and
+// tells those that come later.
+func TestShardsClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := shardsAt(t, &memoryRegisters{})
+		_, _, before, err := s.enter(t.Context(), 0, voterA.Incarnation, 1)
+		if err != nil || before.settled != 0 {
+			t.Fatal(before, err)
+		}
+		horizon := store.ClockAt(time.Now())
+		if _, err := s.update(t.Context(), 0, func(st *store.State) (bool, error) {
+			_, changed := st.Close(voterA, 1, horizon, time.Now())
+			return changed, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		_, _, after, err := s.enter(t.Context(), 0, voterA.Incarnation, 1)
+		if err != nil || after.settled != horizon {
+			t.Fatal(after, err)
+		}
+		s.leave(0, after)
+		drained := false
+		go func() {
+			if err := s.drain(t.Context(), 0); err != nil {
+				t.Error(err)
+			}
+			drained = true
+		}()
+		if synctest.Wait(); drained {
+			t.Error("a write admitted before was not waited for")
+		}
+		s.leave(0, before)
+		if synctest.Wait(); !drained {
+			t.Error("still waiting")
+		}
+	})
+}
+
+// A peer that was away when a horizon was raised drops what it covers before it
+// serves, also if its disk fails at first; a voter that confirmed keeps it.
+func TestShardsClean(t *testing.T) {
+	disk := &memoryRegisters{}
+	s := shardsAt(t, disk)
+	raised := store.Genesis(voterA).Raise(7)
+	confirmed := shardsAt(t, &memoryRegisters{})
+	if _, err := confirmed.update(t.Context(), 0, func(st *store.State) (bool, error) {
+		st.Close(voterA, 1, 7, time.Now())
+		_, changed := st.Confirm(voterA, 1, 7)
+		return changed, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	disk.fail = errors.New("no space")
+	if _, err := s.observe(t.Context(), 0, raised); !errors.Is(err, disk.fail) {
+		t.Fatalf("learned without a disk: %v", err)
+	}
+	disk.fail = nil
+	for _, s := range []*shards{s, confirmed} {
+		if _, err := s.observe(t.Context(), 0, raised); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(disk.dropped) != 1 || disk.dropped[0] != 7 {
+		t.Errorf("dropped %v", disk.dropped)
+	}
+	if d := confirmed.disk.(*memoryRegisters).dropped; len(d) > 0 {
+		t.Errorf("who had confirmed dropped %v", d)
+	}
+	joint := raised.Joint([]store.Voter{voterA, voterB})
+	if _, err := s.observe(t.Context(), 0, joint); err != nil || len(disk.dropped) != 1 {
+		t.Errorf("dropped again: %v, %v", disk.dropped, err)
+	}
 }

@@ -31,11 +31,18 @@ type Voter struct {
 // moves from Voters to Next (joint consensus): an operation must satisfy its
 // quorum in both sets, so nothing depends on which of the two comes out.
 //
+// Up to the horizon all is settled: writes at or below it are refused, and every
+// member holds what any replica may ever offer of it, so that records of deleted
+// and expired keys need not be kept. See doc.go.
+//
 // Treat a Config as immutable: its slices are shared.
 type Config struct {
 	Epoch  uint64
 	Voters []Voter // in ring order at the time of the change; distinct peers
 	Next   []Voter // the set being moved to, or empty
+
+	Horizon uint64 // a version's clock; 0: none was ever set
+	Raised  uint64 // the epoch that set it, 0 with it
 }
 
 // Genesis is the first configuration of every shard of a ring that self
@@ -68,20 +75,32 @@ func (c Config) Members() []Voter {
 
 // Equal reports whether both are the same configuration, order included.
 func (c Config) Equal(d Config) bool {
-	return c.Epoch == d.Epoch && slices.Equal(c.Voters, d.Voters) && slices.Equal(c.Next, d.Next)
+	return c.Epoch == d.Epoch && c.Horizon == d.Horizon && c.Raised == d.Raised &&
+		slices.Equal(c.Voters, d.Voters) && slices.Equal(c.Next, d.Next)
 }
 
 // Joint returns the proposal that moves c, which must be stable, to next.
-func (c Config) Joint(next []Voter) Config {
-	return Config{Epoch: c.Epoch + 1, Voters: c.Voters, Next: next}
-}
+func (c Config) Joint(next []Voter) Config { return c.then(c.Voters, next) }
 
 // Settle returns the proposal that completes the move of c, which must be
 // joint.
-func (c Config) Settle() Config { return Config{Epoch: c.Epoch + 1, Voters: c.Next} }
+func (c Config) Settle() Config { return c.then(c.Next, nil) }
 
 // Abort returns the proposal that gives up the move of c, which must be joint.
-func (c Config) Abort() Config { return Config{Epoch: c.Epoch + 1, Voters: c.Voters} }
+func (c Config) Abort() Config { return c.then(c.Voters, nil) }
+
+// Raise returns the proposal that raises the horizon of c, which must be stable,
+// to a clock above it. All voters must have confirmed that before: see Raise.
+func (c Config) Raise(horizon uint64) Config {
+	d := c.then(c.Voters, nil)
+	d.Horizon, d.Raised = horizon, d.Epoch
+	return d
+}
+
+// then returns the configuration of the next epoch with other voters.
+func (c Config) then(voters, next []Voter) Config {
+	return Config{Epoch: c.Epoch + 1, Voters: voters, Next: next, Horizon: c.Horizon, Raised: c.Raised}
+}
 
 // Check reports what is wrong with c on its own, or nil.
 func (c Config) Check() error {
@@ -90,6 +109,9 @@ func (c Config) Check() error {
 	}
 	if len(c.Voters) == 0 {
 		return errors.New("no voters")
+	}
+	if (c.Horizon == 0) != (c.Raised == 0) || c.Raised > c.Epoch {
+		return fmt.Errorf("horizon %x raised at epoch %d", c.Horizon, c.Raised)
 	}
 	for _, set := range [2][]Voter{c.Voters, c.Next} {
 		if len(set) > MaxVoters {
@@ -117,8 +139,17 @@ func (c Config) CheckNext(d Config) error {
 	if d.Epoch != c.Epoch+1 {
 		return fmt.Errorf("epoch %d after %d", d.Epoch, c.Epoch)
 	}
+	if c.Stable() && d.Stable() {
+		if !slices.Equal(c.Voters, d.Voters) || d.Horizon <= c.Horizon || d.Raised != d.Epoch {
+			return errors.New("a stable configuration stays stable only to raise the horizon")
+		}
+		return nil
+	}
+	if d.Horizon != c.Horizon || d.Raised != c.Raised {
+		return errors.New("a move leaves the horizon alone")
+	}
 	if c.Stable() {
-		if d.Stable() || !slices.Equal(c.Voters, d.Voters) {
+		if !slices.Equal(c.Voters, d.Voters) {
 			return errors.New("a stable configuration only becomes joint with the same voters")
 		}
 		return nil

@@ -7,17 +7,31 @@ import (
 	"github.com/chorus-net/chorus/chord"
 )
 
-// An encoded configuration: format byte 1, epoch (8 bytes, big-endian), then
+// An encoded configuration: format byte, epoch (8 bytes, big-endian), then
 // Voters and Next: a count byte, and for each voter the length of the peer ID
-// in a byte, the peer ID, the incarnation (8 bytes).
-const configFormat = 1
+// in a byte, the peer ID, the incarnation (8 bytes). Format 1 ends there, and is
+// written where there is no horizon. In format 2 the horizon and the epoch that
+// raised it follow (8 bytes each).
+const (
+	configFormat  = 1
+	configHorizon = 2
+)
 
 // AppendTo appends the encoding of c to b. The zero Config has an encoding.
 func (c Config) AppendTo(b []byte) []byte {
-	b = append(b, configFormat)
+	format := byte(configFormat)
+	if c.Horizon > 0 {
+		format = configHorizon
+	}
+	b = append(b, format)
 	b = binary.BigEndian.AppendUint64(b, c.Epoch)
 	b = appendVoters(b, c.Voters)
-	return appendVoters(b, c.Next)
+	b = appendVoters(b, c.Next)
+	if format == configHorizon {
+		b = binary.BigEndian.AppendUint64(b, c.Horizon)
+		b = binary.BigEndian.AppendUint64(b, c.Raised)
+	}
+	return b
 }
 
 func appendVoters(b []byte, set []Voter) []byte {
@@ -45,9 +59,10 @@ func DecodeConfig(b []byte) (Config, error) {
 
 // cutConfig reads a configuration from the front of b.
 func cutConfig(b []byte) (c Config, rest []byte, err error) {
-	if len(b) < 9 || b[0] != configFormat {
+	if len(b) < 9 || b[0] != configFormat && b[0] != configHorizon {
 		return Config{}, nil, fmt.Errorf("configuration format: %w", ErrCorrupt)
 	}
+	format := b[0]
 	c.Epoch = binary.BigEndian.Uint64(b[1:])
 	b = b[9:]
 	for _, set := range [2]*[]Voter{&c.Voters, &c.Next} {
@@ -55,7 +70,14 @@ func cutConfig(b []byte) (c Config, rest []byte, err error) {
 			return Config{}, nil, err
 		}
 	}
-	if c.Epoch == 0 && len(c.Voters) == 0 && len(c.Next) == 0 {
+	if format == configHorizon {
+		if len(b) < 16 || binary.BigEndian.Uint64(b) == 0 {
+			return Config{}, nil, fmt.Errorf("configuration horizon: %w", ErrCorrupt)
+		}
+		c.Horizon, c.Raised = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
+		b = b[16:]
+	}
+	if c.Epoch == 0 && len(c.Voters) == 0 && len(c.Next) == 0 && format == configFormat {
 		return Config{}, b, nil
 	}
 	if err := c.Check(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,6 +49,13 @@ func TestConfigGolden(t *testing.T) {
 		}).AppendTo(nil), "01" + "0000000000000005" + "0000000000000006" + "0000000000000003" + "0000000000000004" +
 			"01" + "0000000000000002" + "01" + "0161" + "0000000000000001" + "00" +
 			"01" + "0000000000000003" + "01" + "0161" + "0000000000000001" + "01" + "0162" + "0000000000000001"},
+		{"horizon", Config{Epoch: 9, Voters: vs("a"), Horizon: 5, Raised: 8}.AppendTo(nil), "02" + "0000000000000009" +
+			"01" + "0161" + "0000000000000001" + "00" + "0000000000000005" + "0000000000000008"},
+		{
+			"state of one that closed", (&State{Config: Config{Epoch: 2, Voters: vs("a")}, Closed: 7, Clean: 3}).AppendTo(nil),
+			"02" + "0000000000000007" + "0000000000000003" + strings.Repeat("00", 32) +
+				"01" + "0000000000000002" + "01" + "0161" + "0000000000000001" + "00" + "01" + "0000000000000000" + "00" + "00",
+		},
 	} {
 		if got := hex.EncodeToString(tt.got); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
@@ -61,7 +69,11 @@ func genVoters(t *rapid.T, name string, least int) []Voter {
 }
 
 func genConfig(t *rapid.T) Config {
-	return Config{Epoch: rapid.Uint64Min(1).Draw(t, "epoch"), Voters: genVoters(t, "voters", 1), Next: genVoters(t, "next", 0)}
+	c := Config{Epoch: rapid.Uint64Min(1).Draw(t, "epoch"), Voters: genVoters(t, "voters", 1), Next: genVoters(t, "next", 0)}
+	if rapid.Bool().Draw(t, "raised") {
+		c.Horizon, c.Raised = rapid.Uint64Min(1).Draw(t, "horizon"), rapid.Uint64Range(1, c.Epoch).Draw(t, "at")
+	}
+	return c
 }
 
 func TestConfigRoundTrip(t *testing.T) {
@@ -77,6 +89,7 @@ func TestConfigRoundTrip(t *testing.T) {
 func FuzzDecodeConfig(f *testing.F) {
 	f.Add(Config{}.AppendTo(nil))
 	f.Add(sampleConfig().AppendTo(nil))
+	f.Add(Config{Epoch: 1, Voters: vs("a")}.Raise(3).AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := DecodeConfig(b)
 		if err != nil {
@@ -98,6 +111,8 @@ func FuzzDecodeState(f *testing.F) {
 	s := State{Config: sampleConfig(), Promised: Ballot{Counter: 1}}
 	f.Add(s.AppendTo(nil))
 	s.Accepted, s.Value = s.Promised, s.Config.Settle()
+	f.Add(s.AppendTo(nil))
+	s.Closed, s.Clean = 3, 4
 	f.Add(s.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := DecodeState(b)
@@ -164,6 +179,17 @@ func TestConfigCheckNext(t *testing.T) {
 		{"move", stable, joint, true},
 		{"settle", joint, joint.Settle(), true},
 		{"abort", joint, joint.Abort(), true},
+		{"raise the horizon", stable, stable.Raise(3), true},
+		{"raise it again", stable.Raise(3), stable.Raise(3).Raise(4), true},
+		{"move under a horizon", stable.Raise(3), stable.Raise(3).Joint(vs("abd")), true},
+		{"settle under a horizon", stable.Raise(3).Joint(vs("abd")), stable.Raise(3).Joint(vs("abd")).Settle(), true},
+		{"lower the horizon", stable.Raise(3), stable.Raise(3).Raise(2), false},
+		{"raise it by nothing", stable.Raise(3), stable.Raise(3).Raise(3), false},
+		{"raise it in a move", stable, Config{Epoch: 2, Voters: vs("abc"), Next: vs("abd"), Horizon: 3, Raised: 2}, false},
+		{"raise it at the end of a move", joint, Config{Epoch: 3, Voters: vs("abd"), Horizon: 3, Raised: 3}, false},
+		{"raise it for others", stable, Config{Epoch: 2, Voters: vs("abd"), Horizon: 3, Raised: 2}, false},
+		{"raised at another epoch", stable, Config{Epoch: 2, Voters: vs("abc"), Horizon: 3, Raised: 1}, false},
+		{"nothing changed", stable, Config{Epoch: 2, Voters: vs("abc")}, false},
 		{"skip the joint step", stable, Config{Epoch: 2, Voters: vs("abd")}, false},
 		{"change voters in joint", stable, Config{Epoch: 2, Voters: vs("abd"), Next: vs("abc")}, false},
 		{"joint after joint", joint, Config{Epoch: 3, Voters: vs("abc"), Next: vs("abe")}, false},

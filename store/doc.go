@@ -8,6 +8,7 @@
 //   - configurations: the acceptor in [State], the [Proposer], and
 //     [Situation.Next], which tells a shard's leader what to do;
 //   - reconciliation: [Fingerprint], [Tree], [Diff] and [Pull];
+//   - deletes: the horizon in [Config], and [Raise], which moves it on;
 //   - registers: the acceptor in [Register], and [CAS], which changes one.
 //
 // It does not own the ring's opinion of who should hold a shard (chord), the
@@ -31,6 +32,9 @@
 //	     +------------------------------+
 //	                give up
 //
+// A stable configuration may also be followed by itself with a higher horizon: see
+// Deletes and expiry.
+//
 // An operation at epoch e takes its quorum of the members of C(e): a majority of
 // the voters at [LevelQuorum], and in a joint configuration a majority of both
 // sets. A replica serves the newest epoch that it holds and no other: to an
@@ -53,6 +57,7 @@
 //	nodes        NodesRequest -> NodesReply     nodes of the shard's tree
 //	sync         SyncRequest  -> SyncReply      a page of versions, or those of some keys
 //	fetch        FetchRequest -> FetchReply     the records of some keys
+//	horizon      HorizonRequest -> HorizonReply a step of a Raise, to all voters
 //	cas          CASRequest   -> CASReply       both phases of a register, to all members
 //
 // # Reconciliation
@@ -160,6 +165,85 @@
 // acknowledged before, stamps the record above it, and goes again.
 //
 // Level one promises none of this; all that it adds is speed.
+//
+// # Deletes and expiry
+//
+// A delete is the write of a tombstone, a record that wins over older ones and is
+// acknowledged like any. A value that expires carries the time, absolute, and is
+// treated as a tombstone from then on. Both take up space until they are reclaimed,
+// and if one were while any replica holds an older value of its key, that value
+// would come back.
+//
+// So each configuration has a horizon, a clock. What is at or below it is settled:
+// replicas refuse writes there (StatusStale, and the write is stamped anew), and
+// drop dead records ([Entry.Dead]). The horizon is a shard's causal clock in one
+// word. A dot of a version vector tells a replica whether it has seen one write;
+// the horizon tells it, of all writes with a clock up to there, that whatever
+// counts of them is with the voters. It needs no vector that grows with every
+// writer, and no gap in it; and a write that nobody had seen when its key was
+// deleted is covered too, which a vector would take for new.
+//
+// A stable configuration C(e) is followed by itself with a higher horizon h, once
+// each of its voters, asked by the leader ([Raise]), has
+//
+//	closed     it accepts no write at or below h any more, and those that it had
+//	           accepted are on its disk
+//	confirmed  it holds what any voter holds at or below h, or newer: when all had
+//	           closed, the leader pulled from each of them, then each from the leader
+//
+// A voter that is not live prevents that, until it is back, or replaced, or
+// forgotten by the operator; [Situation.Blockers] names it. A peer that is no voter
+// any more has no say: losing its seat retires it. Should it return, as a member of
+// a later configuration, it drops what the horizon covers before anything else,
+// tombstones and values alike ([State.Unclean]), and gets what counts of them from
+// the voters while it synchronises. What it holds above the horizon it keeps.
+//
+// The driver keeps to the rules above, and to these:
+//
+//  11. A write is refused by [State.Settled] in the step in which it is admitted.
+//     An answer to a HorizonRequest leaves when the State is on stable storage and
+//     the writes admitted before it are committed.
+//  12. A confirmation is given after a pull from the leader that began, and ended,
+//     under the epoch at which the voter had closed.
+//  13. Records of Unclean are dropped when the writes admitted before are committed,
+//     and before the configuration is served by, or saved.
+//  14. What is pulled is stored only while the shard is at the epoch of the pull,
+//     in one step with respect to changes of the State, like a write.
+//  15. Dead records are dropped by the horizon of a saved configuration, when the
+//     writes admitted under former ones are committed.
+//
+// Why nothing returns. Let a replica drop a dead record T of key k by the horizon h
+// that C(e+1) raised. The claim is that no member ever serves, or hands over, an
+// older record of k from then on. The voters of C(e) hold T or newer: one of them
+// held T, or a later record of k that was settled too, when all had closed; for
+// after that records at or below h come by pulls from voters alone. Each took that
+// over before it confirmed. A record older than T comes to one of them later by
+//
+//   - a write: it is at or below h, and refused since the voter closed;
+//   - a pull or a read repair: the first is stored only under the epoch that it began
+//     under (14), at which its source held T or newer, or C(e), at which T is held
+//     here; the second is refused as a write is;
+//   - a member of another configuration: each that follows draws its new members
+//     from peers that either confirmed under C(e), or learn of a horizon raised
+//     after the epoch up to which they are clean, and have dropped k. Clean says
+//     which, by the epoch, as two raises may come to the same horizon.
+//
+// Dropping loses nothing acknowledged: it is done by members that have yet to
+// synchronise, whom (2) above does not count upon. A write of level one that only
+// such a peer had is lost with it.
+//
+// # Clocks that are wrong
+//
+// Replicas refuse versions that are more than DefaultSkew ahead of their clock, by
+// whichever way they come: writes, repairs and pulls. A peer whose clock is ahead
+// by more is then alone with what it wrote. Nobody copies it; a read does not go
+// by one replica's word for such a version, nor does a write give way to it
+// ([Quorum.Believe]); where a quorum says so, it is the reader's clock that is
+// behind. When the clock is right again, what is incredible on its own disk gives
+// way to older versions ([Incredible]). A peer whose clock is behind, at 1970 say,
+// refuses all writes as a replica, and is refused by its own clock as a coordinator
+// where the key has a version; it reads. It cannot become a voter while it would
+// have to pass over records, and no horizon is raised into the future of any voter.
 //
 // # Registers
 //

@@ -11,14 +11,15 @@ const (
 	StatusReferral   Status = 2 // the request's epoch is old; Config is the newest known
 	StatusBehind     Status = 3 // the request's epoch is newer: ask again with Push set
 	StatusNotMember  Status = 4 // not a member of that configuration, or another incarnation
-	StatusSkewed     Status = 5 // write: the version is too far ahead of the replica's clock
+	StatusSkewed     Status = 5 // the version, or horizon, is too far ahead of the replica's clock
 	StatusOutbid     Status = 6 // vote: a higher ballot was promised
-	statusEnd        Status = 7
+	StatusStale      Status = 7 // write: the shard is settled beyond the version, up to Version
+	statusEnd        Status = 8
 )
 
 // String names the status.
 func (s Status) String() string {
-	names := [statusEnd]string{"ok", "superseded", "referral", "behind", "not-member", "skewed", "outbid"}
+	names := [statusEnd]string{"ok", "superseded", "referral", "behind", "not-member", "skewed", "outbid", "stale"}
 	if s < statusEnd {
 		return names[s]
 	}
@@ -42,8 +43,8 @@ type Target struct {
 // WriteRequest stores one record at a replica.
 type WriteRequest struct {
 	Target
-	// Repair marks a write that passes on what another replica holds: it is not
-	// refused for its clock.
+	// Repair marks a write that passes on what another replica holds. Nobody waits
+	// for it.
 	Repair bool
 	Record []byte // encoded
 }
@@ -52,7 +53,7 @@ type WriteRequest struct {
 type WriteReply struct {
 	Status  Status
 	Synced  bool    // the record, or the newer one held, is on stable storage
-	Version Version // StatusSuperseded: the newer version
+	Version Version // StatusSuperseded: the newer version; StatusStale
 	Config  Config  // StatusReferral
 }
 

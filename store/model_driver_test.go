@@ -27,6 +27,7 @@ func (p *peer) tick() {
 		}
 	}
 	p.pull()
+	p.reclaim()
 	if p.busy {
 		return
 	}
@@ -50,8 +51,9 @@ func (p *peer) situation() Situation {
 			at, ok := p.seen[v]
 			return ok && !p.believed[v] && p.w.now-at > 300
 		},
-		Told:    func(v Voter) bool { return p.told[v] >= p.mem.Config.Epoch },
-		Leaving: func(v Voter) bool { return p.w.peer(v.Peer).leaving && p.w.peer(v.Peer).self == v },
+		Told:      func(v Voter) bool { return p.told[v] >= p.mem.Config.Epoch },
+		Leaving:   func(v Voter) bool { return p.w.peer(v.Peer).leaving && p.w.peer(v.Peer).self == v },
+		Forgotten: func(v Voter) bool { return p.w.forgotten[v] },
 	}
 	for _, i := range p.w.order {
 		q := p.w.peers[i]
@@ -95,6 +97,9 @@ func (p *peer) collect(c Config) {
 
 func (p *peer) act(s Situation) {
 	plan := s.Next()
+	if plan.Action == Rest && p.w.deletes {
+		p.raise(s)
+	}
 	if plan.Action == Await {
 		p.tell(s.State.Config, plan.Await)
 	}
@@ -212,11 +217,23 @@ func (p *peer) pull() {
 	for k := range p.records {
 		local = local.Plus(p.fingerprint(k))
 	}
-	p.advance(c, source, NewPull(0, 1, local, ""))
+	p.advance(c, source, NewPull(0, 1, local, "").By(p.rules(c)), func(ok bool) {
+		p.pulling = false
+		if !ok {
+			return
+		}
+		// What is reported must be on disk, the joint configuration included.
+		p.barrier(func() {
+			p.synced[c.Epoch] = append(p.synced[c.Epoch], source)
+			p.anySync = append(p.anySync, source)
+			p.w.did["pulls"]++
+		})
+	})
 }
 
-// advance takes the next step of a pull.
-func (p *peer) advance(c Config, source Voter, pull *Pull) {
+// advance takes the next step of a pull and calls done when it has ended, with
+// whether the peer now holds all that the source did.
+func (p *peer) advance(c Config, source Voter, pull *Pull, done func(ok bool)) {
 	target := Target{Incarnation: source.Incarnation, Push: c}
 	if p.w.mutant == syncAnyEpoch {
 		target.Push = Config{}
@@ -236,11 +253,11 @@ func (p *peer) advance(c Config, source Voter, pull *Pull) {
 		if err != nil {
 			p.w.fail("pull: %v", err)
 		}
-		if !ok || !p.mem.Config.Equal(c) {
-			p.pulling = false
+		if !ok || !p.mem.Config.Equal(c) && p.w.mutant != latePulls {
+			done(false)
 			return
 		}
-		p.advance(c, source, pull)
+		p.advance(c, source, pull, done)
 	}
 	st := pull.Next()
 	switch st.Kind {
@@ -255,7 +272,7 @@ func (p *peer) advance(c Config, source Voter, pull *Pull) {
 		if err := pull.Compared(held); err != nil {
 			p.w.fail("pull: %v", err)
 		}
-		p.advance(c, source, pull)
+		p.advance(c, source, pull, done)
 	case PullFetch:
 		st.Fetch.Target = target
 		p.w.call(p, source.Peer, func(q *peer, answer func(any)) { q.serveFetch(c.Epoch, st.Fetch, answer) }, next)
@@ -263,10 +280,10 @@ func (p *peer) advance(c Config, source Voter, pull *Pull) {
 		left := len(st.Records)
 		stored := func() {
 			pull.Stored()
-			p.advance(c, source, pull)
+			p.advance(c, source, pull, done)
 		}
 		for _, v := range st.Records {
-			p.store(v.Raw(), true, func(Status, Version) {
+			p.store(v.Raw(), func(Status, Version) {
 				if left--; left == 0 {
 					stored()
 				}
@@ -276,13 +293,7 @@ func (p *peer) advance(c Config, source Voter, pull *Pull) {
 			stored()
 		}
 	case PullDone:
-		p.pulling = false
-		// What is reported must be on disk, the joint configuration included.
-		p.barrier(func() {
-			p.synced[c.Epoch] = append(p.synced[c.Epoch], source)
-			p.anySync = append(p.anySync, source)
-			p.w.did["pulls"]++
-		})
+		done(pull.Passed() == 0)
 	}
 }
 
@@ -374,12 +385,24 @@ func (p *peer) put(key string) {
 			w.fail("version %v stamped twice, for %s and %s", v, other, key)
 		}
 		w.written[v] = key
-		rec.Version, rec.Value = v, fmt.Appendf(nil, "%s=%v", key, v)
+		rec.Version = v
+		if w.deletes {
+			w.mark(&rec)
+		} else {
+			rec.Value = fmt.Appendf(nil, "%s=%v", key, v)
+		}
 		encoded = rec.AppendTo(nil)
+	}
+	if w.deletes {
+		rec.Tombstone = w.chance(0.4)
+		if !rec.Tombstone && w.chance(0.3) {
+			rec.Expires = p.now().UnixMilli() + w.rng.Int64N(600)
+		}
 	}
 	encode(p.stamp())
 	before := w.acked[key]
 	var op Write
+	op.Believe(wall(p.now().Add(modelSkew)))
 	over := false
 	var handle func(st Step)
 	handle = func(st Step) {
@@ -453,6 +476,7 @@ func (p *peer) get(key string) {
 	ns, k := SplitKey(key)
 	before := w.acked[key]
 	var op Read
+	op.Believe(wall(p.now().Add(modelSkew)))
 	over := false
 	began := w.now
 	var handle func(st Step)
@@ -477,7 +501,7 @@ func (p *peer) get(key string) {
 			_, v := op.Result()
 			if level != LevelOne {
 				w.logf("%s read %s %v epoch %d began %d by %b", p.self.Peer, key, v, op.Config().Epoch, began, op.Acks())
-				if v.Less(before) {
+				if v.Less(before) && !w.mayBeGone(key, v, before) {
 					w.fail("read of %s returned %v, %v was acknowledged before it began", key, v, before)
 				}
 			}

@@ -54,7 +54,7 @@ func newPeer(w *world, index int) *peer {
 	p := &peer{w: w, index: index, records: map[string][]byte{}, cas: map[string][]byte{}}
 	w.nextInc++
 	p.self = Voter{Peer: chord.PeerID(string(rune('a' + index))), Incarnation: w.nextInc}
-	p.wall = w.rng.Int64N(1500) - 750
+	p.wall = w.wall()
 	p.boot()
 	return p
 }
@@ -179,6 +179,7 @@ func (p *peer) learn(c Config) {
 		p.w.fail("%s learns %v: %v", p.self.Peer, c, err)
 	}
 	if changed {
+		p.clean()
 		p.changed()
 	}
 }
@@ -227,8 +228,13 @@ func (p *peer) serveWrite(epoch uint64, req WriteRequest, answer func(any)) {
 		p.barrier(func() { answer(reply) })
 		return
 	}
+	if p.settled(req.Record) {
+		p.w.did["answers stale"]++
+		answer(WriteReply{Status: StatusStale, Version: Version{Clock: p.mem.Settled()}})
+		return
+	}
 	store := func() {
-		p.store(req.Record, req.Repair, func(status Status, held Version) {
+		p.store(req.Record, func(status Status, held Version) {
 			answer(WriteReply{Status: status, Synced: true, Version: held})
 		})
 	}
@@ -240,7 +246,7 @@ func (p *peer) serveWrite(epoch uint64, req WriteRequest, answer func(any)) {
 }
 
 // store queues a record for the disk, where the last writer wins.
-func (p *peer) store(record []byte, repair bool, done func(Status, Version)) {
+func (p *peer) store(record []byte, done func(Status, Version)) {
 	v, err := OpenRecord(record)
 	if err != nil {
 		p.w.fail("record on the wire: %v", err)
@@ -257,7 +263,7 @@ func (p *peer) store(record []byte, repair bool, done func(Status, Version)) {
 		apply: func() {
 			held = p.held(key)
 			var put bool
-			if status, put = Judge(held, v.Version(), p.now(), modelSkew, repair); put {
+			if status, put = Judge(held, v.Version(), p.now(), modelSkew); put {
 				p.records[key] = record
 			}
 		},
@@ -301,7 +307,7 @@ func (p *peer) serveSync(epoch uint64, req SyncRequest, answer func(any)) {
 				keys, reply.More = keys[:2], true
 			}
 			for _, k := range keys {
-				reply.Entries = append(reply.Entries, Entry{Key: k, Version: p.held(k)})
+				reply.Entries = append(reply.Entries, p.entry(k))
 			}
 		}
 		answer(reply)
@@ -340,6 +346,7 @@ func (p *peer) serveProposal(prop Proposal, answer func(any)) {
 		return
 	}
 	if changed {
+		p.clean()
 		p.changed()
 	}
 	p.barrier(func() { answer(vote) })

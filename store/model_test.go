@@ -47,7 +47,11 @@ func (w *world) schedule() {
 			return
 		}
 		w.disturb(w.peers[w.rng.IntN(len(w.peers))])
-		w.after(20+w.rng.Int64N(150), trouble)
+		pause := 20 + w.rng.Int64N(150)
+		if w.deletes {
+			pause *= 4 // so that a horizon is raised before the next
+		}
+		w.after(pause, trouble)
 	}
 	w.after(0, load)
 	w.after(200, trouble)
@@ -55,7 +59,13 @@ func (w *world) schedule() {
 
 // disturb does one bad thing to p, or to all.
 func (w *world) disturb(p *peer) {
-	switch w.rng.IntN(12) {
+	kinds := 12
+	if w.deletes {
+		kinds++
+	}
+	switch w.rng.IntN(kinds) {
+	case 12:
+		w.retire(p)
 	case 0, 1, 2:
 		if !p.up {
 			return
@@ -105,7 +115,7 @@ func (w *world) disturb(p *peer) {
 	case 9:
 		w.target = []int{1, 2, 3, 3, 3, 4, 5}[w.rng.IntN(7)]
 	case 10:
-		p.wall = w.rng.Int64N(1500) - 750
+		p.wall = w.wall()
 	case 11:
 		w.did["leaves"]++
 		p.leaving = true
@@ -141,6 +151,7 @@ func (w *world) calm() {
 	w.loss = 0
 	clear(w.cut)
 	w.target = 3
+	clear(w.forgotten)
 	for _, p := range w.peers {
 		p.leaving = false
 		if !p.up {

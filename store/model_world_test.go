@@ -55,6 +55,17 @@ const (
 	staleSyncs        mutant = "a move settles on what synchronised under a former epoch"
 	shortReadsInJoint mutant = "a read takes its quorum in either set of a joint configuration"
 
+	// Of deletes.
+	raiseEarly     mutant = "a horizon is raised without the confirmation of all voters"
+	raiseUnclosed  mutant = "a horizon is raised without closing"
+	raiseUncollect mutant = "a horizon is raised without collecting"
+	confirmBlindly mutant = "a voter confirms without pulling"
+	keepCovered    mutant = "a voter that was away keeps records that a horizon covers"
+	forgetClean    mutant = "a voter that was away counts as clean by its former confirmation"
+	acceptSettled  mutant = "a replica accepts writes below the horizon"
+	latePulls      mutant = "what was pulled under a former epoch is stored"
+	reclaimAll     mutant = "tombstones are dropped without a horizon"
+
 	// Of registers.
 	casForgets     mutant = "a register's promises are kept in memory"
 	casIgnores     mutant = "a change ignores what was accepted"
@@ -92,10 +103,16 @@ type world struct {
 	written map[Version]string // every version ever stamped, and its key
 	acked   map[string]Version // newest acknowledged strict write of a key
 	history *casHistory        // of registers, if the load is changes of those
-	failure error              // a broken promise, which ends the run
-	hung    error              // something that should have come in order once quiet, and did not
-	did     map[string]int     // what the schedule did
-	trace   []string
+	deletes bool               // keys are deleted, and expire
+	marks   map[Version]Record // what was written, if so
+	grace   int64              // how old a version must be for a horizon to settle it, in ms
+	exact   bool               // the clocks are hardly off
+	// forgotten are retired by the operator.
+	forgotten map[Voter]bool
+	failure   error          // a broken promise, which ends the run
+	hung      error          // something that should have come in order once quiet, and did not
+	did       map[string]int // what the schedule did
+	trace     []string
 }
 
 func newWorld(seed uint64, m mutant) *world {
@@ -109,8 +126,9 @@ func newWorld(seed uint64, m mutant) *world {
 		written: map[Version]string{},
 		acked:   map[string]Version{},
 		did:     map[string]int{},
-		target:  3,
-		chaos:   true,
+		marks:   map[Version]Record{}, forgotten: map[Voter]bool{},
+		target: 3,
+		chaos:  true,
 	}
 	n := 4 + w.rng.IntN(3)
 	for i := range n {
@@ -248,6 +266,8 @@ func (w *world) accepted(base Config, b Ballot, v Voter, value Config) {
 		w.logf("decided %v", value)
 		w.did["decisions"]++
 		switch {
+		case value.Raised == epoch:
+			w.did["horizons raised"]++
 		case !value.Stable():
 			w.did["moves begun"]++
 		case value.Equal(base.Abort()):

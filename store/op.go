@@ -57,19 +57,30 @@ type Quorum struct {
 	round     uint32
 	referrals int
 	ended     bool
+	latest    uint64
 
 	sent, acks, failed, pushed, skewed Set
+	// Members of failed whose answers count after all, should they be a quorum.
+	doubted Set
 }
+
+// Believe makes the operation doubt versions whose clock is above latest, 0 being
+// none: one replica that tells of such a one has a wrong clock, or had. If a
+// quorum does, it is this peer's that is wrong. It is called before Start.
+func (q *Quorum) Believe(latest uint64) { q.latest = latest }
+
+// doubts reports whether a version is too far ahead to be taken from one replica.
+func (q *Quorum) doubts(v Version) bool { return q.latest > 0 && v.Clock > q.latest }
 
 // begin starts a round under c, forgetting all answers.
 func (q *Quorum) begin(c Config) {
-	*q = Quorum{config: c, members: c.Members(), level: q.level, tally: NewTally(c, q.level), round: q.round + 1, referrals: q.referrals}
+	*q = Quorum{config: c, members: c.Members(), level: q.level, tally: NewTally(c, q.level), round: q.round + 1, referrals: q.referrals, latest: q.latest}
 }
 
 // send marks members as asked.
 func (q *Quorum) send(s Set) Step {
 	q.sent |= s
-	q.acks, q.failed = q.acks&^s, q.failed&^s
+	q.acks, q.failed, q.doubted = q.acks&^s, q.failed&^s, q.doubted&^s
 	return Step{Send: s, Push: s & q.pushed, Round: q.round}
 }
 
@@ -111,7 +122,7 @@ func (q *Quorum) settle(st Step) Step {
 	case q.tally.Reached(q.acks):
 		q.ended = true
 		return Step{Outcome: Done, Round: q.round}
-	case q.tally.Impossible(q.failed):
+	case q.tally.Impossible(q.failed &^ q.doubted), q.doubted != 0 && q.waiting() == 0:
 		q.ended = true
 		return Step{Outcome: Failed, Round: q.round}
 	}

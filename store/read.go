@@ -63,11 +63,14 @@ type Read struct {
 	held    [2 * MaxVoters]Version
 	version Version // of record
 	record  []byte
+
+	doubtful Version // the newest that is doubted, and its record if that is known
+	aside    []byte
 }
 
 // Start begins a read of a key under c at level l.
 func (r *Read) Start(c Config, l Level, ns, key string, rank Rank) Step {
-	*r = Read{ns: ns, key: key}
+	*r = Read{Asker: Asker{Quorum: Quorum{latest: r.latest}}, ns: ns, key: key}
 	r.rank, r.level = rank, l
 	return r.restart(c)
 }
@@ -76,7 +79,7 @@ func (r *Read) Start(c Config, l Level, ns, key string, rank Rank) Step {
 func (r *Read) restart(c Config) Step {
 	st := r.Asker.restart(c)
 	r.brief, r.known = st.Send&^bit(int(r.order[0])), 0
-	r.version, r.record = Version{}, nil
+	r.version, r.record, r.doubtful, r.aside = Version{}, nil, Version{}, nil
 	return r.conclude(st)
 }
 
@@ -95,6 +98,8 @@ func (r *Read) Reply(round uint32, i int, reply ReadReply) Step {
 		return r.replace(i, reply.Status, reply.Config)
 	case !r.valid(i, reply):
 		return r.Fail(round, i)
+	case r.doubts(reply.Version):
+		return r.doubt(i, reply)
 	}
 	r.acks |= bit(i)
 	r.known |= bit(i)
@@ -102,6 +107,30 @@ func (r *Read) Reply(round uint32, i int, reply ReadReply) Step {
 	if len(reply.Record) > 0 && r.version.Compare(reply.Version) < 0 {
 		r.version, r.record = reply.Version, reply.Record
 	}
+	return r.conclude(Step{})
+}
+
+// doubt puts an answer aside, and does without it unless it turns out that a
+// quorum answers like that.
+func (r *Read) doubt(i int, reply ReadReply) Step {
+	r.doubted |= bit(i)
+	r.held[i] = reply.Version
+	if r.doubtful.Less(reply.Version) || r.doubtful == reply.Version && r.aside == nil {
+		r.doubtful, r.aside = reply.Version, reply.Record
+	}
+	if !r.tally.Reached(r.doubted) {
+		doubted := r.doubted
+		st := r.replace(i, StatusSkewed, Config{})
+		r.doubted = doubted
+		return st
+	}
+	r.acks |= r.doubted
+	r.known |= r.doubted
+	r.failed &^= r.doubted
+	if len(r.aside) > 0 && r.version.Less(r.doubtful) {
+		r.version, r.record = r.doubtful, r.aside
+	}
+	r.doubted, r.latest = 0, 0
 	return r.conclude(Step{})
 }
 

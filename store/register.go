@@ -41,6 +41,13 @@ type State struct {
 	Promised Ballot
 	Accepted Ballot // zero: no value accepted
 	Value    Config // the value accepted for Config.Epoch+1
+
+	// Closed is a clock: the peer accepts no write at or below it any more, in
+	// view of a horizon up to there.
+	Closed uint64
+	// Clean is the epoch up to which the peer's records are good for every horizon
+	// that was raised.
+	Clean uint64
 }
 
 // Proposal asks an acceptor to prepare (Value is the zero Config) or to accept
@@ -81,7 +88,7 @@ func (s *State) Learn(c Config) (changed bool, err error) {
 	if err := c.Check(); err != nil {
 		return false, fmt.Errorf("learn configuration: %w", err)
 	}
-	*s = State{Config: c}
+	*s = State{Config: c, Closed: s.Closed, Clean: s.Clean}
 	return true, nil
 }
 
@@ -165,13 +172,24 @@ func (s *State) check() error {
 	return nil
 }
 
-// An encoded state: format byte 1, both ballots (4 times 8 bytes, big-endian),
-// the configuration, the accepted value.
-const stateFormat = 1
+// An encoded state: format byte, both ballots (4 times 8 bytes, big-endian),
+// the configuration, the accepted value. In format 2 the clock up to which it is
+// closed and the epoch up to which it is clean stand before the ballots (8 bytes
+// each); format 1, without them, is written where both are zero.
+const (
+	stateFormat  = 1
+	stateHorizon = 2
+)
 
 // AppendTo appends the encoding of s to b.
 func (s *State) AppendTo(b []byte) []byte {
-	b = append(b, stateFormat)
+	if s.Closed|s.Clean == 0 {
+		b = append(b, stateFormat)
+	} else {
+		b = append(b, stateHorizon)
+		b = binary.BigEndian.AppendUint64(b, s.Closed)
+		b = binary.BigEndian.AppendUint64(b, s.Clean)
+	}
 	for _, x := range [4]uint64{s.Promised.Counter, s.Promised.Proposer, s.Accepted.Counter, s.Accepted.Proposer} {
 		b = binary.BigEndian.AppendUint64(b, x)
 	}
@@ -181,10 +199,19 @@ func (s *State) AppendTo(b []byte) []byte {
 
 // DecodeState reads exactly one state. Nothing in it aliases b.
 func DecodeState(b []byte) (State, error) {
-	if len(b) < 33 || b[0] != stateFormat {
+	var s State
+	if len(b) >= 17 && b[0] == stateHorizon {
+		s.Closed, s.Clean = binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint64(b[9:])
+		if s.Closed|s.Clean == 0 {
+			return State{}, fmt.Errorf("shard state horizon: %w", ErrCorrupt)
+		}
+		b = b[16:] // what follows is read behind a byte of format
+	} else if len(b) > 0 && b[0] != stateFormat {
 		return State{}, fmt.Errorf("shard state format: %w", ErrCorrupt)
 	}
-	var s State
+	if len(b) < 33 {
+		return State{}, fmt.Errorf("shard state of %d bytes: %w", len(b), ErrCorrupt)
+	}
 	for i, x := range [4]*uint64{&s.Promised.Counter, &s.Promised.Proposer, &s.Accepted.Counter, &s.Accepted.Proposer} {
 		*x = binary.BigEndian.Uint64(b[1+8*i:])
 	}

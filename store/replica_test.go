@@ -40,21 +40,23 @@ func TestJudge(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		held, v Version
-		repair  bool
 		status  Status
 		store   bool
 	}{
-		{"first", Version{}, at(0), false, StatusOK, true},
-		{"newer", at(0), at(1 * time.Second), false, StatusOK, true},
-		{"same again", at(0), at(0), false, StatusOK, false},
-		{"older", at(1 * time.Second), at(0), false, StatusSuperseded, false},
-		{"as far ahead as may be", Version{}, at(time.Minute), false, StatusOK, true},
-		{"too far ahead", Version{}, at(time.Minute + time.Millisecond), false, StatusSkewed, false},
-		{"too far ahead, a repair", Version{}, at(time.Hour), true, StatusOK, true},
-		{"too far ahead, held already", at(time.Hour), at(time.Hour), false, StatusOK, false},
-		{"from 1970", Version{}, Version{Clock: 1}, false, StatusOK, true},
+		{"first", Version{}, at(0), StatusOK, true},
+		{"newer", at(0), at(1 * time.Second), StatusOK, true},
+		{"same again", at(0), at(0), StatusOK, false},
+		{"older", at(1 * time.Second), at(0), StatusSuperseded, false},
+		{"as far ahead as may be", Version{}, at(time.Minute), StatusOK, true},
+		{"too far ahead", Version{}, at(time.Minute + time.Millisecond), StatusSkewed, false},
+		{"too far ahead of what is held", at(0), at(time.Hour), StatusSkewed, false},
+		{"too far ahead, held already", at(time.Hour), at(time.Hour), StatusOK, false},
+		{"older than what somebody's clock ran ahead with", at(10 * time.Minute), at(0), StatusSuperseded, false},
+		{"older than what is incredible", at(10*time.Minute + time.Millisecond), at(0), StatusOK, true},
+		{"older than what is incredible, as that is", at(time.Hour), at(30 * time.Minute), StatusSkewed, false},
+		{"from 1970", Version{}, Version{Clock: 1}, StatusOK, true},
 	} {
-		status, store := Judge(tt.held, tt.v, now, time.Minute, tt.repair)
+		status, store := Judge(tt.held, tt.v, now, time.Minute)
 		if status != tt.status || store != tt.store {
 			t.Errorf("%s: %v, store %v", tt.name, status, store)
 		}

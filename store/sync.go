@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // ErrBadPeer reports an answer that no correct peer gives.
@@ -52,6 +53,8 @@ type Pull struct {
 	shards int
 	local  Fingerprint
 	paths  []uint64 // not nil: of these keys only, ascending
+	rules  Rules
+	passed int
 	kind   PullKind
 	cursor string // all up to here is stored
 	page   []Entry
@@ -68,6 +71,28 @@ type Pull struct {
 func NewPull(shard ShardID, shards int, local Fingerprint, after string) *Pull {
 	return &Pull{shard: shard, shards: shards, local: local, cursor: after}
 }
+
+// Rules tell which of the source's records a pull leaves there.
+type Rules struct {
+	// Now is the time here. Dead entries (Entry.Dead) of keys that are not held are
+	// not wanted: this replica has done with them.
+	Now     time.Time
+	Horizon uint64 // of the configuration
+	// Latest is the newest clock that is believed, 0: all are. A newer record was
+	// stamped by a wrong clock, or this peer's is wrong: it is not wanted, and
+	// counted as Passed.
+	Latest uint64
+}
+
+// By sets the rules of a pull that begins. Without, all records are wanted.
+func (p *Pull) By(r Rules) *Pull {
+	p.rules = r
+	return p
+}
+
+// Passed counts the records that were passed over for their clock. A pull with
+// any did not make this replica hold all that the source did.
+func (p *Pull) Passed() int { return p.passed }
 
 // NewRepair returns a pull of just the keys with certain paths, which a Diff
 // found.
@@ -133,7 +158,11 @@ func (p *Pull) Compared(held []Version) error {
 	}
 	p.want = p.want[:0]
 	for i, e := range p.page {
-		if held[i].Less(e.Version) {
+		switch {
+		case !held[i].Less(e.Version), held[i].IsZero() && e.Dead(p.rules.Horizon, p.rules.Now):
+		case p.rules.Latest > 0 && e.Version.Clock > p.rules.Latest:
+			p.passed++
+		default:
 			p.want = append(p.want, e)
 		}
 	}
@@ -166,6 +195,10 @@ func (p *Pull) Fetched(r FetchReply) error {
 			return fmt.Errorf("fetch: record not asked for: %w", ErrBadPeer)
 		}
 		next++
+		if p.rules.Latest > 0 && v.Version().Clock > p.rules.Latest {
+			p.passed++
+			continue
+		}
 		p.views = append(p.views, v)
 	}
 	p.done, p.kind = r.Done, PullStore

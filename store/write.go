@@ -18,11 +18,17 @@ type Write struct {
 	stamped bool
 	synced  Set
 	over    Set
+	stale   Set // members of acks that refused the version as settled
+	stales  int // rounds that ended so
 }
+
+// maxStale bounds how often a write is stamped anew because its version is
+// settled already.
+const maxStale = 4
 
 // Start begins a write of version v under c at level l.
 func (w *Write) Start(c Config, l Level, v Version) Step {
-	*w = Write{version: v}
+	*w = Write{Quorum: Quorum{latest: w.latest}, version: v}
 	w.level = l
 	w.begin(c)
 	return w.all()
@@ -32,14 +38,19 @@ func (w *Write) Start(c Config, l Level, v Version) Step {
 // now. Replicas that hold a still newer one count as having answered from
 // here: the writes are concurrent, and this one is superseded.
 func (w *Write) Again(v Version) Step {
-	w.version, w.stamped = v, true
+	w.version = v
+	if w.stale == 0 {
+		w.stamped = true
+	} else {
+		w.stales++ // those did not say what they hold
+	}
 	w.begin(w.config)
 	return w.all()
 }
 
 // all starts the round's requests.
 func (w *Write) all() Step {
-	w.synced, w.over = 0, 0
+	w.synced, w.over, w.stale = 0, 0, 0
 	return w.conclude(w.send(w.tally.Members()))
 }
 
@@ -51,6 +62,14 @@ func (w *Write) Reply(round uint32, i int, r WriteReply) Step {
 	switch {
 	case r.Status == StatusOK:
 		w.ack(i, r.Synced)
+	case r.Status == StatusStale && w.version.Clock <= r.Version.Clock && !w.doubts(r.Version):
+		if w.newest.Less(r.Version) {
+			w.newest = r.Version
+		}
+		w.stale |= bit(i)
+		w.ack(i, false)
+	case r.Status == StatusSuperseded && w.doubts(r.Version):
+		_, _ = w.refused(i, StatusSkewed, Config{})
 	case r.Status == StatusSuperseded && w.version.Less(r.Version):
 		if w.newest.Less(r.Version) {
 			w.newest = r.Version
@@ -73,7 +92,9 @@ func (w *Write) Reply(round uint32, i int, r WriteReply) Step {
 func (w *Write) conclude(st Step) Step {
 	st = w.settle(st)
 	if st.Outcome == Done {
-		st.Outcome = w.outcome()
+		if st.Outcome = w.outcome(); st.Outcome == Done {
+			w.acks &^= w.stale
+		}
 	}
 	return st
 }
@@ -108,6 +129,11 @@ func (w *Write) outcome() Outcome {
 	switch {
 	case !w.tally.Reached(w.acks):
 		return Failed
+	case !w.tally.Reached(w.acks &^ w.stale):
+		if w.stales == maxStale {
+			return Failed
+		}
+		return Stamp
 	case w.over != 0 && !w.stamped:
 		return Stamp
 	default:

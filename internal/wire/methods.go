@@ -23,6 +23,7 @@ const (
 	MethodWrites      rpc.Method = 20 // store records of any shards at a replica
 	MethodNodes       rpc.Method = 21 // nodes of a shard's tree of fingerprints
 	MethodWatch       rpc.Method = 22 // changes of shards
+	MethodHorizon     rpc.Method = 23 // a step towards a shard's next horizon
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 

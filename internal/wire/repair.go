@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/wire/pb"
 	"github.com/chorus-net/chorus/store"
 )
@@ -75,6 +76,47 @@ func ParseNodesReply(b []byte) (store.NodesReply, error) {
 		}
 	}
 	var err error
+	r.Status, r.Config, err = parseStatus(m.Status, m.Config)
+	return r, err
+}
+
+// AppendHorizonRequest appends the encoding of r.
+func AppendHorizonRequest(b []byte, r *store.HorizonRequest) []byte {
+	m := &pb.HorizonRequest{Incarnation: r.Incarnation, Push: encodeConfig(r.Push), Horizon: r.Horizon, Confirm: r.Confirm}
+	if r.From != (store.Voter{}) {
+		m.From = &pb.Voter{Peer: []byte(r.From.Peer), Incarnation: r.From.Incarnation}
+	}
+	return appendMessage(b, m)
+}
+
+// ParseHorizonRequest reads a HorizonRequest.
+func ParseHorizonRequest(b []byte) (r store.HorizonRequest, err error) {
+	var m pb.HorizonRequest
+	if err := parseMessage(b, &m, "horizon request"); err != nil {
+		return r, err
+	}
+	r.Horizon, r.Confirm = m.Horizon, m.Confirm
+	if from := m.From; from != nil {
+		if len(from.Peer) > store.MaxPeerID {
+			return store.HorizonRequest{}, malformed("horizon request", fmt.Errorf("peer ID of %d bytes", len(from.Peer)))
+		}
+		r.From = store.Voter{Peer: chord.PeerID(string(from.Peer)), Incarnation: from.Incarnation}
+	}
+	r.Target, err = parseTarget(m.Incarnation, m.Push)
+	return r, err
+}
+
+// AppendHorizonReply appends the encoding of r.
+func AppendHorizonReply(b []byte, r *store.HorizonReply) []byte {
+	return appendMessage(b, &pb.HorizonReply{Status: uint32(r.Status), Config: encodeConfig(r.Config)})
+}
+
+// ParseHorizonReply reads a HorizonReply.
+func ParseHorizonReply(b []byte) (r store.HorizonReply, err error) {
+	var m pb.HorizonReply
+	if err := parseMessage(b, &m, "horizon reply"); err != nil {
+		return r, err
+	}
 	r.Status, r.Config, err = parseStatus(m.Status, m.Config)
 	return r, err
 }

@@ -109,9 +109,9 @@ func TestLayoutGolden(t *testing.T) {
 			t.Errorf("%q, want %q", c.got, c.want)
 		}
 	}
-	shards := []total{{}, {store.Fingerprint{Hi: 1, Lo: 2, Count: 7}, Counts{3, 4, 5}}}
+	shards := []total{{}, {store.Fingerprint{Hi: 1, Lo: 2, Count: 7}, Counts{Live: 3, Tombstones: 4, Expiring: 2, Bytes: 5}}}
 	b := appendTotals(nil, shards)
-	want := []byte{1, 0, 1, 7: 0, 10: 1, 18: 2, 26: 3, 34: 4, 42: 5}
+	want := []byte{2, 0, 1, 7: 0, 10: 1, 18: 2, 26: 3, 34: 4, 42: 5, 50: 2}
 	if !bytes.Equal(b, want) {
 		t.Errorf("totals % x, want % x", b, want)
 	}
@@ -122,7 +122,7 @@ func TestLayoutGolden(t *testing.T) {
 }
 
 func FuzzDecodeTotals(f *testing.F) {
-	f.Add(appendTotals(nil, []total{{}, {store.Fingerprint{Hi: 1, Lo: 2, Count: 7}, Counts{3, 4, 5}}}))
+	f.Add(appendTotals(nil, []total{{}, {store.Fingerprint{Hi: 1, Lo: 2, Count: 7}, Counts{Live: 3, Tombstones: 4, Expiring: 2, Bytes: 5}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		shards, err := decodeTotals(b, 8)
 		if err == nil && len(shards) != 8 {

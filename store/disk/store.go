@@ -142,7 +142,7 @@ func (s *Store) load() error {
 		return err
 	}
 	var shards []total
-	if found {
+	if found && !oldTotals(b) {
 		shards, err = decodeTotals(b, s.opts.Shards)
 	} else {
 		shards, err = countAll(s.engine, s.opts.Shards)

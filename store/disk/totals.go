@@ -12,16 +12,17 @@ import (
 type Counts struct {
 	Live       int64 // records with a value, expired ones included
 	Tombstones int64 // records of deleted keys
+	Expiring   int64 // of Live, those that expire some time or have
 	Bytes      int64 // of both, encoded
 }
 
 // Plus returns the sum of c and d.
 func (c Counts) Plus(d Counts) Counts {
-	return Counts{c.Live + d.Live, c.Tombstones + d.Tombstones, c.Bytes + d.Bytes}
+	return Counts{c.Live + d.Live, c.Tombstones + d.Tombstones, c.Expiring + d.Expiring, c.Bytes + d.Bytes}
 }
 
 func (c Counts) minus(d Counts) Counts {
-	return Counts{c.Live - d.Live, c.Tombstones - d.Tombstones, c.Bytes - d.Bytes}
+	return Counts{c.Live - d.Live, c.Tombstones - d.Tombstones, c.Expiring - d.Expiring, c.Bytes - d.Bytes}
 }
 
 // held is what the totals need to know of a record that is, or was, held. The
@@ -29,11 +30,12 @@ func (c Counts) minus(d Counts) Counts {
 type held struct {
 	version   store.Version
 	tombstone bool
+	expiring  bool
 	bytes     int64
 }
 
 func heldOf(v store.View) held {
-	return held{version: v.Version(), tombstone: v.Tombstone(), bytes: int64(len(v.Raw()))}
+	return held{version: v.Version(), tombstone: v.Tombstone(), expiring: v.Expires() > 0, bytes: int64(len(v.Raw()))}
 }
 
 func (h held) counts() Counts {
@@ -42,6 +44,8 @@ func (h held) counts() Counts {
 		return Counts{}
 	case h.tombstone:
 		return Counts{Tombstones: 1, Bytes: h.bytes}
+	case h.expiring:
+		return Counts{Live: 1, Expiring: 1, Bytes: h.bytes}
 	default:
 		return Counts{Live: 1, Bytes: h.bytes}
 	}
@@ -126,13 +130,16 @@ func (t *totals) encode() []byte {
 	return nil
 }
 
-// An encoded table of totals: format byte 1, and for each shard with records its
-// number (2 bytes), the fingerprint's halves, live records, tombstones and bytes
-// (8 bytes each); big-endian.
+// An encoded table of totals: format byte 2, and for each shard with records its
+// number (2 bytes), the fingerprint's halves, live records, tombstones, bytes and
+// expiring records (8 bytes each); big-endian. Format 1 lacked expiring records: if
+// it is found, the records are counted anew.
 const (
-	totalsFormat = 1
-	totalSize    = 2 + 5*8
+	totalsFormat = 2
+	totalSize    = 2 + 6*8
 )
+
+func oldTotals(b []byte) bool { return len(b) > 0 && b[0] < totalsFormat }
 
 func appendTotals(b []byte, totals []total) []byte {
 	b = append(b, totalsFormat)
@@ -142,7 +149,7 @@ func appendTotals(b []byte, totals []total) []byte {
 		}
 		b = binary.BigEndian.AppendUint16(b, uint16(shard))
 		for _, x := range [...]uint64{
-			t.print.Hi, t.print.Lo, uint64(t.counts.Live), uint64(t.counts.Tombstones), uint64(t.counts.Bytes),
+			t.print.Hi, t.print.Lo, uint64(t.counts.Live), uint64(t.counts.Tombstones), uint64(t.counts.Bytes), uint64(t.counts.Expiring),
 		} {
 			b = binary.BigEndian.AppendUint64(b, x)
 		}
@@ -163,7 +170,7 @@ func decodeTotals(b []byte, n int) ([]total, error) {
 		}
 		u := func(i int) uint64 { return binary.BigEndian.Uint64(b[2+8*i:]) }
 		t := &totals[shard]
-		t.counts = Counts{Live: int64(u(2)), Tombstones: int64(u(3)), Bytes: int64(u(4))}
+		t.counts = Counts{Live: int64(u(2)), Tombstones: int64(u(3)), Bytes: int64(u(4)), Expiring: int64(u(5))}
 		t.print = store.Fingerprint{Hi: u(0), Lo: u(1), Count: u(2) + u(3)}
 	}
 	return totals, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/chorus-net/chorus/store"
 )
@@ -191,6 +192,12 @@ func (s *Store) queueRemove(shard store.ShardID, key string, v store.Version) (T
 // DropShard removes the records of a shard that it finds, and leaves the shard's
 // register alone. If it fails half-way, calling it again goes on.
 func (s *Store) DropShard(ctx context.Context, shard store.ShardID) error {
+	return s.DropUntil(ctx, shard, math.MaxUint64)
+}
+
+// DropUntil is DropShard for records whose versions' clocks are not above one, and
+// for those that cannot be read.
+func (s *Store) DropUntil(ctx context.Context, shard store.ShardID, clock uint64) error {
 	for after := ""; ; {
 		page, err := s.Scan(shard, Query{After: after})
 		if err != nil {
@@ -201,6 +208,9 @@ func (s *Store) DropShard(ctx context.Context, shard store.ShardID) error {
 		}
 		w := window{ctx: ctx}
 		for _, e := range page.Entries {
+			if e.Version.Clock > clock {
+				continue
+			}
 			ns, key := store.SplitKey(e.Key)
 			if w.add(func() (Ticket, error) {
 				return s.queueRemove(shard, recordKey(shard, ns, key), e.Version)

@@ -1591,6 +1591,136 @@ func (x *Voter) GetIncarnation() uint64 {
 	return 0
 }
 
+// HorizonRequest asks a voter to accept no write at or below a horizon any more,
+// or, with confirm, to hold all that another voter holds.
+type HorizonRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Incarnation   uint64                 `protobuf:"fixed64,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Push          []byte                 `protobuf:"bytes,2,opt,name=push,proto3" json:"push,omitempty"`
+	Horizon       uint64                 `protobuf:"fixed64,3,opt,name=horizon,proto3" json:"horizon,omitempty"`
+	Confirm       bool                   `protobuf:"varint,4,opt,name=confirm,proto3" json:"confirm,omitempty"`
+	From          *Voter                 `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HorizonRequest) Reset() {
+	*x = HorizonRequest{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HorizonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HorizonRequest) ProtoMessage() {}
+
+func (x *HorizonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HorizonRequest.ProtoReflect.Descriptor instead.
+func (*HorizonRequest) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *HorizonRequest) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *HorizonRequest) GetPush() []byte {
+	if x != nil {
+		return x.Push
+	}
+	return nil
+}
+
+func (x *HorizonRequest) GetHorizon() uint64 {
+	if x != nil {
+		return x.Horizon
+	}
+	return 0
+}
+
+func (x *HorizonRequest) GetConfirm() bool {
+	if x != nil {
+		return x.Confirm
+	}
+	return false
+}
+
+func (x *HorizonRequest) GetFrom() *Voter {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+type HorizonReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        uint32                 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	Config        []byte                 `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HorizonReply) Reset() {
+	*x = HorizonReply{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HorizonReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HorizonReply) ProtoMessage() {}
+
+func (x *HorizonReply) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HorizonReply.ProtoReflect.Descriptor instead.
+func (*HorizonReply) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *HorizonReply) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *HorizonReply) GetConfig() []byte {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
 // ShardInfo is what is said about one shard when many are talked about.
 type ShardInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1604,7 +1734,7 @@ type ShardInfo struct {
 
 func (x *ShardInfo) Reset() {
 	*x = ShardInfo{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[24]
+	mi := &file_chorus_v1_kv_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1746,7 @@ func (x *ShardInfo) String() string {
 func (*ShardInfo) ProtoMessage() {}
 
 func (x *ShardInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[24]
+	mi := &file_chorus_v1_kv_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1759,7 @@ func (x *ShardInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfo.ProtoReflect.Descriptor instead.
 func (*ShardInfo) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{24}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ShardInfo) GetShard() uint32 {
@@ -1669,7 +1799,7 @@ type ShardInfos struct {
 
 func (x *ShardInfos) Reset() {
 	*x = ShardInfos{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[25]
+	mi := &file_chorus_v1_kv_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1811,7 @@ func (x *ShardInfos) String() string {
 func (*ShardInfos) ProtoMessage() {}
 
 func (x *ShardInfos) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[25]
+	mi := &file_chorus_v1_kv_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1824,7 @@ func (x *ShardInfos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfos.ProtoReflect.Descriptor instead.
 func (*ShardInfos) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{25}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ShardInfos) GetInfos() []*ShardInfo {
@@ -1821,7 +1951,16 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\x06config\x18\x05 \x01(\fR\x06config\"=\n" +
 	"\x05Voter\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\fR\x04peer\x12 \n" +
-	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\"\x85\x01\n" +
+	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\"\xa0\x01\n" +
+	"\x0eHorizonRequest\x12 \n" +
+	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x12\n" +
+	"\x04push\x18\x02 \x01(\fR\x04push\x12\x18\n" +
+	"\ahorizon\x18\x03 \x01(\x06R\ahorizon\x12\x18\n" +
+	"\aconfirm\x18\x04 \x01(\bR\aconfirm\x12$\n" +
+	"\x04from\x18\x05 \x01(\v2\x10.chorus.v1.VoterR\x04from\">\n" +
+	"\fHorizonReply\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\rR\x06status\x12\x16\n" +
+	"\x06config\x18\x02 \x01(\fR\x06config\"\x85\x01\n" +
 	"\tShardInfo\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12(\n" +
@@ -1843,35 +1982,37 @@ func file_chorus_v1_kv_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_kv_proto_rawDescData
 }
 
-var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_chorus_v1_kv_proto_goTypes = []any{
-	(*Version)(nil),      // 0: chorus.v1.Version
-	(*WriteRequest)(nil), // 1: chorus.v1.WriteRequest
-	(*WriteReply)(nil),   // 2: chorus.v1.WriteReply
-	(*Writes)(nil),       // 3: chorus.v1.Writes
-	(*WriteItem)(nil),    // 4: chorus.v1.WriteItem
-	(*WriteResults)(nil), // 5: chorus.v1.WriteResults
-	(*WriteResult)(nil),  // 6: chorus.v1.WriteResult
-	(*ReadRequest)(nil),  // 7: chorus.v1.ReadRequest
-	(*ReadReply)(nil),    // 8: chorus.v1.ReadReply
-	(*ScanRequest)(nil),  // 9: chorus.v1.ScanRequest
-	(*Entry)(nil),        // 10: chorus.v1.Entry
-	(*Page)(nil),         // 11: chorus.v1.Page
-	(*SyncRequest)(nil),  // 12: chorus.v1.SyncRequest
-	(*NodesRequest)(nil), // 13: chorus.v1.NodesRequest
-	(*Node)(nil),         // 14: chorus.v1.Node
-	(*NodesReply)(nil),   // 15: chorus.v1.NodesReply
-	(*WatchRequest)(nil), // 16: chorus.v1.WatchRequest
-	(*WatchReply)(nil),   // 17: chorus.v1.WatchReply
-	(*FetchRequest)(nil), // 18: chorus.v1.FetchRequest
-	(*FetchReply)(nil),   // 19: chorus.v1.FetchReply
-	(*Ballot)(nil),       // 20: chorus.v1.Ballot
-	(*Proposal)(nil),     // 21: chorus.v1.Proposal
-	(*Vote)(nil),         // 22: chorus.v1.Vote
-	(*Voter)(nil),        // 23: chorus.v1.Voter
-	(*ShardInfo)(nil),    // 24: chorus.v1.ShardInfo
-	(*ShardInfos)(nil),   // 25: chorus.v1.ShardInfos
-	(*Failure)(nil),      // 26: chorus.v1.Failure
+	(*Version)(nil),        // 0: chorus.v1.Version
+	(*WriteRequest)(nil),   // 1: chorus.v1.WriteRequest
+	(*WriteReply)(nil),     // 2: chorus.v1.WriteReply
+	(*Writes)(nil),         // 3: chorus.v1.Writes
+	(*WriteItem)(nil),      // 4: chorus.v1.WriteItem
+	(*WriteResults)(nil),   // 5: chorus.v1.WriteResults
+	(*WriteResult)(nil),    // 6: chorus.v1.WriteResult
+	(*ReadRequest)(nil),    // 7: chorus.v1.ReadRequest
+	(*ReadReply)(nil),      // 8: chorus.v1.ReadReply
+	(*ScanRequest)(nil),    // 9: chorus.v1.ScanRequest
+	(*Entry)(nil),          // 10: chorus.v1.Entry
+	(*Page)(nil),           // 11: chorus.v1.Page
+	(*SyncRequest)(nil),    // 12: chorus.v1.SyncRequest
+	(*NodesRequest)(nil),   // 13: chorus.v1.NodesRequest
+	(*Node)(nil),           // 14: chorus.v1.Node
+	(*NodesReply)(nil),     // 15: chorus.v1.NodesReply
+	(*WatchRequest)(nil),   // 16: chorus.v1.WatchRequest
+	(*WatchReply)(nil),     // 17: chorus.v1.WatchReply
+	(*FetchRequest)(nil),   // 18: chorus.v1.FetchRequest
+	(*FetchReply)(nil),     // 19: chorus.v1.FetchReply
+	(*Ballot)(nil),         // 20: chorus.v1.Ballot
+	(*Proposal)(nil),       // 21: chorus.v1.Proposal
+	(*Vote)(nil),           // 22: chorus.v1.Vote
+	(*Voter)(nil),          // 23: chorus.v1.Voter
+	(*HorizonRequest)(nil), // 24: chorus.v1.HorizonRequest
+	(*HorizonReply)(nil),   // 25: chorus.v1.HorizonReply
+	(*ShardInfo)(nil),      // 26: chorus.v1.ShardInfo
+	(*ShardInfos)(nil),     // 27: chorus.v1.ShardInfos
+	(*Failure)(nil),        // 28: chorus.v1.Failure
 }
 var file_chorus_v1_kv_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.WriteReply.version:type_name -> chorus.v1.Version
@@ -1879,7 +2020,7 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	1,  // 2: chorus.v1.WriteItem.request:type_name -> chorus.v1.WriteRequest
 	6,  // 3: chorus.v1.WriteResults.results:type_name -> chorus.v1.WriteResult
 	2,  // 4: chorus.v1.WriteResult.reply:type_name -> chorus.v1.WriteReply
-	26, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
+	28, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
 	0,  // 6: chorus.v1.ReadReply.version:type_name -> chorus.v1.Version
 	0,  // 7: chorus.v1.Entry.version:type_name -> chorus.v1.Version
 	10, // 8: chorus.v1.Page.entries:type_name -> chorus.v1.Entry
@@ -1888,13 +2029,14 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	20, // 11: chorus.v1.Proposal.ballot:type_name -> chorus.v1.Ballot
 	20, // 12: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
 	20, // 13: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
-	23, // 14: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
-	24, // 15: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	23, // 14: chorus.v1.HorizonRequest.from:type_name -> chorus.v1.Voter
+	23, // 15: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
+	26, // 16: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_kv_proto_init() }
@@ -1909,7 +2051,7 @@ func file_chorus_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_kv_proto_rawDesc), len(file_chorus_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,168 @@
+package overlay
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/chorus-net/chorus/store"
+	"github.com/chorus-net/chorus/store/disk"
+)
+
+// raiseTimeout bounds the raise of one shard's horizon.
+const raiseTimeout = time.Minute
+
+// reclaimer drops what nobody needs any more: records of deleted and expired keys
+// that a horizon settled. Where this peer leads a shard, it raises the horizon.
+type reclaimer struct{ n *Node }
+
+// run goes through all shards now and then, until the context ends.
+func (r *reclaimer) run(ctx context.Context) {
+	for sleep(ctx, r.n.cfg.ReclaimAfter/2) {
+		for i := range r.n.shards.list {
+			id := store.ShardID(i)
+			if err := r.visit(ctx, id); err != nil && ctx.Err() == nil {
+				r.n.log.Debug("reclaim", "shard", id, "err", err)
+			}
+		}
+	}
+}
+
+// visit drops what is settled of one shard and, if there is more that was deleted
+// or has expired for long enough, raises the horizon up to that.
+func (r *reclaimer) visit(ctx context.Context, id store.ShardID) error {
+	n := r.n
+	if counts := n.disk.Counts(id); counts.Tombstones+counts.Expiring == 0 {
+		return nil
+	}
+	// What was admitted before the horizon was raised is on disk after this.
+	epoch := n.shards.config(id).Epoch
+	status, c, err := n.shards.enterSync(ctx, id, n.self.Incarnation, epoch)
+	if err != nil || status != store.StatusOK {
+		return err
+	}
+	target, err := r.drop(ctx, id, c.Horizon)
+	if err != nil || target == 0 {
+		return err
+	}
+	state := n.shards.snapshot(id)
+	if !n.mover.situation(n.view(), id, state).MayRaise() || !n.mover.claim(id) {
+		return nil
+	}
+	defer n.mover.release(id)
+	ctx, cancel := context.WithTimeout(ctx, raiseTimeout)
+	defer cancel()
+	raise, err := store.NewRaise(n.self, state.Config, target)
+	if err != nil {
+		return err
+	}
+	if err := r.raise(ctx, id, raise); err != nil {
+		return fmt.Errorf("raise horizon: %w", err)
+	}
+	_, err = r.drop(ctx, id, target)
+	return err
+}
+
+// drop removes a shard's dead records up to a horizon. It returns the clock of the
+// newest that would be dead if it were old enough, or 0 if there is none.
+func (r *reclaimer) drop(ctx context.Context, id store.ShardID, horizon uint64) (target uint64, err error) {
+	now := time.Now()
+	ripe := store.ClockAt(now.Add(-r.n.cfg.ReclaimAfter))
+	for q := (disk.Query{}); ; {
+		page, err := r.n.disk.Scan(id, q)
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range page.Entries {
+			switch {
+			case e.Dead(horizon, now):
+				ns, key := store.SplitKey(e.Key)
+				if _, err := r.n.disk.Remove(ctx, id, ns, key, e.Version); err != nil {
+					return 0, err
+				}
+				r.n.puller.stats.reclaimed.Add(1)
+			case e.Dead(ripe, now):
+				target = max(target, e.Version.Clock)
+			}
+		}
+		if q.After = page.Last; !page.More {
+			return target, nil
+		}
+	}
+}
+
+// raise goes through the phases of a raise.
+func (r *reclaimer) raise(ctx context.Context, id store.ShardID, raise *store.Raise) error {
+	c := raise.Base()
+	for {
+		phase, left := raise.Next()
+		if phase == store.RaisePropose {
+			break
+		}
+		errs := make([]error, len(left))
+		var wg sync.WaitGroup
+		for i, v := range left {
+			wg.Go(func() {
+				if phase == store.RaiseCollect {
+					errs[i] = r.n.puller.repair(ctx, sourceOf(id, c, v))
+				} else {
+					errs[i] = r.ask(ctx, id, c, v, raise.Request())
+				}
+			})
+		}
+		wg.Wait()
+		for i, v := range left {
+			if errs[i] != nil {
+				return fmt.Errorf("%s: %w", r.n.label(v.Peer), errs[i])
+			}
+		}
+		for _, v := range left {
+			raise.Done(v)
+		}
+	}
+	if !r.n.mover.decide(ctx, id, c, raise.Value()) {
+		return errNotDecided
+	}
+	r.n.mover.touch(id) // the others are to be told
+	return nil
+}
+
+var errNotDecided = fmt.Errorf("the vote came to nothing")
+
+func (r *reclaimer) ask(ctx context.Context, id store.ShardID, c store.Config, v store.Voter, req store.HorizonRequest) error {
+	reply, err := r.n.askHorizon(ctx, v, id, goesBy{config: c, push: true}, req)
+	if err != nil {
+		return err
+	}
+	return r.n.puller.refusal(ctx, id, reply.Status, reply.Config)
+}
+
+// horizon takes a step towards a shard's next horizon, as one of its voters.
+func (r *replica) horizon(ctx context.Context, shard store.ShardID, epoch uint64, req store.HorizonRequest, pull func(store.Config) error) (reply store.HorizonReply, err error) {
+	if err := r.learn(ctx, shard, req.Push); err != nil {
+		return store.HorizonReply{}, err
+	}
+	if req.Confirm && req.From != r.shards.self {
+		c := r.shards.config(shard)
+		if c.Epoch != epoch || !c.IsVoter(req.From) {
+			return store.HorizonReply{Status: store.StatusNotMember}, nil
+		}
+		if err := pull(c); err != nil {
+			return store.HorizonReply{}, err
+		}
+	}
+	state, err := r.shards.update(ctx, shard, func(st *store.State) (changed bool, err error) {
+		if req.Confirm {
+			reply.Status, changed = st.Confirm(r.shards.self, epoch, req.Horizon)
+		} else {
+			reply.Status, changed = st.Close(r.shards.self, epoch, req.Horizon, time.Now())
+		}
+		return changed, nil
+	})
+	if err != nil {
+		return store.HorizonReply{}, err
+	}
+	reply.Config = referral(reply.Status, state.Config)
+	return reply, r.shards.drain(ctx, shard)
+}
