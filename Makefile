@@ -44,7 +44,7 @@ fuzz:
 # The seeded schedules of `make test`, SCHEDULES of them instead of a few.
 soak:
 	$(GO) test ./netsim/model -count=1 -timeout 0 -schedules $(SCHEDULES)
-	$(GO) test ./store -count=1 -timeout 0 -model.schedules $(SCHEDULES)
+	$(GO) test ./store -count=1 -timeout 0 -model.schedules $(SCHEDULES) -model.deletes $(SCHEDULES)
 	$(GO) test ./netsim/cluster -run TestSoak -count=1 -timeout 0 -soak 5m
 	$(GO) test ./netsim/cluster -run TestReunion -count=1 -timeout 0 -split 1m
 	$(GO) test ./overlay -run TestDatastoreSuite -count=1 -timeout 0 -datastore.all

@@ -33,6 +33,7 @@ func (c *control) register() {
 	handle(c, wire.MethodCtlPing, rpc.Spec{Name: "control.ping"}, c.ping)
 	handle(c, wire.MethodCtlTrace, rpc.Spec{Name: "control.trace"}, c.trace)
 	handle(c, wire.MethodCtlLookup, rpc.Spec{Name: "control.lookup"}, c.lookups)
+	handle(c, wire.MethodCtlForget, rpc.Spec{Name: "control.forget"}, c.forget)
 	handle(c, wire.MethodCtlLeave, rpc.Spec{Name: "control.leave"}, c.leave)
 }
 
@@ -134,6 +135,11 @@ func (c *control) trace(ctx context.Context, in wire.ControlGet, _ []byte) (any,
 func (c *control) lookups(ctx context.Context, in client.LookupSpec, _ []byte) (any, []byte, error) {
 	lookups, err := c.node.Lookups(ctx, in)
 	return lookups, nil, err
+}
+
+func (c *control) forget(ctx context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
+	f, err := c.node.Forget(ctx, in.ID)
+	return f, nil, err
 }
 
 // leave hands the peer's keys over and closes the peer behind the answer: Close

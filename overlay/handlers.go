@@ -49,6 +49,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodFetch, rpc.Spec{Name: "store.fetch", MaxBytes: 1 << 20}, onShard(n, wire.ParseFetchRequest, n.replicaFetch, wire.AppendFetchReply))
 	add(wire.MethodNodes, rpc.Spec{Name: "store.nodes"}, onShard(n, wire.ParseNodesRequest, n.replicaNodes, wire.AppendNodesReply))
 	add(wire.MethodHorizon, rpc.Spec{Name: "store.horizon"}, onShard(n, wire.ParseHorizonRequest, n.replicaHorizon, wire.AppendHorizonReply))
+	add(wire.MethodForget, rpc.Spec{Name: "store.forget", MaxBytes: 256 << 10}, n.serveForget)
 	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodWatch, rpc.Spec{Name: "store.watch"}, n.serveWatch)

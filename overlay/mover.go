@@ -338,9 +338,10 @@ func (m *mover) situation(view *chord.View, id store.ShardID, state store.State)
 			p, ok := view.Peer(v.Peer)
 			return ok && p.Incarnation == v.Incarnation && !view.Suspect(v.Peer)
 		},
-		Told:    func(v store.Voter) bool { return m.isTold(id, v, state.Config.Epoch) },
-		Gone:    func(v store.Voter) bool { return m.gone(v.Peer) },
-		Leaving: func(v store.Voter) bool { p, ok := view.Peer(v.Peer); return ok && p.Weight == 0 },
+		Told:      func(v store.Voter) bool { return m.isTold(id, v, state.Config.Epoch) },
+		Gone:      func(v store.Voter) bool { return m.gone(v.Peer) },
+		Forgotten: m.n.forgotten.has,
+		Leaving:   func(v store.Voter) bool { p, ok := view.Peer(v.Peer); return ok && p.Weight == 0 },
 	}
 	for _, p := range view.Successors(store.ShardStart(id, m.n.ring.Shards), 2*n+len(state.Config.Voters)) {
 		s.Proposal = append(s.Proposal, store.Voter{Peer: p.ID, Incarnation: p.Incarnation})

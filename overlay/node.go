@@ -46,6 +46,7 @@ type Node struct {
 	replica    *replica
 	mover      *mover
 	puller     *puller
+	forgotten  *forgotten
 	outboxes   *outboxes
 	members    *ring
 	plain      *ring // of textbook Chord; nil without Config.PlainChord
@@ -181,6 +182,14 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	floor, err := loadCeiling(n.disk)
 	if err != nil {
 		return false, diskError(err)
+	}
+	list, _, err := n.disk.GetMeta(metaForgotten)
+	if err != nil {
+		return false, diskError(err)
+	}
+	n.forgotten, err = loadForgotten(list, func(ctx context.Context, b []byte) error { return n.disk.PutMeta(ctx, metaForgotten, b) })
+	if err != nil {
+		return false, err
 	}
 	n.clock = newClock(floor, func(ctx context.Context, ceiling uint64) error { return saveCeiling(ctx, n.disk, ceiling) })
 	n.shards = newShards(n.self, n.disk, n.ring.Shards, saved)

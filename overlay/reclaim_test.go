@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/chorus-net/chorus/overlay/client"
 )
 
 // records returns how many records peers have on disk, live ones and tombstones.
@@ -85,4 +87,73 @@ func TestReclaim(t *testing.T) {
 		}
 	}
 	gone(t, "in the end", 3*keys/2, first, second, third)
+}
+
+// The status names the peer that deletes wait for. Once it is forgotten they do
+// not, the shards go on without it, and it may come back like a new peer.
+func TestForget(t *testing.T) {
+	const keys = 40
+	cfg := Config{ReplaceAfter: time.Minute, RepairEvery: time.Second, ReclaimAfter: 300 * time.Millisecond}
+	first := joinTest(t, nil, cfg)
+	second := joinTest(t, first, cfg)
+	away := cfg
+	away.Home = t.TempDir()
+	third := joinTest(t, first, away)
+	for i := range keys {
+		if _, err := first.Put(t.Context(), fmt.Sprintf("k/%d", i), []byte("v")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := first.Forget(t.Context(), third.ID()); err == nil {
+		t.Error("forgot a peer that is there")
+	}
+	third.Kill()
+	for i := range keys / 2 {
+		if _, err := first.Delete(t.Context(), fmt.Sprintf("k/%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	soon(t, "the status names who is missing", func() error {
+		s, err := second.Status(t.Context())
+		if err != nil || s.Deleted != keys/2 || len(s.Blockers) != 1 || s.Blockers[0].Peer != third.ID() || s.Blockers[0].Keys != keys/2 {
+			return fmt.Errorf("%d deleted, waiting for %v, %w", s.Deleted, s.Blockers, err)
+		}
+		return nil
+	})
+	soon(t, "forgotten", func() error { // not before the ring has missed it
+		f, err := first.Forget(t.Context(), third.ID()[len(third.ID())-8:])
+		if err == nil && (f.ID != third.ID() || f.Shards != first.ring.Shards || f.Told != 2 || f.Of != 2) {
+			t.Errorf("forgotten: %+v", f)
+		}
+		return err
+	})
+	gone(t, "without the peer that was forgotten", keys, first, second)
+	soon(t, "two voters", func() error { return alike([]*Node{first, second}, 2) })
+	if _, err := first.Forget(t.Context(), third.ID()); err == nil {
+		t.Error("forgot a peer that no shard counts on")
+	}
+	if _, err := first.Forget(t.Context(), second.ID()); err == nil {
+		t.Error("forgot a peer that is there")
+	}
+
+	third = joinTest(t, second, away)
+	soon(t, "three voters again", func() error { return alike([]*Node{first, second, third}, 3) })
+	gone(t, "in the end", 3*keys/2, first, second, third)
+}
+
+// A peer without which its shards lack a majority cannot be forgotten.
+func TestForgetNotAMajority(t *testing.T) {
+	cfg := Config{ReplaceAfter: time.Minute}
+	first := joinTest(t, nil, cfg)
+	second := joinTest(t, first, cfg)
+	soon(t, "two voters", func() error { return alike([]*Node{first, second}, 2) })
+	second.Kill()
+	soon(t, "the peer is missed", func() error {
+		_, err := first.Forget(t.Context(), second.ID())
+		var e *client.Error
+		if !errors.As(err, &e) || e.Code != client.CodeQuorumLost {
+			return fmt.Errorf("forget: %w", err)
+		}
+		return nil
+	})
 }

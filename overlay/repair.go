@@ -119,6 +119,7 @@ func (p *puller) compareAll(ctx context.Context) {
 		peers = append(peers, peer)
 	}
 	slices.Sort(peers)
+	p.n.spreadForgotten(ctx, peers)
 	for _, peer := range peers {
 		for ids := range slices.Chunk(shared[peer], store.MaxInfos) {
 			if ctx.Err() != nil {

@@ -43,6 +43,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		Functions: n.workers.names(), Calls: n.host.Stats().Calls,
 	}
 	s.Keys, s.UnderReplicated = n.countKeys()
+	s.Deleted, s.Blockers = n.blockers()
 	err = n.tasks.look(ctx, func(core scheduler) {
 		st := core.Stats()
 		s.Tasks = client.TaskCounts{

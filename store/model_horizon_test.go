@@ -252,7 +252,7 @@ func deleteModel(seed uint64, m mutant) *world {
 	w := newWorld(seed, m)
 	w.deletes = true
 	w.grace = []int64{50, 100, 250, 500}[w.rng.IntN(4)]
-	w.exact = w.chance(0.5)
+	w.exact, w.slow = w.chance(0.5), w.chance(0.5)
 	for _, p := range w.peers {
 		p.wall = w.wall()
 	}
@@ -325,7 +325,7 @@ func TestModelDeletes(t *testing.T) {
 // The model must notice each broken rule of deletes: see TestModelCatchesMutants.
 func TestModelDeletesCatchesMutants(t *testing.T) {
 	for m, first := range map[mutant]uint64{
-		raiseEarly: 40, raiseUnclosed: 1, raiseUncollect: 1, confirmBlindly: 1, keepCovered: 1,
+		raiseEarly: 88, raiseUnclosed: 1, raiseUncollect: 1, confirmBlindly: 1, keepCovered: 1,
 		forgetClean: 1, acceptSettled: 1, latePulls: 1, reclaimAll: 1,
 	} {
 		t.Run(strings.ReplaceAll(string(m), " ", "-"), func(t *testing.T) {
@@ -335,7 +335,7 @@ func TestModelDeletesCatchesMutants(t *testing.T) {
 			if testing.Short() {
 				t.Skipf("not at seed %d", first)
 			}
-			for seed := uint64(1); seed <= 20*uint64(*modelDeletes); seed++ {
+			for seed := uint64(1); seed <= 1000; seed++ {
 				if w := deleteModel(seed, m); w.verdict() != nil {
 					t.Logf("seed %d: %v", seed, w.verdict())
 					return

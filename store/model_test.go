@@ -48,8 +48,8 @@ func (w *world) schedule() {
 		}
 		w.disturb(w.peers[w.rng.IntN(len(w.peers))])
 		pause := 20 + w.rng.Int64N(150)
-		if w.deletes {
-			pause *= 4 // so that a horizon is raised before the next
+		if w.slow {
+			pause *= 4
 		}
 		w.after(pause, trouble)
 	}

@@ -107,6 +107,7 @@ type world struct {
 	marks   map[Version]Record // what was written, if so
 	grace   int64              // how old a version must be for a horizon to settle it, in ms
 	exact   bool               // the clocks are hardly off
+	slow    bool               // trouble comes so seldom that a horizon is raised before the next
 	// forgotten are retired by the operator.
 	forgotten map[Voter]bool
 	failure   error          // a broken promise, which ends the run

@@ -52,7 +52,7 @@ Join it:      peer run --home DIR --join MULTIADDR`,
 			root.AddCommand(cmd)
 		}
 	}
-	add("start", demoCommand(c), initCommand(c), runCommand(c), leaveCommand(c))
+	add("start", demoCommand(c), initCommand(c), runCommand(c), leaveCommand(c), forgetCommand(c))
 	add("keys", putCommand(c), getCommand(c), delCommand(c), lsCommand(c), watchCommand(c), nsCommand(c))
 	add("work", submitCommand(c), jobCommand(c))
 	add("look", statusCommand(c), ringCommand(c), pingCommand(c), traceCommand(c), benchCommand(c), netsimCommand(c), configCommand(c))

@@ -36,6 +36,7 @@ func printStatus(out io.Writer, s client.Status) {
 		"peer", nameOf(s)+"  "+s.ID,
 		"ring", fmt.Sprintf("%s, %s, %d of %d agree", s.Ring, count(s.Peers, "peer"), s.Agree, s.Of),
 		"keys", fmt.Sprintf("%d here, %d under-replicated", s.Keys, s.UnderReplicated),
+		"deletes", deletesLine(s),
 		"tasks", fmt.Sprintf("%d queued, %d running, %d done, %d stolen in, %d stolen out",
 			t.Queued, t.Running, t.Done, t.StolenIn, t.StolenOut),
 		"functions", strings.Join(s.Functions, ", "),
@@ -43,6 +44,15 @@ func printStatus(out io.Writer, s client.Status) {
 		"version", s.Version,
 		"listens", strings.Join(s.Addrs, "\n"+strings.Repeat(" ", len("functions  "))),
 	)
+}
+
+// deletesLine tells what keeps deleted keys on disk.
+func deletesLine(s client.Status) string {
+	line := fmt.Sprintf("%d wait to be reclaimed", s.Deleted)
+	for _, b := range s.Blockers {
+		line += fmt.Sprintf("\n           %d for %s, which is out of reach (peer forget, if it is gone for good)", b.Keys, b.Peer)
+	}
+	return line
 }
 
 // count writes "1 peer" or "2 peers".

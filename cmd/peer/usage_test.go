@@ -86,6 +86,7 @@ func TestNoPeer(t *testing.T) {
 		{"put", "k", "v"},
 		{"del", "k"},
 		{"leave"},
+		{"forget", "x"},
 		{"ping", "x"},
 		{"job", "ls"},
 		{"job", "show", "x"},
@@ -184,7 +185,7 @@ func TestVersionAndCompletion(t *testing.T) {
 func TestHelpIsComplete(t *testing.T) {
 	s := newShell(t)
 	for _, path := range []string{
-		"", "demo", "init", "run", "leave", "put", "get", "del", "ls", "submit", "job", "job ls", "job show", "job logs",
+		"", "demo", "init", "run", "leave", "forget", "put", "get", "del", "ls", "submit", "job", "job ls", "job show", "job logs",
 		"job cancel", "job get", "status", "ring", "ping", "trace", "bench", "bench kv", "bench lookup", "bench uts", "netsim", "config", "config show", "version", "completion",
 	} {
 		out := s.ok(append(strings.Fields(path), "--help")...)

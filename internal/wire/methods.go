@@ -24,6 +24,7 @@ const (
 	MethodNodes       rpc.Method = 21 // nodes of a shard's tree of fingerprints
 	MethodWatch       rpc.Method = 22 // changes of shards
 	MethodHorizon     rpc.Method = 23 // a step towards a shard's next horizon
+	MethodForget      rpc.Method = 24 // voters whom the operator retired
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 
@@ -42,6 +43,7 @@ const (
 	MethodCtlPing   rpc.Method = 113
 	MethodCtlTrace  rpc.Method = 115
 	MethodCtlLookup rpc.Method = 116
+	MethodCtlForget rpc.Method = 117
 
 	MethodCtlBegin    rpc.Method = 120 // of a large value
 	MethodCtlPutChunk rpc.Method = 121

@@ -138,6 +138,13 @@ func (c *Client) Ping(ctx context.Context, id string) (Pong, error) {
 	return p, err
 }
 
+// Forget retires a peer that will not come back, by its ID or the end of that.
+func (c *Client) Forget(ctx context.Context, peer string) (Forgotten, error) {
+	var f Forgotten
+	_, err := c.call(ctx, wire.MethodCtlForget, wire.ControlName{ID: peer}, nil, &f)
+	return f, err
+}
+
 // Leave makes the peer hand its keys over to others, leave the ring for good
 // and stop. It returns when the others hold everything.
 func (c *Client) Leave(ctx context.Context) error {

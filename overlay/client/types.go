@@ -92,22 +92,40 @@ type TaskCounts struct {
 
 // Status is a peer's state at a glance.
 type Status struct {
-	ID              string     `json:"id"`
-	Name            string     `json:"name,omitempty"`
-	Ring            string     `json:"ring"`
-	Version         string     `json:"version"`
-	Addrs           []string   `json:"addrs"`
-	UptimeS         float64    `json:"uptime_s"`
-	Peers           int        `json:"peers"`
-	Keys            int        `json:"keys"`
-	UnderReplicated int        `json:"under_replicated"`
-	Agree           int        `json:"agree"`
-	Of              int        `json:"of"`
-	Tasks           TaskCounts `json:"tasks"`
+	ID              string   `json:"id"`
+	Name            string   `json:"name,omitempty"`
+	Ring            string   `json:"ring"`
+	Version         string   `json:"version"`
+	Addrs           []string `json:"addrs"`
+	UptimeS         float64  `json:"uptime_s"`
+	Peers           int      `json:"peers"`
+	Keys            int      `json:"keys"`
+	UnderReplicated int      `json:"under_replicated"`
+	// Deleted counts the records of deleted keys that wait to be reclaimed, and
+	// Blockers names the peers that they wait for, if any is out of reach.
+	Deleted  int        `json:"deleted"`
+	Blockers []Blocker  `json:"blockers,omitempty"`
+	Agree    int        `json:"agree"`
+	Of       int        `json:"of"`
+	Tasks    TaskCounts `json:"tasks"`
 	// Calls counts the calls made to other peers since the start.
 	Calls uint64 `json:"calls"`
 	// Functions names what tasks may run here.
 	Functions []string `json:"functions"`
+}
+
+// Blocker is a peer that has yet to confirm deletes.
+type Blocker struct {
+	Peer string `json:"peer"`
+	Keys int    `json:"keys"`
+}
+
+// Forgotten tells how a peer was retired.
+type Forgotten struct {
+	ID     string `json:"id"`
+	Shards int    `json:"shards"` // those that counted on it
+	Told   int    `json:"told"`   // peers that know of it, of Of
+	Of     int    `json:"of"`
 }
 
 // Code names what a job runs: a registered function or a WebAssembly module.

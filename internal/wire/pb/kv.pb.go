@@ -1721,6 +1721,51 @@ func (x *HorizonReply) GetConfig() []byte {
 	return nil
 }
 
+// Voters lists voters whom the operator retired.
+type Voters struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Voters        []*Voter               `protobuf:"bytes,1,rep,name=voters,proto3" json:"voters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Voters) Reset() {
+	*x = Voters{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Voters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Voters) ProtoMessage() {}
+
+func (x *Voters) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Voters.ProtoReflect.Descriptor instead.
+func (*Voters) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Voters) GetVoters() []*Voter {
+	if x != nil {
+		return x.Voters
+	}
+	return nil
+}
+
 // ShardInfo is what is said about one shard when many are talked about.
 type ShardInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1734,7 +1779,7 @@ type ShardInfo struct {
 
 func (x *ShardInfo) Reset() {
 	*x = ShardInfo{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[26]
+	mi := &file_chorus_v1_kv_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +1791,7 @@ func (x *ShardInfo) String() string {
 func (*ShardInfo) ProtoMessage() {}
 
 func (x *ShardInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[26]
+	mi := &file_chorus_v1_kv_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1804,7 @@ func (x *ShardInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfo.ProtoReflect.Descriptor instead.
 func (*ShardInfo) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{26}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ShardInfo) GetShard() uint32 {
@@ -1799,7 +1844,7 @@ type ShardInfos struct {
 
 func (x *ShardInfos) Reset() {
 	*x = ShardInfos{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[27]
+	mi := &file_chorus_v1_kv_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1856,7 @@ func (x *ShardInfos) String() string {
 func (*ShardInfos) ProtoMessage() {}
 
 func (x *ShardInfos) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[27]
+	mi := &file_chorus_v1_kv_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1869,7 @@ func (x *ShardInfos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfos.ProtoReflect.Descriptor instead.
 func (*ShardInfos) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{27}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShardInfos) GetInfos() []*ShardInfo {
@@ -1960,7 +2005,9 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\x04from\x18\x05 \x01(\v2\x10.chorus.v1.VoterR\x04from\">\n" +
 	"\fHorizonReply\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12\x16\n" +
-	"\x06config\x18\x02 \x01(\fR\x06config\"\x85\x01\n" +
+	"\x06config\x18\x02 \x01(\fR\x06config\"2\n" +
+	"\x06Voters\x12(\n" +
+	"\x06voters\x18\x01 \x03(\v2\x10.chorus.v1.VoterR\x06voters\"\x85\x01\n" +
 	"\tShardInfo\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12(\n" +
@@ -1982,7 +2029,7 @@ func file_chorus_v1_kv_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_kv_proto_rawDescData
 }
 
-var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Version)(nil),        // 0: chorus.v1.Version
 	(*WriteRequest)(nil),   // 1: chorus.v1.WriteRequest
@@ -2010,9 +2057,10 @@ var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Voter)(nil),          // 23: chorus.v1.Voter
 	(*HorizonRequest)(nil), // 24: chorus.v1.HorizonRequest
 	(*HorizonReply)(nil),   // 25: chorus.v1.HorizonReply
-	(*ShardInfo)(nil),      // 26: chorus.v1.ShardInfo
-	(*ShardInfos)(nil),     // 27: chorus.v1.ShardInfos
-	(*Failure)(nil),        // 28: chorus.v1.Failure
+	(*Voters)(nil),         // 26: chorus.v1.Voters
+	(*ShardInfo)(nil),      // 27: chorus.v1.ShardInfo
+	(*ShardInfos)(nil),     // 28: chorus.v1.ShardInfos
+	(*Failure)(nil),        // 29: chorus.v1.Failure
 }
 var file_chorus_v1_kv_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.WriteReply.version:type_name -> chorus.v1.Version
@@ -2020,7 +2068,7 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	1,  // 2: chorus.v1.WriteItem.request:type_name -> chorus.v1.WriteRequest
 	6,  // 3: chorus.v1.WriteResults.results:type_name -> chorus.v1.WriteResult
 	2,  // 4: chorus.v1.WriteResult.reply:type_name -> chorus.v1.WriteReply
-	28, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
+	29, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
 	0,  // 6: chorus.v1.ReadReply.version:type_name -> chorus.v1.Version
 	0,  // 7: chorus.v1.Entry.version:type_name -> chorus.v1.Version
 	10, // 8: chorus.v1.Page.entries:type_name -> chorus.v1.Entry
@@ -2030,13 +2078,14 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	20, // 12: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
 	20, // 13: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
 	23, // 14: chorus.v1.HorizonRequest.from:type_name -> chorus.v1.Voter
-	23, // 15: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
-	26, // 16: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	23, // 15: chorus.v1.Voters.voters:type_name -> chorus.v1.Voter
+	23, // 16: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
+	27, // 17: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_kv_proto_init() }
@@ -2051,7 +2100,7 @@ func file_chorus_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_kv_proto_rawDesc), len(file_chorus_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
