@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/chorus-net/chorus/bootstrap"
 	"github.com/chorus-net/chorus/overlay/client"
-	"github.com/chorus-net/chorus/store"
 	"github.com/chorus-net/chorus/store/disk"
 )
 
@@ -45,8 +43,7 @@ func (n *Node) openDisk(ctx context.Context, others bool) error {
 func (n *Node) openData(ctx context.Context, dir string) error {
 	d, err := disk.Open(ctx, dir, disk.Options{
 		Engine: disk.Engine(n.cfg.Engine), Shards: n.ring.Shards, Listener: n.changes, Quota: n.cfg.Quota, Logger: n.log,
-		Memory:     n.cfg.memory,
-		Incredible: func() uint64 { return store.Incredible(time.Now(), store.DefaultSkew) },
+		Memory: n.cfg.memory,
 	})
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func (p *puller) pull(ctx context.Context, src source, all bool) error {
 	if all {
 		local = store.Fingerprint{}
 	}
-	pull := store.NewPull(src.id, p.n.ring.Shards, local, "").By(rules(src))
+	pull := store.NewPull(src.id, p.n.ring.Shards, local, "").By(p.rules(src))
 	if err := p.drive(ctx, src, pull); err != nil {
 		return err
 	}
@@ -46,9 +46,9 @@ func (p *puller) pull(ctx context.Context, src source, all bool) error {
 }
 
 // rules are those of a pull that begins now.
-func rules(src source) store.Rules {
-	now := time.Now()
-	return store.Rules{Now: now, Horizon: src.by.config.Horizon, Latest: believable()}
+func (p *puller) rules(src source) store.Rules {
+	state := p.n.shards.snapshot(src.id)
+	return store.Rules{Now: time.Now(), Horizon: src.by.config.Horizon, Latest: max(believable(), state.Settled())}
 }
 
 // repair makes this peer hold everything of a shard that a voter holds, at the
@@ -77,11 +77,11 @@ func (p *puller) repair(ctx context.Context, src source) error {
 	}
 	switch {
 	case d.Many():
-		return p.drive(ctx, src, store.NewPull(src.id, p.n.ring.Shards, p.n.disk.Fingerprint(src.id), "").By(rules(src)))
+		return p.drive(ctx, src, store.NewPull(src.id, p.n.ring.Shards, p.n.disk.Fingerprint(src.id), "").By(p.rules(src)))
 	case len(d.Paths()) == 0:
 		return nil
 	}
-	return p.drive(ctx, src, store.NewRepair(src.id, p.n.ring.Shards, d.Paths()).By(rules(src)))
+	return p.drive(ctx, src, store.NewRepair(src.id, p.n.ring.Shards, d.Paths()).By(p.rules(src)))
 }
 
 // drive takes the steps of a pull to its end.

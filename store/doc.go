@@ -200,7 +200,8 @@
 //
 // The driver keeps to the rules above, and to these:
 //
-//  11. A write is refused by [State.Settled] in the step in which it is admitted.
+//  11. A write is refused by [State.Settled] in the step in which it is admitted. (A
+//     driver that lets some in has no promise for their keys but that no value is lost.)
 //     An answer to a HorizonRequest leaves when the State is on stable storage and
 //     the writes admitted before it are committed.
 //  12. A confirmation is given after a pull from the leader that began, and ended,
@@ -239,11 +240,15 @@
 // by more is then alone with what it wrote. Nobody copies it; a read does not go
 // by one replica's word for such a version, nor does a write give way to it
 // ([Quorum.Believe]); where a quorum says so, it is the reader's clock that is
-// behind. When the clock is right again, what is incredible on its own disk gives
-// way to older versions ([Incredible]). A peer whose clock is behind, at 1970 say,
-// refuses all writes as a replica, and is refused by its own clock as a coordinator
-// where the key has a version; it reads. It cannot become a voter while it would
-// have to pass over records, and no horizon is raised into the future of any voter.
+// behind. A peer whose clock is behind, at 1970 say, refuses all writes as a
+// replica, and is refused by its own clock as a coordinator where the key has a
+// version; it reads. It cannot become a voter while it would have to pass over
+// records, and no horizon is raised into the future of any voter. What is settled is
+// believed whatever the clock says: every voter's had come that far.
+//
+// Nothing that is held gives way to an older version, however far ahead it is: a
+// peer that is back at 1970 would take all that it holds for that, and could not be
+// told from one whose clock was ahead once.
 //
 // # Registers
 //

@@ -24,22 +24,15 @@ func (s *State) Admit(self Voter, incarnation, epoch uint64) Status {
 // Judge decides what an admitted write of version v does at a replica that
 // holds version held (zero: none): StatusOK with store set, or not set if v is
 // held already; StatusSuperseded if a newer one is; StatusSkewed if v is more
-// than skew ahead of the replica's clock, by whatever way it comes. What is held
-// gives way to an older version if it is itself incredible, see Incredible.
+// than skew ahead of the replica's clock, by whatever way it comes.
 func Judge(held, v Version, now time.Time, skew time.Duration) (status Status, store bool) {
-	if held == v {
+	if c := held.Compare(v); c > 0 {
+		return StatusSuperseded, false
+	} else if c == 0 {
 		return StatusOK, false
 	}
 	if v.Time().Sub(now) > skew {
 		return StatusSkewed, false
 	}
-	if v.Less(held) && held.Clock <= Incredible(now, skew) {
-		return StatusSuperseded, false
-	}
 	return StatusOK, true
 }
-
-// Incredible returns the clock above which a version that is held must have been
-// written by a peer whose clock was wrong, this one perhaps: it does not win over
-// what is written now. The margin is ten times skew, because clocks are set back.
-func Incredible(now time.Time, skew time.Duration) uint64 { return wall(now.Add(10 * skew)) }

@@ -78,9 +78,9 @@ type Rules struct {
 	// not wanted: this replica has done with them.
 	Now     time.Time
 	Horizon uint64 // of the configuration
-	// Latest is the newest clock that is believed, 0: all are. A newer record was
-	// stamped by a wrong clock, or this peer's is wrong: it is not wanted, and
-	// counted as Passed.
+	// Latest is the newest clock that is believed, 0: all are; at least what
+	// State.Settled says. A newer record was stamped by a wrong clock, or this peer's
+	// is wrong: it is not wanted, and counted as Passed.
 	Latest uint64
 }
 

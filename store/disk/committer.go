@@ -155,7 +155,7 @@ func (c *committer) put(r *request) (Outcome, error) {
 		return Outcome{}, err
 	}
 	next := heldOf(r.record)
-	if !ch.lost && next.version.Compare(ch.now.version) <= 0 && !c.incredible(ch.now.version, next.version) {
+	if !ch.lost && next.version.Compare(ch.now.version) <= 0 {
 		return Outcome{Held: ch.now.version}, nil
 	}
 	grows := next.bytes - ch.now.bytes
@@ -167,15 +167,6 @@ func (c *committer) put(r *request) (Outcome, error) {
 	ch.view, ch.now = r.record, next
 	c.set(r.key, r.value, ch)
 	return Outcome{Stored: true, Held: next.version}, nil
-}
-
-// incredible reports whether what is held gives way to an older version.
-func (c *committer) incredible(held, next store.Version) bool {
-	if c.s.opts.Incredible == nil || next == held {
-		return false
-	}
-	clock := c.s.opts.Incredible()
-	return held.Clock > clock && next.Clock <= clock
 }
 
 // remove plans to forget a record of a certain version, or, of none, one that

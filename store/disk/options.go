@@ -37,9 +37,6 @@ type Options struct {
 	// 4 stops the process when it runs out in the middle. 0 is 128 MiB, negative is
 	// none.
 	Reserve int64
-	// Incredible returns a clock: a version above it that is held was stamped by a
-	// wrong clock, and gives way to an older one below it. nil: none is.
-	Incredible func() uint64
 	// Logger takes what happens in the background. nil is slog.Default().
 	Logger *slog.Logger
 	// NoSync leaves it to the operating system when to write: for simulations

@@ -143,25 +143,6 @@ func TestLastWriterWins(t *testing.T) {
 	})
 }
 
-// What a wrong clock stamped gives way to an older version that is believed, and
-// to nothing else.
-func TestIncredible(t *testing.T) {
-	eachEngine(t, func(t *testing.T, h *home) {
-		limit := uint64(100)
-		h.o.Incredible = func() uint64 { return limit }
-		s := h.open()
-		for _, step := range []struct {
-			clock  int
-			stored bool
-		}{{200, true}, {150, false}, {200, false}, {90, true}, {80, false}, {95, true}} {
-			shard, b := record("k", step.clock, "v")
-			if o := h.apply(s, shard, b); o.Stored != step.stored {
-				t.Errorf("clock %d: %+v", step.clock, o)
-			}
-		}
-	})
-}
-
 // Records of one group are compared with each other: a queue that is filled
 // while the disk is busy is one group.
 func TestOneGroup(t *testing.T) {
