@@ -64,7 +64,7 @@ var casModel = porcupine.Model{
 func (w *world) verify() (decided bool) {
 	decided = true
 	for _, key := range slices.Sorted(maps.Keys(w.history.ops)) {
-		switch porcupine.CheckOperationsTimeout(casModel, relevant(w.history.ops[key]), 10*time.Second) {
+		switch porcupine.CheckOperationsTimeout(casModel, relevant(w.history.ops[key]), time.Minute) {
 		case porcupine.Illegal:
 			w.fail("the history of %s is not linearizable", key)
 		case porcupine.Unknown:
@@ -192,7 +192,7 @@ func (p *peer) serveCAS(epoch uint64, req CASRequest, answer func(any)) {
 		})
 	}
 	if p.w.mutant == casLate {
-		p.later(p.w.rng.Int64N(60), step)
+		p.later(p.w.roll(ofDisks).Int64N(60), step)
 		return
 	}
 	step()
@@ -205,7 +205,7 @@ func (p *peer) change(key string) {
 	}
 	h := p.w.history
 	c := Change{Read: true}
-	if p.w.chance(0.6) {
+	if p.w.chance(ofLoad, 0.6) {
 		at := p.stamp()
 		c = Change{Expect: h.latest[key].Version, Dot: Dot{Actor: at.Writer, Counter: at.Clock}}
 		c.Value = fmt.Appendf(nil, "%s=%v", key, c.Dot)
@@ -270,7 +270,7 @@ func (p *peer) runCAS(key string, c Change) {
 			}
 			w.did["changes repeated"]++
 			paused = true
-			p.later(2+w.rng.Int64N(60), func() {
+			p.later(2+w.roll(ofLoad).Int64N(60), func() {
 				paused = false
 				if c := p.narrow(p.cache, false); c.Epoch > op.Config().Epoch {
 					handle(op.Again(c))
@@ -407,25 +407,9 @@ func TestCASModel(t *testing.T) {
 
 // As TestModelCatchesMutants, for what registers add and what they rely on.
 func TestCASModelCatchesMutants(t *testing.T) {
-	for m, first := range map[mutant]uint64{
-		casForgets: 2914, casIgnores: 1, casFirst: 1, casFlat: 61, casReadShort: 69, casMinority: 6, casAnyBallot: 3,
-		casForgetsDot: 1, casNeverUnsure: 23, casNoMerge: 6, casMergesOld: 89, casLate: 2,
-		noSync: 11, jointOldOnly: 6, serveOldEpochs: 12, anyIncarnation: 1,
-	} {
-		t.Run(strings.ReplaceAll(string(m), " ", "-"), func(t *testing.T) {
-			if w, _ := runCASModel(first, m); w.failure != nil {
-				return
-			}
-			if testing.Short() {
-				t.Skipf("not at seed %d", first)
-			}
-			for seed := uint64(1); seed <= 3000; seed++ {
-				if w, _ := runCASModel(seed, m); w.failure != nil {
-					t.Logf("seed %d: %v", seed, w.failure)
-					return
-				}
-			}
-			t.Error("not noticed")
-		})
-	}
+	catches(t, "cas", func(seed uint64, m mutant) error {
+		w, _ := runCASModel(seed, m)
+		return w.failure
+	}, casForgets, casIgnores, casFirst, casFlat, casReadShort, casMinority, casAnyBallot, casForgetsDot, casNeverUnsure,
+		casNoMerge, casMergesOld, casLate, noSync, jointOldOnly, serveOldEpochs, anyIncarnation)
 }

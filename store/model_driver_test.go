@@ -8,9 +8,9 @@ import (
 
 // tick is the periodic part of a peer: beliefs, then one step for the shard.
 func (p *peer) tick() {
-	p.later(15+p.w.rng.Int64N(20), p.tick)
+	p.later(15+p.w.roll(ofDrivers).Int64N(20), p.tick)
 	for _, q := range p.w.peers {
-		if p.w.chaos && p.w.chance(0.2) {
+		if p.w.chaos && p.w.chance(ofDrivers, 0.2) {
 			continue // news takes time
 		}
 		live := q.up && !p.w.cut[[2]int{p.index, q.index}] && !p.w.cut[[2]int{q.index, p.index}]
@@ -144,7 +144,7 @@ func (p *peer) propose(base, value Config) {
 			}
 			p.w.did["ballots retried"]++
 			over = true
-			p.later(5+p.w.rng.Int64N(50), func() {
+			p.later(5+p.w.roll(ofDrivers).Int64N(50), func() {
 				over = false
 				handle(pr.Start())
 			})
@@ -197,7 +197,7 @@ func (p *peer) pull() {
 	}
 	done := p.synced[c.Epoch]
 	if c.SyncSources(p.self) == 0 || c.Synced(p.self, done) {
-		if !p.w.chance(0.02) {
+		if !p.w.chance(ofDrivers, 0.02) {
 			return
 		}
 		p.w.did["repairs"]++
@@ -212,7 +212,7 @@ func (p *peer) pull() {
 		return
 	}
 	p.pulling = true
-	source := from[p.w.rng.IntN(len(from))]
+	source := from[p.w.roll(ofDrivers).IntN(len(from))]
 	var local Fingerprint
 	for k := range p.records {
 		local = local.Plus(p.fingerprint(k))
@@ -253,7 +253,7 @@ func (p *peer) advance(c Config, source Voter, pull *Pull, done func(ok bool)) {
 		if err != nil {
 			p.w.fail("pull: %v", err)
 		}
-		if !ok || !p.mem.Config.Equal(c) && p.w.mutant != latePulls {
+		if !ok {
 			done(false)
 			return
 		}
@@ -277,6 +277,10 @@ func (p *peer) advance(c Config, source Voter, pull *Pull, done func(ok bool)) {
 		st.Fetch.Target = target
 		p.w.call(p, source.Peer, func(q *peer, answer func(any)) { q.serveFetch(c.Epoch, st.Fetch, answer) }, next)
 	case PullStore:
+		if !p.mem.Config.Equal(c) && p.w.mutant != latePulls {
+			done(false)
+			return
+		}
 		left := len(st.Records)
 		stored := func() {
 			pull.Stored()
@@ -293,7 +297,7 @@ func (p *peer) advance(c Config, source Voter, pull *Pull, done func(ok bool)) {
 			stored()
 		}
 	case PullDone:
-		done(pull.Passed() == 0)
+		done(pull.Passed() == 0 && p.mem.Config.Equal(c))
 	}
 }
 
@@ -303,7 +307,7 @@ func (p *peer) locate() bool {
 		return true
 	}
 	for _, q := range p.w.peers {
-		if p.w.chaos && p.w.chance(0.5) {
+		if p.w.chaos && p.w.chance(ofDrivers, 0.5) {
 			continue
 		}
 		p.w.call(p, q.self.Peer, func(q *peer, answer func(any)) { q.serveInfo(answer) }, func(reply any, ok bool) {
@@ -318,7 +322,7 @@ func (p *peer) locate() bool {
 // forget drops a configuration that did not serve: perhaps nobody of it is left
 // to refer to a newer one.
 func (p *peer) forget() {
-	if p.w.chance(0.5) {
+	if p.w.chance(ofDrivers, 0.5) {
 		p.cache = Config{}
 	}
 }
@@ -338,7 +342,7 @@ func (p *peer) narrow(c Config, read bool) Config {
 	case p.w.mutant == jointOldOnly:
 		c.Next = nil
 	case p.w.mutant == shortReadsInJoint && read:
-		if p.w.chance(0.5) {
+		if p.w.chance(ofDrivers, 0.5) {
 			c.Voters = c.Next
 		}
 		c.Next = nil
@@ -355,7 +359,7 @@ func (p *peer) target(c Config, i int, to Voter, push Set) Target {
 }
 
 func (p *peer) level() Level {
-	return [...]Level{LevelOne, LevelAll, LevelQuorum, LevelQuorum, LevelQuorum, LevelQuorum}[p.w.rng.IntN(6)]
+	return [...]Level{LevelOne, LevelAll, LevelQuorum, LevelQuorum, LevelQuorum, LevelQuorum}[p.w.roll(ofLoad).IntN(6)]
 }
 
 // stamp draws a version, saving a ceiling first where the clock asks for it.
@@ -376,9 +380,21 @@ func (p *peer) put(key string) {
 	if !p.locate() {
 		return
 	}
-	w, level := p.w, p.level()
+	level := p.level()
 	ns, k := SplitKey(key)
 	rec := Record{Namespace: ns, Key: k, Position: Route(ns, k)}
+	if p.w.deletes {
+		rec.Tombstone = p.w.chance(ofLoad, 0.4)
+		if !rec.Tombstone && p.w.chance(ofLoad, 0.3) {
+			rec.Expires = p.now().UnixMilli() + p.w.roll(ofLoad).Int64N(600)
+		}
+	}
+	p.write(key, rec, level)
+}
+
+// write writes a record, but for its version, by the configuration that the peer has.
+func (p *peer) write(key string, rec Record, level Level) {
+	w := p.w
 	var encoded []byte
 	encode := func(v Version) {
 		if other, ok := w.written[v]; ok {
@@ -392,12 +408,6 @@ func (p *peer) put(key string) {
 			rec.Value = fmt.Appendf(nil, "%s=%v", key, v)
 		}
 		encoded = rec.AppendTo(nil)
-	}
-	if w.deletes {
-		rec.Tombstone = w.chance(0.4)
-		if !rec.Tombstone && w.chance(0.3) {
-			rec.Expires = p.now().UnixMilli() + w.rng.Int64N(600)
-		}
 	}
 	encode(p.stamp())
 	before := w.acked[key]
@@ -472,7 +482,12 @@ func (p *peer) get(key string) {
 	if !p.locate() {
 		return
 	}
-	w, level := p.w, p.level()
+	p.read(key, p.level())
+}
+
+// read reads a key by the configuration that the peer has.
+func (p *peer) read(key string, level Level) {
+	w := p.w
 	ns, k := SplitKey(key)
 	before := w.acked[key]
 	var op Read

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-var modelDeletes = flag.Int("model.deletes", 100, "number of schedules of deletes that the model runs")
+var modelDeletes = flag.Int("model.deletes", 100, "number of histories of deletes, splits, returns and retired peers that the model runs")
 
 // wall draws how far a peer's clock is off, in ms.
 func (w *world) wall() int64 {
 	if w.exact {
-		return w.rng.Int64N(60) - 30
+		return w.roll(ofWorld).Int64N(60) - 30
 	}
-	return w.rng.Int64N(1500) - 750
+	return w.roll(ofWorld).Int64N(1500) - 750
 }
 
 // mark remembers what is written.
@@ -64,7 +64,7 @@ func (p *peer) settled(record []byte) bool {
 }
 
 func (p *peer) rules(c Config) Rules {
-	return Rules{Now: p.now(), Horizon: c.Horizon, Latest: wall(p.now().Add(modelSkew))}
+	return Rules{Now: p.now(), Horizon: c.Horizon, Latest: max(wall(p.now().Add(modelSkew)), p.mem.Settled())}
 }
 
 // clean drops what a horizon covers if this peer was no voter when it was
@@ -185,7 +185,7 @@ func (p *peer) collectFrom(c Config, from Voter, pretend bool, done func(bool)) 
 		done(true)
 		return
 	}
-	p.advance(c, from, NewPull(0, 1, Fingerprint{Count: 1 << 40}, "").By(Rules{Now: p.now(), Horizon: c.Horizon}), done)
+	p.advance(c, from, NewPull(0, 1, Fingerprint{Count: 1 << 40}, "").By(p.rules(c)), done)
 }
 
 func (p *peer) serveHorizon(c Config, to Voter, req HorizonRequest, answer func(any)) {
@@ -242,7 +242,7 @@ func (w *world) retire(p *peer) {
 	w.logf("retire %s", p.self.Peer)
 	w.forgotten[p.self] = true
 	v := p.self
-	w.after(500+w.rng.Int64N(1500), func() { delete(w.forgotten, v) })
+	w.after(500+w.roll(ofTrouble).Int64N(1500), func() { delete(w.forgotten, v) })
 }
 
 // deleteModel runs one schedule of puts, deletes, values that expire, and
@@ -251,8 +251,8 @@ func (w *world) retire(p *peer) {
 func deleteModel(seed uint64, m mutant) *world {
 	w := newWorld(seed, m)
 	w.deletes = true
-	w.grace = []int64{50, 100, 250, 500}[w.rng.IntN(4)]
-	w.exact, w.slow = w.chance(0.5), w.chance(0.5)
+	w.grace = []int64{50, 100, 250, 500}[w.roll(ofWorld).IntN(4)]
+	w.exact, w.slow = w.chance(ofWorld, 0.5), w.chance(ofWorld, 0.5)
 	for _, p := range w.peers {
 		p.wall = w.wall()
 	}
@@ -322,26 +322,9 @@ func TestModelDeletes(t *testing.T) {
 	}
 }
 
-// The model must notice each broken rule of deletes: see TestModelCatchesMutants.
+// As TestModelCatchesMutants, for the rules of deletes. TestDirected breaks the others:
+// chance seldom holds a call back for as long as that takes.
 func TestModelDeletesCatchesMutants(t *testing.T) {
-	for m, first := range map[mutant]uint64{
-		raiseEarly: 88, raiseUnclosed: 1, raiseUncollect: 1, confirmBlindly: 1, keepCovered: 1,
-		forgetClean: 1, acceptSettled: 1, latePulls: 1, reclaimAll: 1,
-	} {
-		t.Run(strings.ReplaceAll(string(m), " ", "-"), func(t *testing.T) {
-			if deleteModel(first, m).verdict() != nil {
-				return
-			}
-			if testing.Short() {
-				t.Skipf("not at seed %d", first)
-			}
-			for seed := uint64(1); seed <= 1000; seed++ {
-				if w := deleteModel(seed, m); w.verdict() != nil {
-					t.Logf("seed %d: %v", seed, w.verdict())
-					return
-				}
-			}
-			t.Error("not noticed")
-		})
-	}
+	catches(t, "deletes", func(seed uint64, m mutant) error { return deleteModel(seed, m).verdict() },
+		raiseEarly, keepCovered, forgetClean, acceptSettled, reclaimAll)
 }

@@ -78,14 +78,14 @@ func (p *peer) boot() {
 	p.seen, p.believed = map[Voter]int64{}, map[Voter]bool{}
 	p.told = map[Voter]uint64{}
 	p.busy, p.pulling, p.pending, p.leaving = false, false, 0, false
-	p.later(p.w.rng.Int64N(30), p.tick)
+	p.later(p.w.roll(ofDrivers).Int64N(30), p.tick)
 }
 
 // crash loses what is not on disk; of the batch being written any part may be.
 func (p *peer) crash() {
 	p.up = false
 	p.life++
-	for _, c := range p.flying[:p.w.rng.IntN(len(p.flying)+1)] {
+	for _, c := range p.flying[:p.w.roll(ofDisks).IntN(len(p.flying)+1)] {
 		c.apply()
 	}
 	p.queue, p.flying = nil, nil
@@ -115,7 +115,7 @@ func (p *peer) enqueue(c commit) {
 
 func (p *peer) flush() {
 	p.flying, p.queue = p.queue, nil
-	p.later(1+p.w.rng.Int64N(4), func() {
+	p.later(1+p.w.roll(ofDisks).Int64N(4), func() {
 		batch := p.flying
 		p.flying = nil
 		for _, c := range batch {
@@ -239,7 +239,7 @@ func (p *peer) serveWrite(epoch uint64, req WriteRequest, answer func(any)) {
 		})
 	}
 	if p.w.mutant == lateWrites {
-		p.later(p.w.rng.Int64N(60), store)
+		p.later(p.w.roll(ofDisks).Int64N(60), store)
 		return
 	}
 	store()
@@ -281,7 +281,7 @@ func (p *peer) serveRead(epoch uint64, req ReadRequest, answer func(any)) {
 		if status == StatusOK {
 			if b, ok := p.records[JoinKey(req.Namespace, req.Key)]; ok {
 				reply.Record, reply.Version = b, p.held(JoinKey(req.Namespace, req.Key))
-				if req.Brief && p.w.chance(0.5) { // as if it were large
+				if req.Brief && p.w.chance(ofNetwork, 0.5) { // as if it were large
 					reply.Record = nil
 				}
 			}
@@ -324,7 +324,7 @@ func (p *peer) serveFetch(epoch uint64, req FetchRequest, answer func(any)) {
 	p.barrier(func() {
 		reply := FetchReply{Status: status}
 		if status == StatusOK {
-			reply.Done = min(len(req.Keys), 1+p.w.rng.IntN(2))
+			reply.Done = min(len(req.Keys), 1+p.w.roll(ofNetwork).IntN(2))
 			for _, k := range req.Keys[:reply.Done] {
 				if b, ok := p.records[k]; ok {
 					reply.Records = append(reply.Records, b)

@@ -81,9 +81,23 @@ const (
 	casLate        mutant = "an admitted request on a register is queued some time later"
 )
 
+// die is a random stream of a run. There is one for each kind of decision, so that a
+// new decision of one kind leaves what a seed does in the others alone.
+type die int
+
+const (
+	ofWorld   die = iota // how many peers there are, and how far off their clocks
+	ofLoad               // who reads and writes what, when, at which level
+	ofTrouble            // what goes wrong, and for how long
+	ofNetwork            // delays, losses, duplicates, how much fits an answer
+	ofDisks              // how long a commit takes, and how much of it survives a crash
+	ofDrivers            // what peers believe, whom they ask, how long they wait
+	dice
+)
+
 // world is one run of the model.
 type world struct {
-	rng    *rand.Rand
+	dice   [dice]*rand.Rand
 	mutant mutant
 	now    int64
 	seq    int
@@ -118,7 +132,6 @@ type world struct {
 
 func newWorld(seed uint64, m mutant) *world {
 	w := &world{
-		rng:     rand.New(rand.NewPCG(seed, 1)),
 		mutant:  m,
 		cut:     map[[2]int]bool{},
 		decided: map[uint64]Config{},
@@ -131,7 +144,10 @@ func newWorld(seed uint64, m mutant) *world {
 		target: 3,
 		chaos:  true,
 	}
-	n := 4 + w.rng.IntN(3)
+	for of := range dice {
+		w.dice[of] = rand.New(rand.NewPCG(seed, 1+uint64(of)))
+	}
+	n := 4 + w.roll(ofWorld).IntN(3)
 	for i := range n {
 		w.peers = append(w.peers, newPeer(w, i))
 		w.order = append(w.order, i)
@@ -182,13 +198,15 @@ func (w *world) run(until int64) {
 	w.now = max(w.now, until)
 }
 
-func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
+func (w *world) roll(of die) *rand.Rand { return w.dice[of] }
+
+func (w *world) chance(of die, p float64) bool { return w.roll(of).Float64() < p }
 
 func (w *world) delay() int64 {
-	if w.chaos && w.chance(0.02) {
-		return 20 + w.rng.Int64N(400) // overtaken by many others
+	if w.chaos && w.chance(ofNetwork, 0.02) {
+		return 20 + w.roll(ofNetwork).Int64N(400) // overtaken by many others
 	}
-	return 1 + w.rng.Int64N(4)
+	return 1 + w.roll(ofNetwork).Int64N(4)
 }
 
 const callTimeout = 60
@@ -206,7 +224,7 @@ func (w *world) call(from *peer, to chord.PeerID, serve func(p *peer, answer fun
 	}
 	w.after(callTimeout, func() { finish(nil, false) })
 	copies := 1
-	if w.chaos && from != target && w.chance(0.02) {
+	if w.chaos && from != target && w.chance(ofNetwork, 0.02) {
 		copies = 2
 		w.did["duplicates"]++
 	}
@@ -227,7 +245,7 @@ func (w *world) transmit(from, to *peer, fn func()) {
 		w.after(0, fn)
 		return
 	}
-	if w.cut[[2]int{from.index, to.index}] || w.chance(w.loss) {
+	if w.cut[[2]int{from.index, to.index}] || w.chance(ofNetwork, w.loss) {
 		w.did["lost messages"]++
 		return
 	}
