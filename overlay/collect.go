@@ -170,6 +170,13 @@ func (n *Node) replaceExactly(ctx context.Context, rec store.Record) error {
 	return n.unanswered(ctx, "replace", strings.ToValidUTF8(rec.Key, ""), &w.Quorum, why)
 }
 
+// replacedExactly reports whether a record is of the kind that replaceExactly
+// writes: no horizon keeps it out.
+func replacedExactly(v store.View) bool {
+	ns := string(v.Namespace())
+	return ns == chunkSpace || ns == largeSpace
+}
+
 // justAfter returns the version that comes right after v.
 func justAfter(v store.Version) store.Version {
 	if v.Writer < math.MaxUint64 {

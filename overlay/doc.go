@@ -77,6 +77,11 @@
 // clocks more than a minute ahead. A reader of a value that was replaced has an
 // hour before its chunks may go.
 //
+// Such a tombstone lies below the shard's horizon, and is let in all the same, in
+// these two namespaces alone. What package store proves of deletes does not hold
+// there: a chunk that a voter missed the tombstone of comes back, and goes with the
+// next sweep. Nobody sees it meanwhile, as chunks are read by a manifest.
+//
 // # Watching
 //
 // Each peer keeps the last changes of its records in memory, in the order in which

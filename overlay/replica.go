@@ -95,7 +95,7 @@ func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) 
 	switch status, _ := store.Judge(store.Version{}, v.Version(), now, store.DefaultSkew); {
 	case status != store.StatusOK:
 		reply = store.WriteReply{Status: status}
-	case v.Class() == store.ClassEventual && v.Version().Clock <= p.settled:
+	case v.Class() == store.ClassEventual && v.Version().Clock <= p.settled && !replacedExactly(v):
 		reply = store.WriteReply{Status: store.StatusStale, Version: store.Version{Clock: p.settled}}
 	default:
 		return store.WriteReply{}, p, true, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -37,6 +38,10 @@ func getAll(t *testing.T, n *Node, key string) ([]byte, error) {
 	defer s.Close()
 	return io.ReadAll(s)
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 // trio starts three peers in memory.
 func trio(t *testing.T, cfg Config) []*Node {
@@ -96,7 +101,13 @@ func TestPutStreamResumes(t *testing.T) {
 	nodes := trio(t, Config{})
 	value := noise(2, 12*chunk.Size)
 	broken := errors.New("broken")
-	half := io.MultiReader(bytes.NewReader(value[:8*chunk.Size]), iotest.ErrReader(broken))
+	half := io.MultiReader(bytes.NewReader(value[:8*chunk.Size]), readerFunc(func([]byte) (int, error) {
+		// The last chunk may still be waiting to be known as full.
+		for i := 0; i < 1200 && slices.ContainsFunc(nodes, func(n *Node) bool { return chunks(n) < 7 }); i++ {
+			time.Sleep(50 * time.Millisecond)
+		}
+		return 0, broken
+	}))
 	if _, err := nodes[0].PutStream(t.Context(), "r", half); !errors.Is(err, broken) {
 		t.Fatal(err)
 	}
@@ -313,6 +324,46 @@ func TestChunksAreCollected(t *testing.T) {
 	if got, err := getAll(t, nodes[1], "deleted"); err != nil || !bytes.Equal(got, old) {
 		t.Errorf("put again: %d bytes, %v", len(got), err)
 	}
+}
+
+// Chunks go also where a horizon has long passed them.
+func TestChunksAreCollectedBelowAHorizon(t *testing.T) {
+	quick := chunkTimes{reuse: time.Hour, commit: time.Hour, keep: time.Second, sweep: 500 * time.Millisecond}
+	nodes := trio(t, Config{chunkTimes: quick, ReclaimAfter: 200 * time.Millisecond})
+	ctx := t.Context()
+	r, err := nodes[0].PutStream(ctx, "large", bytes.NewReader(noise(7, 6*chunk.Size)), WithW(All))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := store.ParseVersion(r.Version) // of the manifest: newer than the chunks
+	if err != nil {
+		t.Fatal(err)
+	}
+	below := make(map[store.ShardID]bool)
+	for i := 0; len(below) < nodes[0].ring.Shards; i++ {
+		key := fmt.Sprintf("k/%d", i)
+		if id := store.Shard(store.Route(store.SplitKey(key)), nodes[0].ring.Shards); !below[id] {
+			below[id] = true
+			if _, err := nodes[0].Delete(ctx, key); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	soon(t, "all horizons raised", func() error {
+		for id := range below {
+			if nodes[1].shards.config(id).Horizon < v.Clock {
+				return fmt.Errorf("not that of shard %d", id)
+			}
+		}
+		return nil
+	})
+	if have := chunks(nodes[1]); have != 6 {
+		t.Fatalf("%d chunks, not 6", have)
+	}
+	if _, err := nodes[2].Delete(ctx, "large"); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, "chunks, notes and tombstones", 0, nodes...)
 }
 
 // What the collector decided before a chunk was stored anew does not touch it,
