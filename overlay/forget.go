@@ -24,8 +24,9 @@ const metaForgotten = "ring/forgotten"
 type forgotten struct {
 	save func(ctx context.Context, list []byte) error
 
-	mu  sync.Mutex
-	set map[store.Voter]bool
+	saving chan struct{} // a token; whoever holds it may change the set
+	mu     sync.Mutex
+	set    map[store.Voter]bool
 }
 
 // loadForgotten returns those whom the disk lists.
@@ -34,7 +35,7 @@ func loadForgotten(b []byte, save func(context.Context, []byte) error) (*forgott
 	if err != nil {
 		return nil, fmt.Errorf("forgotten voters: %w", err)
 	}
-	f := &forgotten{save: save, set: make(map[store.Voter]bool)}
+	f := &forgotten{save: save, saving: make(chan struct{}, 1), set: make(map[store.Voter]bool)}
 	for _, v := range list {
 		f.set[v] = true
 	}
@@ -61,9 +62,15 @@ func (f *forgotten) list() []store.Voter {
 	return list
 }
 
-// change marks voters, or takes their marks away, and returns when that is on
-// disk. It reports whether anything was new.
+// change marks voters, as many as there is room for, or takes their marks away, and
+// returns when that is on disk. It reports whether anything was new.
 func (f *forgotten) change(ctx context.Context, voters []store.Voter, mark bool) (bool, error) {
+	select {
+	case f.saving <- struct{}{}:
+		defer func() { <-f.saving }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 	f.mu.Lock()
 	changed := false
 	for _, v := range voters {
@@ -105,6 +112,9 @@ func (n *Node) Forget(ctx context.Context, peer string) (client.Forgotten, error
 	}
 	if _, err := n.forgotten.change(ctx, voters, true); err != nil {
 		return client.Forgotten{}, diskError(err)
+	}
+	if !n.forgotten.has(voters[0]) {
+		return client.Forgotten{}, fmt.Errorf("forget %s: %d peers are being forgotten already", peer, wire.MaxVoterList)
 	}
 	n.log.Warn("peer is forgotten", "peer", n.label(voters[0].Peer), "shards", shards)
 	n.mover.kick()
@@ -212,13 +222,13 @@ func (n *Node) serveForget(ctx context.Context, req *rpc.Request) ([]byte, error
 	return wire.AppendVoters(nil, n.forgotten.list()), nil
 }
 
-// noteForgotten marks those voters of a list who are not in the ring, and
-// matter: whose seats are lost is forgotten for good.
+// noteForgotten marks those voters of a list who are missed here too, and have a
+// seat.
 func (n *Node) noteForgotten(ctx context.Context, voters []store.Voter) error {
 	if slices.Contains(voters, n.self) {
 		return errors.New("this peer is not to be forgotten: it answers")
 	}
-	voters = slices.DeleteFunc(voters, n.outOfSight)
+	voters = slices.DeleteFunc(voters, n.settled)
 	changed, err := n.forgotten.change(ctx, voters, true)
 	if changed {
 		n.mover.kick()
@@ -226,8 +236,12 @@ func (n *Node) noteForgotten(ctx context.Context, voters []store.Voter) error {
 	return err
 }
 
-// outOfSight reports whether a voter has no seat in any configuration known here.
-func (n *Node) outOfSight(v store.Voter) bool {
+// settled reports whether there is no reason to forget a voter: it is in the ring, or
+// has no seat in any configuration known here.
+func (n *Node) settled(v store.Voter) bool {
+	if p, ok := n.view().Peer(v.Peer); ok && p.Incarnation == v.Incarnation {
+		return true
+	}
 	for i := range n.shards.list {
 		if n.shards.config(store.ShardID(i)).IsMember(v) {
 			return false
@@ -237,12 +251,12 @@ func (n *Node) outOfSight(v store.Voter) bool {
 }
 
 // spreadForgotten tells the peers that this one shares shards with who is
-// forgotten, for those that were away, and takes back the marks of voters without a
-// seat: they may return.
+// forgotten, for those that were away, and takes back the marks of voters that are
+// settled: they may return, or have.
 func (n *Node) spreadForgotten(ctx context.Context, peers []chord.PeerID) {
 	var done []store.Voter
 	for _, v := range n.forgotten.list() {
-		if n.outOfSight(v) {
+		if n.settled(v) {
 			done = append(done, v)
 		}
 	}
