@@ -29,7 +29,7 @@ func (r *Ring) compare(m *Message) {
 		r.fill()
 		return
 	}
-	if r.now.Before(r.syncAt) || !r.small() && !r.budget.afford(r.now) {
+	if r.now.Before(r.syncAt) || !r.small() && !r.reuniting() && !r.budget.afford(r.now) {
 		return
 	}
 	r.startCompare(m.From)
@@ -183,7 +183,10 @@ func (r *Ring) fetch(m *Message) {
 			b.saved = b.burst
 		}
 	}
-	keys := r.lacking(m)
+	keys := r.recallAll(r.lacking(m))
+	if r.filled && len(keys) > fewMissing+r.table.count/8 {
+		r.meet(m.From)
+	}
 	most := max(fewFetch, int(b.saved/recordCost))
 	if keys = keys[:min(len(keys), most, maxFetch)]; len(keys) > 0 {
 		r.ask(m.From).fetch = keys

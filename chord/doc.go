@@ -179,6 +179,34 @@
 // may be there unread, and it shows itself to its neighbours.
 //
 // An evicted peer is remembered for an hour: what others say of it no longer
-// counts, but it is asked now and then whether it is back. That is how the halves
-// of a split ring find each other.
+// counts, but it is asked now and then whether it is back, and at once where a neighbour's
+// list or a message of its own speaks for it. That is how the halves of a split ring find
+// each other.
+//
+// # Reunion
+//
+// A peer that answers in the life in which it was evicted was never dead but out of
+// reach, and so, it seems, were others. From such an answer on, and for ten seconds
+// after the last one, parts of the ring grow together:
+//
+//   - Tables are compared at once, whatever the budget says. Of what the other one
+//     has, the records of departed peers are known here and do not travel: they count as
+//     members again on that word (recall), where hearsay is believed (Config.VerifyPeers)
+//     and the eviction is more than 30 s old, so that news of a true death would have reached
+//     the other. One that is evicted again has to answer itself. So a table of a thousand
+//     peers merges in one exchange of a few kilobytes.
+//   - Members that come back stand between positions and their successors, and are
+//     adopted like newcomers, once they have answered with their own lists. What
+//     changed is told from successor to predecessor.
+//   - Where there is no table, or comparisons find many that nobody remembers, a peer
+//     looks its own positions up in the other part (unify), through the one that answered.
+//     Asks of these lookups say so (Message.Meet), and whoever gets one does the same in our
+//     part, once in ten seconds. So all meet whom they stand beside in the time of a few
+//     lookups, whatever the size of the parts.
+//   - A peer without a table does not know whether one that answers belongs to another
+//     part. It looks up one of its positions through that one first (sound, at most every
+//     20 s); if the owner there is somebody else, there are two parts. The same goes for
+//     peers that the driver names (Hint).
+//
+// What lists take on meanwhile is not counted as churn.
 package chord

@@ -131,7 +131,7 @@ func (r *Ring) evict(m *member, why EventKind) {
 		r.stats.Evicted++
 		r.spread(rumour{kind: why, peer: m.peer.ID, incarnation: m.peer.Incarnation, seq: m.peer.Seq})
 	}
-	r.table.bury(m.peer, why == EventLeft, r.now)
+	r.table.bury(m, why == EventLeft, r.now)
 }
 
 // drop removes a peer from the table and every list, without a word.

@@ -41,6 +41,8 @@ type lookup struct {
 	id      uint64
 	target  ID
 	join    *slot  // for a position of our own that wants to join
+	unify   bool   // for a position of our own, in another part of the ring
+	sounds  bool   // it is to find out whether there is another part
 	contact PeerID // whom to ask first, if not those that we know
 	finger  int    // 1 + ordinal of the finger that it is for; 0: none
 
@@ -66,7 +68,7 @@ type lookup struct {
 
 // checked reports whether the owner must have answered. A lookup of our own
 // purposes need not know: whoever uses what it found asks it anyway.
-func (l *lookup) checked() bool { return l.join == nil && l.finger == 0 }
+func (l *lookup) checked() bool { return l.join == nil && !l.unify && l.finger == 0 }
 
 const (
 	maxAsks    = 64 // requests that a lookup makes at most
@@ -102,7 +104,7 @@ func (r *Ring) startLookup(l *lookup) {
 	l.id = r.nextLook
 	r.lookups[l.id] = l
 	l.news = true
-	if l.join == nil {
+	if l.contact == "" {
 		r.orient(l)
 	}
 }
@@ -182,6 +184,7 @@ func (r *Ring) request(l *lookup, to PeerID) {
 	l.asks++
 	l.asked = append(l.asked, to)
 	o.finds = append(o.finds, l.id)
+	o.meet = o.meet || l.unify && !l.sounds
 	r.delay(l, r.patience(l, to))
 }
 
@@ -195,6 +198,8 @@ func (r *Ring) end(l *lookup, err error) {
 	switch {
 	case l.join != nil:
 		r.foundSuccessor(l.join, l.done, err)
+	case l.unify:
+		r.unified(l, nodes)
 	case l.finger > 0:
 		r.fixedFinger(l.finger-1, nodes)
 	default:

@@ -78,6 +78,7 @@ type Message struct {
 	News   []News   // an ask: events to be passed on
 	New    bool     // an ask: the sender is new, or its record; its successor is to announce it
 	Narrow bool     // the sender keeps no table, and wants no news
+	Meet   bool     // an ask: the sender comes from another part of a ring that was split
 	Part   uint32   // an ask: the part of the table at which the answer to Sync is to begin
 	Keys   []uint32 // a reply: the keys of the records in the parts Synced, instead of Peers
 	Fetch  []uint32 // an ask: keys of records that are wanted

@@ -182,7 +182,7 @@ func (r *Ring) gone(it item) {
 	}
 	r.drop(p)
 	r.stats.Evicted++
-	r.table.bury(p.peer, it.kind == EventLeft, r.now)
+	r.table.bury(p, it.kind == EventLeft, r.now)
 }
 
 // standsAt returns the member of which an event speaks, nil if it is unknown.

@@ -67,8 +67,15 @@ func (r *Ring) sender(m *Message, rs *resolved, q *request) *member {
 		case p != nil && p.peer != rec && !p.peer.same(&rec.Peer) && (q != nil || rec.Seq >= p.peer.Seq) && r.changes(m.From, p):
 			r.renew(p, rec)
 		}
+	} else if d := r.table.departed[m.From]; p == nil && m.Member && q != nil && d != nil && d.peer.mark() == q.know {
+		p = r.insert(d.peer) // it knows that we have its record
+		p.met().probeAt = r.now
+		r.result.Learned = append(r.result.Learned, d.peer)
 	}
 	if p == nil {
+		if d := r.table.departed[m.From]; d != nil && m.Member && !d.left {
+			r.inquire(d) // it reaches us again
+		}
 		return nil
 	}
 	r.alive(p)
@@ -100,6 +107,9 @@ func (r *Ring) vouch(p *member, solicited bool) {
 		}
 		delete(r.table.departed, id)
 		r.stats.Readmitted++
+		if !d.left && d.peer.Seq == p.peer.Seq {
+			defer r.reunite(p)
+		}
 	}
 	p.memberAt = r.now
 	r.admit(p)
@@ -175,9 +185,8 @@ func (r *Ring) hear(from PeerID, rec *Record) {
 		return
 	}
 	if d := r.table.departed[rec.ID]; d != nil && rec.Seq <= d.peer.Seq {
-		if r.phase == phaseMember && !r.now.Before(d.at.Add(departedQuiet)) && !r.now.Before(d.asked.Add(departedQuiet)) {
-			d.asked = r.now
-			r.ask(rec.ID) // others reach it: the ring may be one again
+		if !r.recall(d) {
+			r.inquire(d) // others reach it: the ring may be one again
 		}
 		return
 	}
@@ -227,6 +236,9 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 				r.announceNew(from.peer)
 			}
 			r.vet(from, m.Vets)
+		}
+		if m.Meet && m.Member && !r.complete() {
+			r.meet(m.From)
 		}
 		r.addStates(&reply, &k, m.Wants)
 		for _, target := range m.Finds {

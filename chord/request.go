@@ -16,6 +16,7 @@ type outgoing struct {
 	vets  []PeerID // suspects that it is to probe
 	words []Event  // peers that answered, of which it wanted to know
 
+	meet      bool // it belongs to another part of the ring
 	introduce bool // our record goes along
 }
 
@@ -38,6 +39,7 @@ type request struct {
 	news     []item
 	fetch    int     // records asked for
 	fresh    bool    // it is to announce us
+	know     uint32  // the mark of its record that we hold, 0 if none
 	counted  *member // whose waiting counts it; nil if the peer was unknown
 	told     bool    // our record went with it
 	late     bool    // timed out; an answer still proves life
@@ -91,14 +93,17 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 		req: r.nextReq, to: id, sent: r.now,
 		wants: o.wants, finds: o.finds, sync: o.sync, news: o.news, fetch: len(o.fetch),
 	}
-	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes, Vets: o.vets, Events: o.words, Fetch: o.fetch}
+	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes, Vets: o.vets, Events: o.words, Fetch: o.fetch, Meet: o.meet}
 	var k packer
 	peer := r.table.members[id]
 	if peer != nil {
 		m.Know = peer.peer.mark()
 		peer.met().waiting++
 		q.counted = peer
+	} else if d := r.table.departed[id]; d != nil {
+		m.Know = d.peer.mark()
 	}
+	q.know = m.Know
 	if (peer == nil || !peer.told) && r.introduces(o) {
 		k.add(r.self)
 		q.told = true

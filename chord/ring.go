@@ -39,6 +39,9 @@ type Ring struct {
 	urgent      bool
 	gossipAt    time.Time // zero: nothing to spread
 	syncAt      time.Time // no comparison of tables before
+	reunion     time.Time // until when parts of the ring grow together
+	unifyAt     time.Time // no lookups in another part of the ring before
+	soundAt     time.Time // no lookup that sounds whether there is one before
 	rumours     map[PeerID]*rumour
 
 	items    []item // news to be passed on
@@ -288,6 +291,9 @@ func (r *Ring) Hint(now time.Time, p Peer) Output {
 		r.addContact(p.ID)
 	case r.phase == phaseMember && !r.table.trusted(p.ID):
 		r.ask(p.ID)
+		if !r.wide() {
+			r.sound(p.ID)
+		}
 	}
 	return r.finish()
 }

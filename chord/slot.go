@@ -134,6 +134,9 @@ func (r *Ring) setList(s *slot, list []Place) bool {
 
 // count counts the entries that are new in a list.
 func (r *Ring) count(old, list []Place) {
+	if r.reuniting() {
+		return // they were in the ring before
+	}
 	for _, p := range list {
 		if len(old) > 0 && p.Peer != r.self.ID && !slices.Contains(old, p) {
 			r.budget.listed++

@@ -78,6 +78,7 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 	if a.of == s.last.of && a.version.overtaken(s.last.version) {
 		return
 	}
+	r.inquireAll(a.entries())
 	again := a.serial != 0 && a.serial == s.last.serial && s.copiedAt == r.stamp()
 	s.last = a
 	if r.mutant == mutantSkipCopy && p.ID == head.ID {

@@ -91,6 +91,9 @@ func (r *Ring) packState(st *State, s *slot, k *packer, w Want) bool {
 		}
 	}
 	if !slices.ContainsFunc(s.told[:], func(t told) bool { return t.digest == now.digest }) {
+		if s.told[s.nextTold].digest == s.watched {
+			s.nextTold = (s.nextTold + 1) % toldStates // what the watcher holds is still needed
+		}
 		s.told[s.nextTold] = now
 		s.nextTold = (s.nextTold + 1) % toldStates
 	}

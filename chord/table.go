@@ -14,6 +14,7 @@ type member struct {
 	// hearsay that is being checked.
 	admitted bool
 	pinned   uint32 // the round of pinning that last found it in use
+	recalled bool   // it was evicted, and readmitted on the word of others
 	came     uint32 // the second in which news of its coming came; 0: it was there before
 }
 
@@ -45,12 +46,14 @@ func (m *member) met() *contact {
 // departed is a peer that was evicted or left. While its record is remembered
 // what others say of it does not count; the peer itself is asked now and then.
 type departed struct {
-	peer    *Record
-	left    bool
-	at      time.Time
-	asked   time.Time // when it was last asked whether it is back
-	retryAt time.Time
-	pause   time.Duration // until the retry after the next one
+	peer *Record
+	left bool
+	// recalled: it was readmitted on the word of others before.
+	recalled bool
+	at       time.Time
+	asked    time.Time // when it was last asked whether it is back
+	retryAt  time.Time
+	pause    time.Duration // until the retry after the next one
 }
 
 const (
@@ -200,7 +203,7 @@ func (t *table) trusted(id PeerID) bool {
 }
 
 // bury remembers a peer that departed.
-func (t *table) bury(p *Record, left bool, now time.Time) {
+func (t *table) bury(m *member, left bool, now time.Time) {
 	if len(t.departed) >= maxDeparted {
 		var oldest *departed
 		for _, d := range t.departed {
@@ -210,7 +213,7 @@ func (t *table) bury(p *Record, left bool, now time.Time) {
 		}
 		delete(t.departed, oldest.peer.ID)
 	}
-	t.departed[p.ID] = &departed{peer: p, left: left, at: now, retryAt: now.Add(departedPause), pause: 2 * departedPause}
+	t.departed[m.peer.ID] = &departed{peer: m.peer, left: left, recalled: m.recalled, at: now, retryAt: now.Add(departedPause), pause: 2 * departedPause}
 }
 
 // inBucket returns the admitted members of a part of the table, sorted.

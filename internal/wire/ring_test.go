@@ -68,7 +68,7 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 				{Index: 7, Digest: 0xdef, Base: 0xabd, Version: 300, HasPred: true, Pred: chord.Ref{Peer: 1, Index: 1023}, List: []chord.Ref{{Peer: 0, Index: 7}, {Peer: chord.Known, Index: 8}, {Peer: 1, Index: 1023}}},
 			},
 			Found:  []chord.Found{{Done: true, Nodes: []chord.Ref{{Peer: 1, Index: 1023}}}, {}},
-			Synced: []uint32{0, 63}, Keys: []uint32{1, 2}, Rate: 1650, Narrow: true,
+			Synced: []uint32{0, 63}, Keys: []uint32{1, 2}, Rate: 1650, Narrow: true, Meet: true,
 		},
 		"leave": {Kind: chord.KindLeave, Left: true},
 	}
