@@ -12,6 +12,8 @@ import (
 type (
 	// Receipt tells what a put or delete achieved.
 	Receipt = client.Receipt
+	// Register is a value that changes by compare-and-swap.
+	Register = client.Register
 	// Record is a value that was read.
 	Record = client.Record
 	// Stream reads a value of any size.

@@ -93,6 +93,14 @@ func (n *Node) askHorizon(ctx context.Context, to store.Voter, id store.ShardID,
 	return call(ctx, n, to.Peer, shardHeader(wire.MethodHorizon, id, by), wire.AppendHorizonRequest(nil, &req), wire.ParseHorizonReply)
 }
 
+func (n *Node) askCAS(ctx context.Context, to store.Voter, id store.ShardID, by goesBy, req store.CASRequest) (store.CASReply, error) {
+	req.Target = by.target(to)
+	if to.Peer == n.self.Peer {
+		return n.replica.cas(ctx, id, by.config.Epoch, req)
+	}
+	return call(ctx, n, to.Peer, shardHeader(wire.MethodCAS, id, by), wire.AppendCASRequest(nil, &req), wire.ParseCASReply)
+}
+
 // askVote asks an acceptor to prepare or to accept a proposal.
 func (n *Node) askVote(ctx context.Context, to store.Voter, id store.ShardID, p store.Proposal) (store.Vote, error) {
 	if to == n.self {

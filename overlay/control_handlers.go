@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/chorus-net/chorus/internal/rpc"
@@ -16,6 +17,8 @@ type empty struct{}
 func (c *control) register() {
 	handle(c, wire.MethodCtlPut, rpc.Spec{Name: "control.put", MaxBytes: maxPutRequest}, c.put)
 	handle(c, wire.MethodCtlGet, rpc.Spec{Name: "control.get"}, c.get)
+	handle(c, wire.MethodCtlSwap, rpc.Spec{Name: "control.swap", MaxBytes: maxPutRequest}, c.swap)
+	handle(c, wire.MethodCtlRegister, rpc.Spec{Name: "control.register"}, c.readRegister)
 	c.registerStreams()
 	c.registerWatches()
 	handle(c, wire.MethodCtlNamespace, rpc.Spec{Name: "control.namespace"}, c.namespace)
@@ -55,6 +58,22 @@ func (c *control) get(ctx context.Context, in wire.ControlGet, _ []byte) (any, [
 	value := record.Value
 	record.Value = nil
 	return record, value, err
+}
+
+// swap tells of a conflict in its document, which carries the register, as an error
+// would not.
+func (c *control) swap(ctx context.Context, in wire.ControlSwap, body []byte) (any, []byte, error) {
+	reg, err := c.node.CompareAndSwap(ctx, in.Key, in.Version, body)
+	conflict := errors.Is(err, ErrConflict)
+	if conflict {
+		err = nil
+	}
+	return wire.ControlSwapped{Conflict: conflict, Version: reg.Version}, reg.Value, err
+}
+
+func (c *control) readRegister(ctx context.Context, in wire.ControlGet, _ []byte) (any, []byte, error) {
+	reg, err := c.node.ReadRegister(ctx, in.Key)
+	return wire.ControlSwapped{Version: reg.Version}, reg.Value, err
 }
 
 func (c *control) del(ctx context.Context, in wire.ControlPut, _ []byte) (any, []byte, error) {

@@ -27,6 +27,7 @@
 //	shards.go    this peer's shards: configurations, epochs, writes under way
 //	replica.go   what other peers may ask of this peer's shards
 //	quorum.go    quorum operations on keys
+//	cas.go       registers, which change by compare-and-swap
 //	outbox.go    writes that go to the same peer share a call
 //	stream.go    values of any size; chunks.go stores and finds their chunks
 //	collect.go   forgets chunks that nothing refers to

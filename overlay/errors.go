@@ -19,6 +19,8 @@ var (
 	ErrNotFound = client.ErrNotFound
 	// ErrQuorum: fewer replicas than the level needs answered.
 	ErrQuorum = client.ErrQuorum
+	// ErrConflict: a register is at another version than expected.
+	ErrConflict = client.ErrConflict
 	// ErrTooLarge: a value beyond the bound of 512 KiB, or of 4 GiB for streams.
 	ErrTooLarge = client.ErrTooLarge
 	// ErrDamaged: a large value whose chunks are not all there.

@@ -215,3 +215,22 @@ func ExampleNode_Datastore() {
 	fmt.Printf("%s\n", record.Value)
 	// Output: hello
 }
+
+// Two peers want to lead; a register lets one of them.
+func ExampleNode_CompareAndSwap() {
+	ctx := context.Background()
+	anna := startPeer(ctx, nil)
+	defer anna.Close()
+	bert := startPeer(ctx, anna)
+	defer bert.Close()
+	if _, err := anna.CompareAndSwap(ctx, "leader", 0, []byte("anna")); err != nil {
+		log.Fatal(err)
+	}
+	held, err := bert.CompareAndSwap(ctx, "leader", 0, []byte("bert"))
+	fmt.Println(errors.Is(err, overlay.ErrConflict), string(held.Value), held.Version)
+	held, err = bert.CompareAndSwap(ctx, "leader", held.Version, []byte("bert"))
+	fmt.Println(err, string(held.Value), held.Version)
+	// Output:
+	// true anna 1
+	// <nil> bert 2
+}

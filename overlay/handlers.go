@@ -52,6 +52,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodForget, rpc.Spec{Name: "store.forget", MaxBytes: 256 << 10}, n.serveForget)
 	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
+	add(wire.MethodCAS, rpc.Spec{Name: "store.cas", MaxBytes: maxRecordCall}, onShard(n, wire.ParseCASRequest, n.replicaCAS, wire.AppendCASReply))
 	add(wire.MethodWatch, rpc.Spec{Name: "store.watch"}, n.serveWatch)
 	add(wire.MethodConfig, rpc.Spec{Name: "store.config", MaxBytes: 1 << 20}, onShards(n, n.config))
 	add(wire.MethodLearn, rpc.Spec{Name: "store.learn", MaxBytes: 1 << 20}, onShards(n, n.learn))
@@ -196,6 +197,10 @@ func (n *Node) replicaHorizon(ctx context.Context, id store.ShardID, epoch uint6
 	return n.replica.horizon(ctx, id, epoch, r, func(c store.Config) error {
 		return n.puller.repair(ctx, sourceOf(id, c, r.From))
 	})
+}
+
+func (n *Node) replicaCAS(ctx context.Context, id store.ShardID, epoch uint64, r store.CASRequest) (store.CASReply, error) {
+	return n.replica.cas(ctx, id, epoch, r)
 }
 
 func (n *Node) replicaVote(ctx context.Context, id store.ShardID, _ uint64, p store.Proposal) (store.Vote, error) {

@@ -139,6 +139,9 @@ func (p *puller) step(ctx context.Context, src source, pull *store.Pull, st stor
 	case store.PullStore:
 		records := make([][]byte, len(st.Records))
 		for i, v := range st.Records {
+			if err := checkRegister(v, true); err != nil {
+				return fmt.Errorf("source handed over: %w", err)
+			}
 			records[i] = v.Raw()
 		}
 		if err := p.store(ctx, src, records); err != nil {

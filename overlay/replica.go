@@ -82,6 +82,9 @@ func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) 
 	if err != nil {
 		return store.WriteReply{}, pass{}, false, fmt.Errorf("write: %w", err)
 	}
+	if err := checkRegister(v, w.Request.Repair); err != nil {
+		return store.WriteReply{}, pass{}, false, fmt.Errorf("write: %w", err)
+	}
 	if !w.Request.Repair {
 		r.served.Store(now.UnixMicro())
 	}

@@ -308,6 +308,10 @@
 // behind could return from a dismissed voter and outrank what the new voters
 // chose without having heard of its ballot; the model shows it.
 //
+// A horizon settles no register: the clock of its record is a ballot, below any
+// horizon, and yet it may change. It is never dead, so none is reclaimed; a member
+// that drops what a horizon covers drops its registers too, before it synchronises.
+//
 // What a replica merged it may have promised not to accept. That is harmless to
 // the above, but copies say nothing about what is chosen: so nobody may infer
 // that from replicas that merely agree, and there is no read in one phase.

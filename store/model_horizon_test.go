@@ -79,6 +79,9 @@ func (p *peer) clean() {
 		for key := range p.records {
 			if e := p.entry(key); e.Version.Clock <= horizon && p.w.mutant != keepCovered {
 				delete(p.records, key)
+				if ns, name := SplitKey(key); ns == RegisterNamespace {
+					delete(p.cas, name)
+				}
 				p.w.did["covered records dropped"]++
 			}
 		}

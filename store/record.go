@@ -38,7 +38,7 @@ type Class uint8
 const (
 	// ClassEventual is last-writer-wins with quorum reads and writes.
 	ClassEventual Class = 0
-	// ClassPaxos is a compare-and-swap register, see Register (not served yet).
+	// ClassPaxos is a compare-and-swap register, see Register.
 	ClassPaxos Class = 1
 	// ClassRaft is an ordered namespace (not served yet).
 	ClassRaft Class = 2

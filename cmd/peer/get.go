@@ -13,6 +13,7 @@ import (
 
 func getCommand(c *console) *cobra.Command {
 	var g getArgs
+	var register bool
 	r := newLevel()
 	cmd := &cobra.Command{
 		Use:   "get KEY",
@@ -25,6 +26,12 @@ whole. If the command is interrupted, run it again: it goes on where it was.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g.key, g.level = args[0], client.Level(r.value)
 			g.part = cmd.Flags().Changed("offset") || cmd.Flags().Changed("length")
+			if register {
+				if g.part || g.file != "" || g.level != "" {
+					return usage("peer get", "--register goes with neither --file, --offset, --length nor --r")
+				}
+				return c.getRegister(cmd.Context(), g.key)
+			}
 			if g.length < 0 {
 				return usage("peer get", "--length must not be negative, got %d", g.length)
 			}
@@ -37,6 +44,7 @@ whole. If the command is interrupted, run it again: it goes on where it was.`,
 		},
 	}
 	cmd.Flags().StringVar(&g.file, "file", "", "write the value to `F`")
+	cmd.Flags().BoolVar(&register, "register", false, "read the register that peer put --if-version sets")
 	cmd.Flags().Int64Var(&g.offset, "offset", 0, "begin at this `byte`; a negative one counts from the end")
 	cmd.Flags().Int64Var(&g.length, "length", 0, "end after so many `bytes`; 0 is at the end")
 	cmd.Flags().Var(r, "r", "replicas that must have answered: one, quorum or all; default: as the namespace says, or else quorum")

@@ -18,6 +18,7 @@ import (
 func putCommand(c *console) *cobra.Command {
 	var file string
 	var ttl time.Duration
+	var version uint64
 	w := newLevel()
 	cmd := &cobra.Command{
 		Use:   "put KEY {VALUE | - | --file F}",
@@ -27,8 +28,12 @@ stored and synced by as many of the key's replicas as --w says when the command
 ends; the others follow. The value - is read from standard input.
 
 A value of more than 512 KiB is kept in chunks, and shows once all of them are
-stored. If the command is interrupted, run it again: it goes on where it was.`,
-		Example: "  peer put greeting 'good morning'\n  peer put photos/7 --file 7.jpeg --ttl 24h --w all",
+stored. If the command is interrupted, run it again: it goes on where it was.
+
+With --if-version the key is a register, which lies beside the plain keys and is read
+by peer get --register: it takes the value only if it is at that version, which is 0
+if it was never set, and goes up by one with each change.`,
+		Example: "  peer put greeting 'good morning'\n  peer put photos/7 --file 7.jpeg --ttl 24h --w all\n  peer put leader anna --if-version 0",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 2) == (file != "") {
@@ -36,6 +41,12 @@ stored. If the command is interrupted, run it again: it goes on where it was.`,
 			}
 			if ttl < 0 {
 				return usage("peer put", "--ttl must not be negative, got %v", ttl)
+			}
+			if cmd.Flags().Changed("if-version") {
+				if ttl != 0 || w.value != "" {
+					return usage("peer put", "--if-version goes with neither --ttl nor --w: a register stays, at a majority of its replicas")
+				}
+				return c.putRegister(cmd.Context(), args, file, version)
 			}
 			what, value, size := "standard input", c.in, int64(0)
 			with := c.withPatientClient
@@ -66,6 +77,7 @@ stored. If the command is interrupted, run it again: it goes on where it was.`,
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "read the value from `F`")
+	cmd.Flags().Uint64Var(&version, "if-version", 0, "set the register of the key, if it is at this version")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "let the key expire after this long, 0 is never; default: as the namespace says, or else never")
 	cmd.Flags().Var(w, "w", "replicas that must have stored the value: one, quorum or all; default: as the namespace says, or else quorum")
 	return cmd

@@ -23,6 +23,17 @@ type (
 		Key string `json:"key"`
 		R   string `json:"r,omitempty"`
 	}
+	// ControlSwap sets a register to the body if it is at the version.
+	ControlSwap struct {
+		Key     string `json:"key"`
+		Version uint64 `json:"version"`
+	}
+	// ControlSwapped answers it: whether it was not, and how the register is then;
+	// the body is the value.
+	ControlSwapped struct {
+		Conflict bool   `json:"conflict,omitempty"`
+		Version  uint64 `json:"version"`
+	}
 	// ControlCommit makes chunks visible as the value of a key; the body is their
 	// manifest.
 	ControlCommit struct {

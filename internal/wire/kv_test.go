@@ -48,6 +48,8 @@ func kvCodecs() []kvCodec {
 	target := store.Target{Incarnation: 7, Push: kvConfig}
 	version := store.Version{Clock: 5, Writer: 6}
 	entries := []store.Entry{{Key: "ns/k", Version: version, Expires: 8, Deleted: true}}
+	casBallot := store.CASBallot{Epoch: 3, Ballot: store.Ballot{Counter: 4, Proposer: 5}}
+	casState := store.CASState{Version: 6, Dot: store.Dot{Actor: 7, Counter: 8}, Value: []byte("value")}
 	infos := []store.ShardInfo{
 		{Shard: 65535, Config: kvConfig, Synced: kvConfig.Voters, Fingerprint: store.Fingerprint{Hi: 1, Lo: 2, Count: 3}},
 		{Shard: 1},
@@ -101,6 +103,10 @@ func kvCodecs() []kvCodec {
 			Status: store.StatusOutbid, Promised: store.Ballot{Counter: 5, Proposer: 6}, Accepted: store.Ballot{Counter: 3, Proposer: 4},
 			Value: kvConfig.Abort(), Config: kvConfig,
 		}, "0806120b08051106000000000000001a0b080311040000000000000022150100000000000000040101610000000000000001002a1f"+kvConfigHex, AppendVote, ParseVote),
+		kvMessage("register request", store.CASRequest{Target: target, Namespace: store.RegisterNamespace, Key: "ns/k", Ballot: casBallot, Accept: true, State: casState},
+			"090700000000000000121f"+kvConfigHex+"1a046e732f6b220d080310041905000000000000002801321408061107000000000000001808220576616c7565", AppendCASRequest, ParseCASRequest),
+		kvMessage("register reply", store.CASReply{Status: store.StatusReferral, Promised: casBallot, Accepted: casBallot, State: casState, Config: kvConfig},
+			"0802120d080310041905000000000000001a0d08031004190500000000000000221408061107000000000000001808220576616c75652a1f"+kvConfigHex, AppendCASReply, ParseCASReply),
 		kvMessage("shard infos", infos, "0a4d08ffff03121f"+kvConfigHex+"1a0c0a016111010000000000000022180000000000000001000000000000000200000000000000030a020801",
 			func(b []byte, m *[]store.ShardInfo) []byte { return AppendShardInfos(b, *m) }, ParseShardInfos),
 	}
@@ -195,6 +201,10 @@ func TestKVBounds(t *testing.T) {
 		{"proposal", &pb.Proposal{Value: broken}},
 		{"vote", &pb.Vote{Value: broken}},
 		{"vote", &pb.Vote{Config: broken}},
+		{"register request", &pb.CASRequest{Push: broken}},
+		{"register request", &pb.CASRequest{State: &pb.CASState{}}},
+		{"register reply", &pb.CASReply{Status: 250}},
+		{"register reply", &pb.CASReply{Config: broken}},
 		{"shard infos", many},
 		{"shard infos", &pb.ShardInfos{Infos: []*pb.ShardInfo{{Shard: store.MaxShards}}}},
 		{"shard infos", &pb.ShardInfos{Infos: []*pb.ShardInfo{{Synced: voters}}}},

@@ -25,6 +25,7 @@ const (
 	MethodWatch       rpc.Method = 22 // changes of shards
 	MethodHorizon     rpc.Method = 23 // a step towards a shard's next horizon
 	MethodForget      rpc.Method = 24 // voters whom the operator retired
+	MethodCAS         rpc.Method = 25 // both phases of a change of a register
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 
@@ -58,4 +59,7 @@ const (
 	MethodCtlWatch     rpc.Method = 128
 	MethodCtlWatchNext rpc.Method = 129 // more events of a watch
 	MethodCtlWatchEnd  rpc.Method = 130
+
+	MethodCtlSwap     rpc.Method = 131 // change a register
+	MethodCtlRegister rpc.Method = 132 // read one
 )

@@ -17,6 +17,7 @@ const (
 	CodeBadIdentity     ErrorCode = "bad-identity"
 	CodeBadKey          ErrorCode = "bad-key"
 	CodeClosed          ErrorCode = "stopping"
+	CodeConflict        ErrorCode = "conflict"
 	CodeDiskFull        ErrorCode = "disk-full"
 	CodeDiskReadOnly    ErrorCode = "disk-read-only"
 	CodeHomeExists      ErrorCode = "home-exists"
@@ -70,6 +71,7 @@ var codes = map[ErrorCode]struct {
 	CodeBadIdentity:     {exitFailed, "the identity of the peer is damaged, lost or open to others"},
 	CodeBadKey:          {exitUsage, "a key is empty or not valid UTF-8"},
 	CodeClosed:          {exitNoPeer, "the peer stopped, or is stopping, while it was asked"},
+	CodeConflict:        {exitConflict, "a register is at another version than the one expected"},
 	CodeDiskFull:        {exitFailed, "the disk of the home has no space left"},
 	CodeDiskReadOnly:    {exitFailed, "the home cannot be written to"},
 	CodeHomeExists:      {exitConflict, "the home belongs to a ring already"},

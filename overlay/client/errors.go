@@ -30,6 +30,7 @@ func (e *Error) Is(target error) bool {
 var (
 	ErrNotFound   error = &Error{Code: CodeNotFound, Message: "not found"}
 	ErrQuorum     error = &Error{Code: CodeQuorumLost, Message: "too few replicas answered"}
+	ErrConflict   error = &Error{Code: CodeConflict, Message: "register changed"}
 	ErrTooLarge   error = &Error{Code: CodeValueTooLarge, Message: "value too large"}
 	ErrDamaged    error = &Error{Code: CodeValueDamaged, Message: "value damaged"}
 	ErrLagging    error = &Error{Code: CodeLagging, Message: "watch not read"}

@@ -121,6 +121,10 @@ func (c *committer) plan() {
 			if r.err = fullest; r.err == nil {
 				c.set(r.key, r.value, change{})
 			}
+		case eraseValue:
+			c.set(r.key, nil, change{})
+		case stepRegister:
+			r.err = c.step(r, full)
 		case remove:
 			if r.err = fullest; r.err == nil {
 				r.outcome, r.err = c.remove(r)

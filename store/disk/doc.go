@@ -22,6 +22,10 @@
 // instant, whatever its kind; Queue and QueueRegister take a place in it without
 // blocking.
 //
+// A register (package store) answers in the committer too, by what is on disk then. What
+// it accepted is a record; what it only promised lies beside that, and goes when
+// something is accepted at that ballot or above, or the shard is dropped.
+//
 // When a commit fails nobody in its group is told otherwise, reads go on, and
 // the next write opens the engine anew before it tries: an engine that failed
 // half-way does not know its own files any more. Writes are refused with ErrFull

@@ -13,11 +13,13 @@ import (
 //
 //	/r/<shard, 4 digits>/<full key>   a record
 //	/g/<shard, 4 digits>              the acceptor state of a shard's register
+//	/p/<shard, 4 digits>/<full key>   what a register promised and did not accept
 //	/m/<name>                         everything else: identity, positions, ...
 //	/s/<name>                         this package's own: incarnation, totals
 const (
 	recordSpace   = "/r/"
 	registerSpace = "/g/"
+	promiseSpace  = "/p/"
 	metaSpace     = "/m/"
 	systemSpace   = "/s/"
 
@@ -36,7 +38,16 @@ func shardDigits(space string, shard store.ShardID, more int) []byte {
 // recordKey returns the key of a record; its parts must have passed
 // store.CheckKey.
 func recordKey(shard store.ShardID, ns, key string) string {
-	b := shardDigits(recordSpace, shard, 1+2*(len(ns)+1+len(key)))
+	return fullKey(recordSpace, shard, ns, key)
+}
+
+// promiseKey returns the key of the promise of the register of a record.
+func promiseKey(shard store.ShardID, ns, key string) string {
+	return fullKey(promiseSpace, shard, ns, key)
+}
+
+func fullKey(space string, shard store.ShardID, ns, key string) string {
+	b := shardDigits(space, shard, 1+2*(len(ns)+1+len(key)))
 	b = append(b, '/')
 	if ns != "" {
 		b = appendHex(b, ns)

@@ -17,10 +17,12 @@ const (
 type kind uint8
 
 const (
-	putRecord kind = iota // if it is newer than what is held
-	putValue              // of a register or of Meta
-	remove                // a record, if it is of that version
-	barrier               // nothing: answered when all before is on disk
+	putRecord    kind = iota // if it is newer than what is held
+	putValue                 // of a shard's state or of Meta
+	eraseValue               // of a promise
+	stepRegister             // has it answer, and keeps what that changes
+	remove                   // a record, if it is of that version
+	barrier                  // nothing: answered when all before is on disk
 )
 
 // request is one change on its way through the queue.
@@ -32,12 +34,25 @@ type request struct {
 	record  store.View    // of value, for putRecord
 	version store.Version // for remove
 
+	cas   *store.CASRequest // for stepRegister
+	reply *store.CASReply   // to cas
+
 	outcome Outcome
 	err     error
 	done    chan struct{} // receives once, when outcome and err are set
 }
 
-func (r *request) size() int { return len(r.key) + len(r.value) + opOverhead }
+func (r *request) size() int {
+	n := len(r.key) + len(r.value) + opOverhead
+	if r.cas != nil {
+		n += len(r.key) + len(r.cas.State.Value) + casOverhead
+	}
+	return n
+}
+
+// casOverhead is more than what a register, its record and a promise take beside
+// their keys and the value.
+const casOverhead = 512
 
 var requests = sync.Pool{New: func() any { return &request{done: make(chan struct{}, 1)} }}
 

@@ -189,9 +189,13 @@ func (s *Store) queueRemove(shard store.ShardID, key string, v store.Version) (T
 	return s.enqueue(r)
 }
 
-// DropShard removes the records of a shard that it finds, and leaves the shard's
-// register alone. If it fails half-way, calling it again goes on.
+// DropShard removes the records of a shard that it finds, and what its registers
+// promised, and leaves the shard's own state alone. If it fails half-way, calling it
+// again goes on.
 func (s *Store) DropShard(ctx context.Context, shard store.ShardID) error {
+	if err := s.dropPromises(ctx, shard); err != nil {
+		return fmt.Errorf("drop shard %d: %w", shard, err)
+	}
 	return s.DropUntil(ctx, shard, math.MaxUint64)
 }
 

@@ -1539,6 +1539,299 @@ func (x *Vote) GetConfig() []byte {
 	return nil
 }
 
+// CASBallot numbers an attempt at changing a register.
+type CASBallot struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Counter       uint64                 `protobuf:"varint,2,opt,name=counter,proto3" json:"counter,omitempty"`
+	Proposer      uint64                 `protobuf:"fixed64,3,opt,name=proposer,proto3" json:"proposer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CASBallot) Reset() {
+	*x = CASBallot{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CASBallot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CASBallot) ProtoMessage() {}
+
+func (x *CASBallot) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CASBallot.ProtoReflect.Descriptor instead.
+func (*CASBallot) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CASBallot) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *CASBallot) GetCounter() uint64 {
+	if x != nil {
+		return x.Counter
+	}
+	return 0
+}
+
+func (x *CASBallot) GetProposer() uint64 {
+	if x != nil {
+		return x.Proposer
+	}
+	return 0
+}
+
+// CASState is what a register says: the version and the dot of the last change,
+// and the value.
+type CASState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Actor         uint64                 `protobuf:"fixed64,2,opt,name=actor,proto3" json:"actor,omitempty"`
+	Counter       uint64                 `protobuf:"varint,3,opt,name=counter,proto3" json:"counter,omitempty"`
+	Value         []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CASState) Reset() {
+	*x = CASState{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CASState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CASState) ProtoMessage() {}
+
+func (x *CASState) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CASState.ProtoReflect.Descriptor instead.
+func (*CASState) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CASState) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *CASState) GetActor() uint64 {
+	if x != nil {
+		return x.Actor
+	}
+	return 0
+}
+
+func (x *CASState) GetCounter() uint64 {
+	if x != nil {
+		return x.Counter
+	}
+	return 0
+}
+
+func (x *CASState) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+// CASRequest is about the register of a full key: a prepare, or an accept of the
+// state.
+type CASRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Incarnation   uint64                 `protobuf:"fixed64,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Push          []byte                 `protobuf:"bytes,2,opt,name=push,proto3" json:"push,omitempty"`
+	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Ballot        *CASBallot             `protobuf:"bytes,4,opt,name=ballot,proto3" json:"ballot,omitempty"`
+	Accept        bool                   `protobuf:"varint,5,opt,name=accept,proto3" json:"accept,omitempty"`
+	State         *CASState              `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CASRequest) Reset() {
+	*x = CASRequest{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CASRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CASRequest) ProtoMessage() {}
+
+func (x *CASRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CASRequest.ProtoReflect.Descriptor instead.
+func (*CASRequest) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CASRequest) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *CASRequest) GetPush() []byte {
+	if x != nil {
+		return x.Push
+	}
+	return nil
+}
+
+func (x *CASRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *CASRequest) GetBallot() *CASBallot {
+	if x != nil {
+		return x.Ballot
+	}
+	return nil
+}
+
+func (x *CASRequest) GetAccept() bool {
+	if x != nil {
+		return x.Accept
+	}
+	return false
+}
+
+func (x *CASRequest) GetState() *CASState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+type CASReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        uint32                 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	Promised      *CASBallot             `protobuf:"bytes,2,opt,name=promised,proto3" json:"promised,omitempty"`
+	Accepted      *CASBallot             `protobuf:"bytes,3,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	State         *CASState              `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Config        []byte                 `protobuf:"bytes,5,opt,name=config,proto3" json:"config,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CASReply) Reset() {
+	*x = CASReply{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CASReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CASReply) ProtoMessage() {}
+
+func (x *CASReply) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CASReply.ProtoReflect.Descriptor instead.
+func (*CASReply) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CASReply) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *CASReply) GetPromised() *CASBallot {
+	if x != nil {
+		return x.Promised
+	}
+	return nil
+}
+
+func (x *CASReply) GetAccepted() *CASBallot {
+	if x != nil {
+		return x.Accepted
+	}
+	return nil
+}
+
+func (x *CASReply) GetState() *CASState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *CASReply) GetConfig() []byte {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
 type Voter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Peer          []byte                 `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
@@ -1549,7 +1842,7 @@ type Voter struct {
 
 func (x *Voter) Reset() {
 	*x = Voter{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[23]
+	mi := &file_chorus_v1_kv_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1854,7 @@ func (x *Voter) String() string {
 func (*Voter) ProtoMessage() {}
 
 func (x *Voter) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[23]
+	mi := &file_chorus_v1_kv_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1867,7 @@ func (x *Voter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Voter.ProtoReflect.Descriptor instead.
 func (*Voter) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{23}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Voter) GetPeer() []byte {
@@ -1606,7 +1899,7 @@ type HorizonRequest struct {
 
 func (x *HorizonRequest) Reset() {
 	*x = HorizonRequest{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[24]
+	mi := &file_chorus_v1_kv_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +1911,7 @@ func (x *HorizonRequest) String() string {
 func (*HorizonRequest) ProtoMessage() {}
 
 func (x *HorizonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[24]
+	mi := &file_chorus_v1_kv_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +1924,7 @@ func (x *HorizonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HorizonRequest.ProtoReflect.Descriptor instead.
 func (*HorizonRequest) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{24}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HorizonRequest) GetIncarnation() uint64 {
@@ -1679,7 +1972,7 @@ type HorizonReply struct {
 
 func (x *HorizonReply) Reset() {
 	*x = HorizonReply{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[25]
+	mi := &file_chorus_v1_kv_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +1984,7 @@ func (x *HorizonReply) String() string {
 func (*HorizonReply) ProtoMessage() {}
 
 func (x *HorizonReply) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[25]
+	mi := &file_chorus_v1_kv_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +1997,7 @@ func (x *HorizonReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HorizonReply.ProtoReflect.Descriptor instead.
 func (*HorizonReply) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{25}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HorizonReply) GetStatus() uint32 {
@@ -1731,7 +2024,7 @@ type Voters struct {
 
 func (x *Voters) Reset() {
 	*x = Voters{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[26]
+	mi := &file_chorus_v1_kv_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +2036,7 @@ func (x *Voters) String() string {
 func (*Voters) ProtoMessage() {}
 
 func (x *Voters) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[26]
+	mi := &file_chorus_v1_kv_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +2049,7 @@ func (x *Voters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Voters.ProtoReflect.Descriptor instead.
 func (*Voters) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{26}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Voters) GetVoters() []*Voter {
@@ -1779,7 +2072,7 @@ type ShardInfo struct {
 
 func (x *ShardInfo) Reset() {
 	*x = ShardInfo{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[27]
+	mi := &file_chorus_v1_kv_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2084,7 @@ func (x *ShardInfo) String() string {
 func (*ShardInfo) ProtoMessage() {}
 
 func (x *ShardInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[27]
+	mi := &file_chorus_v1_kv_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2097,7 @@ func (x *ShardInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfo.ProtoReflect.Descriptor instead.
 func (*ShardInfo) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{27}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ShardInfo) GetShard() uint32 {
@@ -1844,7 +2137,7 @@ type ShardInfos struct {
 
 func (x *ShardInfos) Reset() {
 	*x = ShardInfos{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[28]
+	mi := &file_chorus_v1_kv_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +2149,7 @@ func (x *ShardInfos) String() string {
 func (*ShardInfos) ProtoMessage() {}
 
 func (x *ShardInfos) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[28]
+	mi := &file_chorus_v1_kv_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +2162,7 @@ func (x *ShardInfos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfos.ProtoReflect.Descriptor instead.
 func (*ShardInfos) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{28}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ShardInfos) GetInfos() []*ShardInfo {
@@ -1993,6 +2286,29 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\bpromised\x18\x02 \x01(\v2\x11.chorus.v1.BallotR\bpromised\x12-\n" +
 	"\baccepted\x18\x03 \x01(\v2\x11.chorus.v1.BallotR\baccepted\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\fR\x05value\x12\x16\n" +
+	"\x06config\x18\x05 \x01(\fR\x06config\"W\n" +
+	"\tCASBallot\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
+	"\acounter\x18\x02 \x01(\x04R\acounter\x12\x1a\n" +
+	"\bproposer\x18\x03 \x01(\x06R\bproposer\"j\n" +
+	"\bCASState\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x14\n" +
+	"\x05actor\x18\x02 \x01(\x06R\x05actor\x12\x18\n" +
+	"\acounter\x18\x03 \x01(\x04R\acounter\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\fR\x05value\"\xc5\x01\n" +
+	"\n" +
+	"CASRequest\x12 \n" +
+	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x12\n" +
+	"\x04push\x18\x02 \x01(\fR\x04push\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12,\n" +
+	"\x06ballot\x18\x04 \x01(\v2\x14.chorus.v1.CASBallotR\x06ballot\x12\x16\n" +
+	"\x06accept\x18\x05 \x01(\bR\x06accept\x12)\n" +
+	"\x05state\x18\x06 \x01(\v2\x13.chorus.v1.CASStateR\x05state\"\xc9\x01\n" +
+	"\bCASReply\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\rR\x06status\x120\n" +
+	"\bpromised\x18\x02 \x01(\v2\x14.chorus.v1.CASBallotR\bpromised\x120\n" +
+	"\baccepted\x18\x03 \x01(\v2\x14.chorus.v1.CASBallotR\baccepted\x12)\n" +
+	"\x05state\x18\x04 \x01(\v2\x13.chorus.v1.CASStateR\x05state\x12\x16\n" +
 	"\x06config\x18\x05 \x01(\fR\x06config\"=\n" +
 	"\x05Voter\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\fR\x04peer\x12 \n" +
@@ -2029,7 +2345,7 @@ func file_chorus_v1_kv_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_kv_proto_rawDescData
 }
 
-var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Version)(nil),        // 0: chorus.v1.Version
 	(*WriteRequest)(nil),   // 1: chorus.v1.WriteRequest
@@ -2054,13 +2370,17 @@ var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Ballot)(nil),         // 20: chorus.v1.Ballot
 	(*Proposal)(nil),       // 21: chorus.v1.Proposal
 	(*Vote)(nil),           // 22: chorus.v1.Vote
-	(*Voter)(nil),          // 23: chorus.v1.Voter
-	(*HorizonRequest)(nil), // 24: chorus.v1.HorizonRequest
-	(*HorizonReply)(nil),   // 25: chorus.v1.HorizonReply
-	(*Voters)(nil),         // 26: chorus.v1.Voters
-	(*ShardInfo)(nil),      // 27: chorus.v1.ShardInfo
-	(*ShardInfos)(nil),     // 28: chorus.v1.ShardInfos
-	(*Failure)(nil),        // 29: chorus.v1.Failure
+	(*CASBallot)(nil),      // 23: chorus.v1.CASBallot
+	(*CASState)(nil),       // 24: chorus.v1.CASState
+	(*CASRequest)(nil),     // 25: chorus.v1.CASRequest
+	(*CASReply)(nil),       // 26: chorus.v1.CASReply
+	(*Voter)(nil),          // 27: chorus.v1.Voter
+	(*HorizonRequest)(nil), // 28: chorus.v1.HorizonRequest
+	(*HorizonReply)(nil),   // 29: chorus.v1.HorizonReply
+	(*Voters)(nil),         // 30: chorus.v1.Voters
+	(*ShardInfo)(nil),      // 31: chorus.v1.ShardInfo
+	(*ShardInfos)(nil),     // 32: chorus.v1.ShardInfos
+	(*Failure)(nil),        // 33: chorus.v1.Failure
 }
 var file_chorus_v1_kv_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.WriteReply.version:type_name -> chorus.v1.Version
@@ -2068,7 +2388,7 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	1,  // 2: chorus.v1.WriteItem.request:type_name -> chorus.v1.WriteRequest
 	6,  // 3: chorus.v1.WriteResults.results:type_name -> chorus.v1.WriteResult
 	2,  // 4: chorus.v1.WriteResult.reply:type_name -> chorus.v1.WriteReply
-	29, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
+	33, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
 	0,  // 6: chorus.v1.ReadReply.version:type_name -> chorus.v1.Version
 	0,  // 7: chorus.v1.Entry.version:type_name -> chorus.v1.Version
 	10, // 8: chorus.v1.Page.entries:type_name -> chorus.v1.Entry
@@ -2077,15 +2397,20 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	20, // 11: chorus.v1.Proposal.ballot:type_name -> chorus.v1.Ballot
 	20, // 12: chorus.v1.Vote.promised:type_name -> chorus.v1.Ballot
 	20, // 13: chorus.v1.Vote.accepted:type_name -> chorus.v1.Ballot
-	23, // 14: chorus.v1.HorizonRequest.from:type_name -> chorus.v1.Voter
-	23, // 15: chorus.v1.Voters.voters:type_name -> chorus.v1.Voter
-	23, // 16: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
-	27, // 17: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	23, // 14: chorus.v1.CASRequest.ballot:type_name -> chorus.v1.CASBallot
+	24, // 15: chorus.v1.CASRequest.state:type_name -> chorus.v1.CASState
+	23, // 16: chorus.v1.CASReply.promised:type_name -> chorus.v1.CASBallot
+	23, // 17: chorus.v1.CASReply.accepted:type_name -> chorus.v1.CASBallot
+	24, // 18: chorus.v1.CASReply.state:type_name -> chorus.v1.CASState
+	27, // 19: chorus.v1.HorizonRequest.from:type_name -> chorus.v1.Voter
+	27, // 20: chorus.v1.Voters.voters:type_name -> chorus.v1.Voter
+	27, // 21: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
+	31, // 22: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_kv_proto_init() }
@@ -2100,7 +2425,7 @@ func file_chorus_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_kv_proto_rawDesc), len(file_chorus_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
