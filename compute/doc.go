@@ -4,7 +4,8 @@
 // It owns queues, stealing, the state of jobs at the peer that submitted them,
 // and the protocol between peers. It does not run code (packages worker and
 // wasm below it do), knows no network, and keeps nothing on disk: a job lives
-// as long as its submitter.
+// as long as its submitter. What outlives that is a [Ledger], and whose it is a
+// [Durable] decides.
 //
 // # Driving a Scheduler
 //
@@ -142,8 +143,34 @@
 // are dropped. Parts are named after the attempt that made them, so those of two
 // attempts, which may have divided a task in different ways, never mix.
 //
+// # Durable jobs
+//
+// A job may keep its state where it outlives its owner: in a register that changes by
+// compare-and-swap (package store), and in records beside it. The register holds a
+// [Ledger]: the epoch, which counts owners, who the present one is, and which
+// batches of results are committed.
+//
+//	            open                claim                   claim
+//	(no job) ---------> epoch 1 ------------> epoch 2 ------------> ...
+//	                     | commit              | commit
+//	                     v                     v
+//	                  results of batches 1.1, 1.2 ...  2.1, 2.2 ... until all have one: done
+//
+// An owner runs the tasks that have no result like those of any job, stores some
+// results under the name of its next batch, and commits the batch by a swap of the
+// version that it knows. If another has claimed the job since, that version is gone, the
+// swap fails, and the owner stops. So at any time any number of peers may believe that
+// the job is theirs, and run its tasks; each task gets one result. What nobody
+// lists, stored by an owner that was deposed, is never seen.
+//
+// Who claims, and when, is the driver's to decide, and costs work if it is wrong, never
+// results. Package overlay lets the first live voter of the register ask the owner twice
+// a second, and claim the job if that does not answer, or does not know it, twice.
+//
 // # Invariants
 //
+//   - A ledger has each task in at most one batch, and is final when all are. Its
+//     epoch, its batches and its state never go back.
 //   - An unfinished task is in one state: in this peer's queue, on one of its
 //     workers, away at one peer, or forked, with at least one unfinished part.
 //   - If the owner thinks that a task is at a peer in its present session, that

@@ -90,6 +90,9 @@ func (d *Durable) Ledger() *Ledger { return &d.ledger }
 // Epoch returns the epoch in which this peer owns the job, 0 for none.
 func (d *Durable) Epoch() uint64 { return d.epoch }
 
+// Version returns the version of the register at which it said Ledger.
+func (d *Durable) Version() uint64 { return d.version }
+
 // Next returns the number of the next batch of this epoch.
 func (d *Durable) Next() uint64 { return d.seq + 1 }
 

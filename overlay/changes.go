@@ -29,7 +29,8 @@ const (
 // has a number of its own, run, so that a position of a former life is known as
 // such.
 type changeLog struct {
-	run uint64
+	run    uint64
+	system func(store.ShardID, store.View) // is told of records of the system; nil: nobody is
 
 	mu    sync.Mutex
 	list  []changeEntry // a ring: the change at position p is list[p%keptChanges]
@@ -56,6 +57,9 @@ func newChangeLog() *changeLog {
 func (l *changeLog) Changed(shard store.ShardID, v store.View) {
 	ns := v.Namespace()
 	if len(ns) > 0 && ns[0] == '_' {
+		if l.system != nil {
+			l.system(shard, v)
+		}
 		return
 	}
 	e := store.Entry{Key: store.JoinKey(string(ns), string(v.Key())), Version: v.Version(), Expires: v.Expires(), Deleted: v.Tombstone()}

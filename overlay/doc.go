@@ -38,6 +38,8 @@
 //	mover.go     moves shards to where the ring wants them
 //	repair.go    keeps replicas of a shard alike
 //	tasks.go     the scheduler core and its workers
+//	durable.go   who works at durable jobs; durable_job.go works at one, by
+//	             durable_register.go; durable_view.go shows them
 //	control.go   the Unix socket that the command line talks to
 //	datastore.go the ring as a go-datastore
 //	routing.go   the ring and Kademlia as libp2p's routing

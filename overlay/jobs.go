@@ -34,6 +34,13 @@ func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
 		}
 		s.Code.Func = name
 	}
+	if spec.Durable {
+		id, err := n.submitDurable(ctx, s)
+		if err != nil {
+			return "", err
+		}
+		return id.String(), nil
+	}
 	id, err := n.tasks.submit(ctx, s)
 	if err != nil {
 		return "", submitError(err)
@@ -61,14 +68,17 @@ func (n *Node) Wait(ctx context.Context, id string) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
-	if err := n.tasks.wait(ctx, job); err != nil {
+	switch err := n.tasks.wait(ctx, job); {
+	case errors.Is(err, ErrNotFound):
+		return n.waitDurable(ctx, job)
+	case err != nil:
 		return Job{}, err
 	}
 	return n.Job(id)
 }
 
-// Job returns the state of a job that was submitted here, with the results so
-// far.
+// Job returns the state of a job that was submitted here, or of a durable one
+// anywhere, with the results so far.
 func (n *Node) Job(id string) (Job, error) {
 	want, err := parseJob(id)
 	if err != nil {
@@ -88,7 +98,7 @@ func (n *Node) Job(id string) (Job, error) {
 		return Job{}, err
 	}
 	if !known {
-		return Job{}, errNoJob(want)
+		return n.durableView(n.ctx, want, true)
 	}
 	j := n.jobOf(st)
 	for i := range list {
@@ -97,8 +107,8 @@ func (n *Node) Job(id string) (Job, error) {
 	return j, nil
 }
 
-// Jobs returns the jobs that were submitted here, newest first, without their
-// results.
+// Jobs returns the jobs that were submitted here, newest first, and then the durable
+// ones whose state this peer keeps, without their results.
 func (n *Node) Jobs() []Job {
 	var all []compute.JobStatus
 	if err := n.tasks.look(n.ctx, func(core scheduler) { all = core.Jobs() }); err != nil {
@@ -106,9 +116,11 @@ func (n *Node) Jobs() []Job {
 	}
 	jobs := make([]Job, 0, len(all))
 	for _, st := range slices.Backward(all) {
-		jobs = append(jobs, n.jobOf(st))
+		if !n.durables.hidden(st.ID) {
+			jobs = append(jobs, n.jobOf(st))
+		}
 	}
-	return jobs
+	return append(jobs, n.durableJobs()...)
 }
 
 // CancelJob ends a job: tasks that wait are dropped, running ones stopped. A job
@@ -124,7 +136,7 @@ func (n *Node) CancelJob(id string) error {
 		return out
 	})
 	if err == nil && errors.Is(refused, compute.ErrNoJob) {
-		return errNoJob(want)
+		return n.cancelDurable(n.ctx, want)
 	}
 	return errors.Join(err, refused)
 }

@@ -51,6 +51,7 @@ type Node struct {
 	members    *ring
 	plain      *ring // of textbook Chord; nil without Config.PlainChord
 	tasks      *tasks
+	durables   *durables
 	workers    *workers
 	modules    *modules // nil if the program is not lent
 	chunkTimes chunkTimes
@@ -78,6 +79,8 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	if cfg.chunkTimes != (chunkTimes{}) {
 		n.chunkTimes = cfg.chunkTimes
 	}
+	n.durables = newDurables(n)
+	n.changes.system = n.durables.changed
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.join(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -118,6 +121,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.group.start(func() { n.reunion.remind(n.ctx) })
 	n.group.start(func() { n.reunion.run(n.ctx) })
 	n.group.start(func() { n.collect(n.ctx) })
+	n.group.start(func() { n.durables.run(n.ctx) })
 	n.waitSeated(ctx)
 	return n.openControl()
 }

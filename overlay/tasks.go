@@ -81,6 +81,7 @@ func (t *tasks) output(out compute.Output) {
 	for _, ref := range out.Stop {
 		t.work.Stop(ref)
 	}
+	t.n.durables.stir(out.Changed)
 	if len(out.Finished) > 0 {
 		t.finished(out.Finished)
 	}

@@ -66,6 +66,7 @@ func jobShowCommand(c *console) *cobra.Command {
 						"code", job.Code,
 						"state", job.State,
 						"why", job.Why,
+						"owner", ownerOf(names, job),
 						"tasks", fmt.Sprintf("%d, %d done, %d failed", job.Tasks, job.Done, job.Failed),
 					)
 					c.printShares(out, names, job)
@@ -172,10 +173,34 @@ inputs: the bytes as they are, and nothing else.`,
 	return cmd
 }
 
+// ownerOf says who has a durable job; nothing of another.
+func ownerOf(names peerNames, job client.Job) string {
+	if !job.Durable {
+		return ""
+	}
+	return fmt.Sprintf("%s, the %s to have this durable job", names.name(job.Owner), ordinal(job.Epoch))
+}
+
+// ordinal writes a number as 1st, 2nd, 3rd, 4th.
+func ordinal(n uint64) string {
+	suffix := "th"
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return fmt.Sprintf("%d%s", n, suffix)
+}
+
 // jobError says which job an error is about.
 func jobError(id string, err error) error {
 	if e := client.AsError(err); e.Code == client.CodeNotFound {
-		return &client.Error{Code: e.Code, Message: fmt.Sprintf("there is no job %q at this peer", id), Fix: "peer job ls"}
+		return &client.Error{Code: e.Code, Message: fmt.Sprintf("there is no job %q at this peer, and no durable one", id), Fix: "peer job ls"}
 	}
 	return err
 }

@@ -28,6 +28,8 @@ type submitFlags struct {
 	wait   bool
 	limit  time.Duration
 	memory int64
+
+	durable bool
 }
 
 func submitCommand(c *console) *cobra.Command {
@@ -67,6 +69,7 @@ else the text itself, in which {i} stands for the number of the task.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.input, "input", "", "input of each task: a file, - or a text")
 	flags.IntVar(&f.n, "n", 1, "number of tasks")
+	flags.BoolVar(&f.durable, "durable", false, "keep the job's state in the ring: other peers continue it if this one goes, and each task gets one result")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the results")
 	flags.DurationVar(&f.limit, "limit", 0, "time that one attempt at a task may take; 0 is the default of the peer that runs it")
 	flags.Int64Var(&f.memory, "memory", 0, "memory in bytes that a WebAssembly task may take; 0 is the default of the peer that runs it")
@@ -75,7 +78,7 @@ else the text itself, in which {i} stands for the number of the task.`,
 
 // jobSpec reads what a submission names.
 func (c *console) jobSpec(code string, f submitFlags) (client.JobSpec, error) {
-	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory}
+	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory, Durable: f.durable}
 	switch {
 	case f.n < 1 || f.n > maxTasks:
 		return spec, usage("peer submit", "--n must be from 1 to %d, not %d", maxTasks, f.n)

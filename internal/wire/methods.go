@@ -28,6 +28,7 @@ const (
 	MethodCAS         rpc.Method = 25 // both phases of a change of a register
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
+	MethodOwns rpc.Method = 31 // which durable jobs a peer owns
 
 	MethodCtlPut    rpc.Method = 100
 	MethodCtlGet    rpc.Method = 101

@@ -140,6 +140,10 @@ type JobSpec struct {
 	Inputs [][]byte      `json:"inputs"`
 	Time   time.Duration `json:"time,omitempty"`   // limit of one attempt, 0: the default
 	Memory int64         `json:"memory,omitempty"` // bytes, 0: the default
+	// Durable keeps the job's state in the ring: if the peer that has it goes, another
+	// continues it, and each task gets one result. At most 4,096 tasks; what it put out
+	// is kept for a week.
+	Durable bool `json:"durable,omitempty"`
 }
 
 // TaskResult is the one visible result of a task.
@@ -166,13 +170,17 @@ type Attempt struct {
 
 // Job is the state of a job.
 type Job struct {
-	ID      string         `json:"job"`
-	Code    string         `json:"code"`
-	State   string         `json:"state"` // "running", "waiting", "done", "failed" or "cancelled"
-	Tasks   int            `json:"tasks"`
-	Done    int            `json:"done"`
-	Failed  int            `json:"failed"`
-	Why     string         `json:"why,omitempty"` // why it waits
+	ID     string `json:"job"`
+	Code   string `json:"code"`
+	State  string `json:"state"` // "running", "waiting", "done", "failed" or "cancelled"
+	Tasks  int    `json:"tasks"`
+	Done   int    `json:"done"`
+	Failed int    `json:"failed"`
+	Why    string `json:"why,omitempty"` // why it waits
+	// Of a durable job: who has it, and how many have had it so far.
+	Durable bool           `json:"durable,omitempty"`
+	Owner   string         `json:"owner,omitempty"`
+	Epoch   uint64         `json:"epoch,omitempty"`
 	Results []TaskResult   `json:"results,omitempty"`
 	ByPeer  map[string]int `json:"by_peer,omitempty"` // tasks done by each peer
 }

@@ -685,6 +685,374 @@ func (x *TaskMessage) GetJob() []byte {
 	return nil
 }
 
+// DurableSpec is what a durable job is, as a record: its inputs lie in further
+// records, in their order.
+type DurableSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Code  *TaskCode              `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// Limits; 0 is the default of the peer that runs a task.
+	TimeNs int64  `protobuf:"varint,2,opt,name=time_ns,json=timeNs,proto3" json:"time_ns,omitempty"`
+	Memory int64  `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"`
+	Tasks  uint32 `protobuf:"varint,4,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	// Inputs is how many records of inputs there are.
+	Inputs        uint32 `protobuf:"varint,5,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	SubmittedMs   int64  `protobuf:"varint,6,opt,name=submitted_ms,json=submittedMs,proto3" json:"submitted_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DurableSpec) Reset() {
+	*x = DurableSpec{}
+	mi := &file_chorus_v1_task_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DurableSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DurableSpec) ProtoMessage() {}
+
+func (x *DurableSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DurableSpec.ProtoReflect.Descriptor instead.
+func (*DurableSpec) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DurableSpec) GetCode() *TaskCode {
+	if x != nil {
+		return x.Code
+	}
+	return nil
+}
+
+func (x *DurableSpec) GetTimeNs() int64 {
+	if x != nil {
+		return x.TimeNs
+	}
+	return 0
+}
+
+func (x *DurableSpec) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *DurableSpec) GetTasks() uint32 {
+	if x != nil {
+		return x.Tasks
+	}
+	return 0
+}
+
+func (x *DurableSpec) GetInputs() uint32 {
+	if x != nil {
+		return x.Inputs
+	}
+	return 0
+}
+
+func (x *DurableSpec) GetSubmittedMs() int64 {
+	if x != nil {
+		return x.SubmittedMs
+	}
+	return 0
+}
+
+// DurableInputs are the inputs of tasks one after the other.
+type DurableInputs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Inputs        [][]byte               `protobuf:"bytes,1,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DurableInputs) Reset() {
+	*x = DurableInputs{}
+	mi := &file_chorus_v1_task_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DurableInputs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DurableInputs) ProtoMessage() {}
+
+func (x *DurableInputs) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DurableInputs.ProtoReflect.Descriptor instead.
+func (*DurableInputs) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DurableInputs) GetInputs() [][]byte {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+// DurableResults are those of a batch, in the order of its tasks.
+type DurableResults struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Results       []*DurableResult       `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DurableResults) Reset() {
+	*x = DurableResults{}
+	mi := &file_chorus_v1_task_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DurableResults) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DurableResults) ProtoMessage() {}
+
+func (x *DurableResults) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DurableResults.ProtoReflect.Descriptor instead.
+func (*DurableResults) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DurableResults) GetResults() []*DurableResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+type DurableResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Peer          []byte                 `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	Attempts      uint32                 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Output        []byte                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`
+	Error         string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	Log           []byte                 `protobuf:"bytes,6,opt,name=log,proto3" json:"log,omitempty"`
+	ElapsedNs     int64                  `protobuf:"varint,7,opt,name=elapsed_ns,json=elapsedNs,proto3" json:"elapsed_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DurableResult) Reset() {
+	*x = DurableResult{}
+	mi := &file_chorus_v1_task_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DurableResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DurableResult) ProtoMessage() {}
+
+func (x *DurableResult) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DurableResult.ProtoReflect.Descriptor instead.
+func (*DurableResult) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DurableResult) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *DurableResult) GetPeer() []byte {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *DurableResult) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *DurableResult) GetOutput() []byte {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *DurableResult) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *DurableResult) GetLog() []byte {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+func (x *DurableResult) GetElapsedNs() int64 {
+	if x != nil {
+		return x.ElapsedNs
+	}
+	return 0
+}
+
+// DurableQuery asks a peer which of these jobs it owns and works at. A version
+// above the one that it knows makes it look at the job's register.
+type DurableQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Jobs          [][]byte               `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	Versions      []uint64               `protobuf:"varint,2,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DurableQuery) Reset() {
+	*x = DurableQuery{}
+	mi := &file_chorus_v1_task_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DurableQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DurableQuery) ProtoMessage() {}
+
+func (x *DurableQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DurableQuery.ProtoReflect.Descriptor instead.
+func (*DurableQuery) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DurableQuery) GetJobs() [][]byte {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+func (x *DurableQuery) GetVersions() []uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+type DurableAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owned         []bool                 `protobuf:"varint,1,rep,packed,name=owned,proto3" json:"owned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DurableAnswer) Reset() {
+	*x = DurableAnswer{}
+	mi := &file_chorus_v1_task_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DurableAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DurableAnswer) ProtoMessage() {}
+
+func (x *DurableAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DurableAnswer.ProtoReflect.Descriptor instead.
+func (*DurableAnswer) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DurableAnswer) GetOwned() []bool {
+	if x != nil {
+		return x.Owned
+	}
+	return nil
+}
+
 type Load_Lane struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cap           string                 `protobuf:"bytes,1,opt,name=cap,proto3" json:"cap,omitempty"`
@@ -696,7 +1064,7 @@ type Load_Lane struct {
 
 func (x *Load_Lane) Reset() {
 	*x = Load_Lane{}
-	mi := &file_chorus_v1_task_proto_msgTypes[6]
+	mi := &file_chorus_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +1076,7 @@ func (x *Load_Lane) String() string {
 func (*Load_Lane) ProtoMessage() {}
 
 func (x *Load_Lane) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_task_proto_msgTypes[6]
+	mi := &file_chorus_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +1188,32 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05tasks\x18\x0e \x03(\v2\x0f.chorus.v1.TaskR\x05tasks\x12&\n" +
 	"\x04refs\x18\x0f \x03(\v2\x12.chorus.v1.TaskRefR\x04refs\x12/\n" +
 	"\aresults\x18\x10 \x03(\v2\x15.chorus.v1.TaskResultR\aresults\x12\x10\n" +
-	"\x03job\x18\x11 \x01(\fR\x03jobB/Z-github.com/chorus-net/chorus/internal/wire/pbb\x06proto3"
+	"\x03job\x18\x11 \x01(\fR\x03job\"\xb8\x01\n" +
+	"\vDurableSpec\x12'\n" +
+	"\x04code\x18\x01 \x01(\v2\x13.chorus.v1.TaskCodeR\x04code\x12\x17\n" +
+	"\atime_ns\x18\x02 \x01(\x03R\x06timeNs\x12\x16\n" +
+	"\x06memory\x18\x03 \x01(\x03R\x06memory\x12\x14\n" +
+	"\x05tasks\x18\x04 \x01(\rR\x05tasks\x12\x16\n" +
+	"\x06inputs\x18\x05 \x01(\rR\x06inputs\x12!\n" +
+	"\fsubmitted_ms\x18\x06 \x01(\x03R\vsubmittedMs\"'\n" +
+	"\rDurableInputs\x12\x16\n" +
+	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
+	"\x0eDurableResults\x122\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\xb4\x01\n" +
+	"\rDurableResult\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
+	"\x04peer\x18\x02 \x01(\fR\x04peer\x12\x1a\n" +
+	"\battempts\x18\x03 \x01(\rR\battempts\x12\x16\n" +
+	"\x06output\x18\x04 \x01(\fR\x06output\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x12\x10\n" +
+	"\x03log\x18\x06 \x01(\fR\x03log\x12\x1d\n" +
+	"\n" +
+	"elapsed_ns\x18\a \x01(\x03R\telapsedNs\">\n" +
+	"\fDurableQuery\x12\x12\n" +
+	"\x04jobs\x18\x01 \x03(\fR\x04jobs\x12\x1a\n" +
+	"\bversions\x18\x02 \x03(\x04R\bversions\"%\n" +
+	"\rDurableAnswer\x12\x14\n" +
+	"\x05owned\x18\x01 \x03(\bR\x05ownedB/Z-github.com/chorus-net/chorus/internal/wire/pbb\x06proto3"
 
 var (
 	file_chorus_v1_task_proto_rawDescOnce sync.Once
@@ -834,29 +1227,37 @@ func file_chorus_v1_task_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_task_proto_rawDescData
 }
 
-var file_chorus_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_chorus_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_chorus_v1_task_proto_goTypes = []any{
-	(*TaskCode)(nil),    // 0: chorus.v1.TaskCode
-	(*Task)(nil),        // 1: chorus.v1.Task
-	(*TaskResult)(nil),  // 2: chorus.v1.TaskResult
-	(*TaskRef)(nil),     // 3: chorus.v1.TaskRef
-	(*Load)(nil),        // 4: chorus.v1.Load
-	(*TaskMessage)(nil), // 5: chorus.v1.TaskMessage
-	(*Load_Lane)(nil),   // 6: chorus.v1.Load.Lane
+	(*TaskCode)(nil),       // 0: chorus.v1.TaskCode
+	(*Task)(nil),           // 1: chorus.v1.Task
+	(*TaskResult)(nil),     // 2: chorus.v1.TaskResult
+	(*TaskRef)(nil),        // 3: chorus.v1.TaskRef
+	(*Load)(nil),           // 4: chorus.v1.Load
+	(*TaskMessage)(nil),    // 5: chorus.v1.TaskMessage
+	(*DurableSpec)(nil),    // 6: chorus.v1.DurableSpec
+	(*DurableInputs)(nil),  // 7: chorus.v1.DurableInputs
+	(*DurableResults)(nil), // 8: chorus.v1.DurableResults
+	(*DurableResult)(nil),  // 9: chorus.v1.DurableResult
+	(*DurableQuery)(nil),   // 10: chorus.v1.DurableQuery
+	(*DurableAnswer)(nil),  // 11: chorus.v1.DurableAnswer
+	(*Load_Lane)(nil),      // 12: chorus.v1.Load.Lane
 }
 var file_chorus_v1_task_proto_depIdxs = []int32{
-	0, // 0: chorus.v1.Task.code:type_name -> chorus.v1.TaskCode
-	6, // 1: chorus.v1.Load.lanes:type_name -> chorus.v1.Load.Lane
-	4, // 2: chorus.v1.TaskMessage.load:type_name -> chorus.v1.Load
-	4, // 3: chorus.v1.TaskMessage.loads:type_name -> chorus.v1.Load
-	1, // 4: chorus.v1.TaskMessage.tasks:type_name -> chorus.v1.Task
-	3, // 5: chorus.v1.TaskMessage.refs:type_name -> chorus.v1.TaskRef
-	2, // 6: chorus.v1.TaskMessage.results:type_name -> chorus.v1.TaskResult
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	0,  // 0: chorus.v1.Task.code:type_name -> chorus.v1.TaskCode
+	12, // 1: chorus.v1.Load.lanes:type_name -> chorus.v1.Load.Lane
+	4,  // 2: chorus.v1.TaskMessage.load:type_name -> chorus.v1.Load
+	4,  // 3: chorus.v1.TaskMessage.loads:type_name -> chorus.v1.Load
+	1,  // 4: chorus.v1.TaskMessage.tasks:type_name -> chorus.v1.Task
+	3,  // 5: chorus.v1.TaskMessage.refs:type_name -> chorus.v1.TaskRef
+	2,  // 6: chorus.v1.TaskMessage.results:type_name -> chorus.v1.TaskResult
+	0,  // 7: chorus.v1.DurableSpec.code:type_name -> chorus.v1.TaskCode
+	9,  // 8: chorus.v1.DurableResults.results:type_name -> chorus.v1.DurableResult
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_task_proto_init() }
@@ -870,7 +1271,7 @@ func file_chorus_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_task_proto_rawDesc), len(file_chorus_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,164 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/compute"
+	"github.com/chorus-net/chorus/internal/wire/pb"
+)
+
+// DurableSpec is what a durable job is, as it lies in the store.
+type DurableSpec struct {
+	Code      compute.Code
+	Limits    compute.Limits // Time and Memory
+	Tasks     int
+	Inputs    int       // records of inputs
+	Submitted time.Time // to the millisecond
+}
+
+// DurableResult is the committed result of one task.
+type DurableResult struct {
+	Index    uint32
+	Peer     chord.PeerID // who ran it
+	Attempts int
+	Output   []byte
+	Err      string
+	Log      []byte
+	Elapsed  time.Duration
+}
+
+// DurableQuery asks a peer which jobs it owns and works at, and tells it which
+// versions of their registers are known.
+type DurableQuery struct {
+	Jobs     []compute.ID
+	Versions []uint64 // as many
+}
+
+// MaxQueried bounds the jobs of a query.
+const MaxQueried = 1024
+
+// AppendDurableSpec appends the encoding of s.
+func AppendDurableSpec(b []byte, s *DurableSpec) []byte {
+	m := &pb.DurableSpec{
+		Code:   &pb.TaskCode{Func: s.Code.Func, Size: s.Code.Size},
+		TimeNs: int64(s.Limits.Time), Memory: s.Limits.Memory, Tasks: uint32(s.Tasks), Inputs: uint32(s.Inputs),
+		SubmittedMs: s.Submitted.UnixMilli(),
+	}
+	if s.Code.Func == "" {
+		m.Code.Module = s.Code.Module[:]
+	}
+	return appendMessage(b, m)
+}
+
+// ParseDurableSpec reads a DurableSpec.
+func ParseDurableSpec(b []byte) (DurableSpec, error) {
+	var m pb.DurableSpec
+	if err := m.UnmarshalVT(b); err != nil {
+		return DurableSpec{}, malformed("durable job", err)
+	}
+	if m.Code == nil || m.Tasks < 1 || m.Tasks > compute.MaxDurable || m.Inputs < 1 || m.Inputs > m.Tasks || m.TimeNs < 0 || m.Memory < 0 {
+		return DurableSpec{}, malformed("durable job", fmt.Errorf("%d tasks, %d records of inputs", m.Tasks, m.Inputs))
+	}
+	s := DurableSpec{
+		Code:   compute.Code{Func: m.Code.Func, Size: m.Code.Size},
+		Limits: compute.Limits{Time: time.Duration(m.TimeNs), Memory: m.Memory},
+		Tasks:  int(m.Tasks), Inputs: int(m.Inputs), Submitted: time.UnixMilli(m.SubmittedMs),
+	}
+	switch n := len(m.Code.Module); n {
+	case 0:
+	case len(s.Code.Module):
+		s.Code.Module = [32]byte(m.Code.Module)
+	default:
+		return DurableSpec{}, malformed("durable job", fmt.Errorf("module hash of %d bytes", n))
+	}
+	return s, nil
+}
+
+// AppendDurableInputs appends the encoding of inputs.
+func AppendDurableInputs(b []byte, inputs [][]byte) []byte {
+	return appendMessage(b, &pb.DurableInputs{Inputs: inputs})
+}
+
+// ParseDurableInputs reads inputs, which alias b.
+func ParseDurableInputs(b []byte) ([][]byte, error) {
+	var m pb.DurableInputs
+	if err := parseMessage(b, &m, "inputs of a durable job"); err != nil {
+		return nil, err
+	}
+	return m.Inputs, nil
+}
+
+// AppendDurableResults appends the encoding of a batch of results.
+func AppendDurableResults(b []byte, results []DurableResult) []byte {
+	m := &pb.DurableResults{Results: make([]*pb.DurableResult, len(results))}
+	for i := range results {
+		r := &results[i]
+		m.Results[i] = &pb.DurableResult{
+			Index: r.Index, Peer: []byte(r.Peer), Attempts: uint32(r.Attempts), Output: r.Output, Error: r.Err, Log: r.Log, ElapsedNs: int64(r.Elapsed),
+		}
+	}
+	return appendMessage(b, m)
+}
+
+// ParseDurableResults reads a batch of results, whose outputs and logs alias b.
+func ParseDurableResults(b []byte) ([]DurableResult, error) {
+	var m pb.DurableResults
+	if err := parseMessage(b, &m, "results of a durable job"); err != nil {
+		return nil, err
+	}
+	results := make([]DurableResult, len(m.Results))
+	for i, r := range m.Results {
+		results[i] = DurableResult{
+			Index: r.Index, Peer: chord.PeerID(r.Peer), Attempts: int(r.Attempts), Output: r.Output, Err: r.Error, Log: r.Log, Elapsed: time.Duration(r.ElapsedNs),
+		}
+	}
+	return results, nil
+}
+
+// AppendDurableQuery appends the encoding of q.
+func AppendDurableQuery(b []byte, q *DurableQuery) []byte {
+	m := &pb.DurableQuery{Versions: q.Versions}
+	for i := range q.Jobs {
+		m.Jobs = append(m.Jobs, q.Jobs[i][:])
+	}
+	return appendMessage(b, m)
+}
+
+// ParseDurableQuery reads a query of up to MaxQueried jobs.
+func ParseDurableQuery(b []byte) (q DurableQuery, err error) {
+	var m pb.DurableQuery
+	if err := parseMessage(b, &m, "query of durable jobs"); err != nil {
+		return q, err
+	}
+	if len(m.Jobs) > MaxQueried || len(m.Jobs) != len(m.Versions) {
+		return q, malformed("query of durable jobs", fmt.Errorf("%d jobs, %d versions", len(m.Jobs), len(m.Versions)))
+	}
+	q.Versions = m.Versions
+	for _, job := range m.Jobs {
+		if len(job) != len(compute.ID{}) {
+			return DurableQuery{}, malformed("query of durable jobs", fmt.Errorf("job ID of %d bytes", len(job)))
+		}
+		q.Jobs = append(q.Jobs, compute.ID(job))
+	}
+	return q, nil
+}
+
+// AppendDurableAnswer appends the encoding of the answer to a query: which of its
+// jobs the peer owns.
+func AppendDurableAnswer(b []byte, owned []bool) []byte {
+	return appendMessage(b, &pb.DurableAnswer{Owned: owned})
+}
+
+// ParseDurableAnswer reads the answer to a query of up to MaxQueried jobs.
+func ParseDurableAnswer(b []byte) ([]bool, error) {
+	var m pb.DurableAnswer
+	if err := parseMessage(b, &m, "answer about durable jobs"); err != nil {
+		return nil, err
+	}
+	if len(m.Owned) > MaxQueried {
+		return nil, malformed("answer about durable jobs", fmt.Errorf("%d jobs", len(m.Owned)))
+	}
+	return m.Owned, nil
+}

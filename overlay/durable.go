@@ -1,0 +1,368 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/compute"
+	"github.com/chorus-net/chorus/internal/rpc"
+	"github.com/chorus-net/chorus/internal/wire"
+	"github.com/chorus-net/chorus/store"
+	"github.com/chorus-net/chorus/store/disk"
+)
+
+const (
+	// durableSpace is the namespace of durable jobs: the register "_job/ID" says who
+	// owns the job and which results count, the records "_job/ID/..." are the rest.
+	durableSpace = "_job"
+	// durablePoll is how often a keeper asks whether its jobs are worked at; one whose
+	// owner misses maxMisses of those has its job continued.
+	durablePoll    = 500 * time.Millisecond
+	maxMisses      = 2
+	durableAsk     = time.Second
+	durableClaims  = 4 // jobs that are taken over at once
+	durableRetries = 50 * time.Millisecond
+)
+
+// durables looks after durable jobs: those that this peer owns, and those whose
+// registers it keeps. The first live voter of a job's register is the job's keeper: it
+// asks the owner now and then, and takes the job over if there is none any more.
+type durables struct {
+	n *Node
+
+	mu     sync.Mutex
+	held   map[compute.ID]*heldJob    // whose register is, or was, kept here
+	owned  map[compute.ID]*durableJob // by this peer; nil while it is being taken over
+	byTask map[compute.ID]*durableJob // by the scheduler's job that works for it
+}
+
+// heldJob is what the copy of a register that this peer keeps says. It is a hint:
+// the copy may be old, or of a change that never came about.
+type heldJob struct {
+	shard   store.ShardID
+	version uint64
+	ledger  compute.Ledger
+	misses  int
+}
+
+func newDurables(n *Node) *durables {
+	return &durables{
+		n: n, held: make(map[compute.ID]*heldJob),
+		owned: make(map[compute.ID]*durableJob), byTask: make(map[compute.ID]*durableJob),
+	}
+}
+
+// durableKey is the key of a job's register, and what the names of its records begin
+// with.
+func durableKey(id compute.ID) string { return store.JoinKey(durableSpace, id.String()) }
+
+// changed takes in a record of the system that was written. It is called by the
+// goroutine that writes, and does not block.
+func (k *durables) changed(shard store.ShardID, v store.View) {
+	id, ok := durableOf(v)
+	if !ok {
+		return
+	}
+	reg, err := store.RegisterOf(v)
+	if err != nil {
+		return
+	}
+	ledger, err := compute.DecodeLedger(reg.State.Value)
+	if err != nil {
+		return // of an operator's making; nobody can work at it
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h := k.held[id]
+	if h == nil {
+		h = new(heldJob)
+		k.held[id] = h
+	}
+	*h = heldJob{shard: shard, version: reg.State.Version, ledger: ledger, misses: h.misses}
+	if j := k.owned[id]; j != nil {
+		j.heard(reg.State.Version)
+	}
+}
+
+// durableOf returns the job of whose register a record is.
+func durableOf(v store.View) (id compute.ID, ok bool) {
+	if string(v.Namespace()) != store.RegisterNamespace {
+		return id, false
+	}
+	ns, name := store.SplitKey(string(v.Key()))
+	id, err := compute.ParseID(name)
+	return id, ns == durableSpace && err == nil
+}
+
+// run keeps the jobs whose registers are here until the context ends.
+func (k *durables) run(ctx context.Context) {
+	for i := range k.n.ring.Shards {
+		if err := k.load(store.ShardID(i)); err != nil {
+			k.n.log.Error("look for durable jobs", "shard", i, "err", err)
+		}
+	}
+	for sleep(ctx, durablePoll) {
+		k.keep(ctx)
+	}
+}
+
+// load finds the jobs of a shard that were there before this process.
+func (k *durables) load(shard store.ShardID) error {
+	q := disk.Query{Prefix: store.JoinKey(store.RegisterNamespace, durableSpace) + "/"}
+	for {
+		page, err := k.n.disk.Scan(shard, q)
+		if err != nil {
+			return err
+		}
+		for _, e := range page.Entries {
+			ns, name := store.SplitKey(e.Key)
+			_, err := k.n.disk.View(shard, ns, name, func(v store.View) error {
+				k.changed(shard, v)
+				return nil
+			})
+			if err != nil && !errors.Is(err, disk.ErrCorrupt) {
+				return err
+			}
+		}
+		if q.After = page.Last; !page.More {
+			return nil
+		}
+	}
+}
+
+// keep asks the owners of the jobs that this peer is to keep, and takes over what
+// nobody works at.
+func (k *durables) keep(ctx context.Context) {
+	ask := k.wards()
+	var wg sync.WaitGroup
+	for owner, q := range ask {
+		wg.Go(func() {
+			for part := range chunksOf(q, wire.MaxQueried) {
+				k.answered(part, k.askOwner(ctx, owner, part))
+			}
+		})
+	}
+	wg.Wait()
+	k.takeOver(ctx)
+}
+
+// wards lists the jobs that others own and this peer is to keep, by owner.
+func (k *durables) wards() map[chord.PeerID]wire.DurableQuery {
+	view := k.n.view()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ask := make(map[chord.PeerID]wire.DurableQuery)
+	for id, h := range k.held {
+		if _, mine := k.owned[id]; mine || h.ledger.State != compute.LedgerRunning || !k.isKeeper(view, h.shard) {
+			h.misses = 0
+			continue
+		}
+		if _, live := view.Peer(h.ledger.Owner); h.ledger.Owner == k.n.self.Peer || !live {
+			h.misses = maxMisses // it was this peer's in a former life, or it is gone
+			continue
+		}
+		q := ask[h.ledger.Owner]
+		q.Jobs, q.Versions = append(q.Jobs, id), append(q.Versions, h.version)
+		ask[h.ledger.Owner] = q
+	}
+	return ask
+}
+
+// isKeeper reports whether this peer is the first live voter of a shard.
+func (k *durables) isKeeper(view *chord.View, shard store.ShardID) bool {
+	for _, v := range k.n.shards.config(shard).Voters {
+		if v == k.n.self {
+			return true
+		}
+		if _, live := view.Peer(v.Peer); live {
+			return false
+		}
+	}
+	return false
+}
+
+// chunksOf yields parts of a query with at most n jobs.
+func chunksOf(q wire.DurableQuery, n int) func(yield func(wire.DurableQuery) bool) {
+	return func(yield func(wire.DurableQuery) bool) {
+		for at := 0; at < len(q.Jobs); at += n {
+			end := min(at+n, len(q.Jobs))
+			if !yield(wire.DurableQuery{Jobs: q.Jobs[at:end], Versions: q.Versions[at:end]}) {
+				return
+			}
+		}
+	}
+}
+
+// askOwner asks a peer which jobs it owns; a peer that does not answer owns none.
+func (k *durables) askOwner(ctx context.Context, owner chord.PeerID, q wire.DurableQuery) []bool {
+	ctx, cancel := context.WithTimeout(ctx, durableAsk)
+	defer cancel()
+	owned, err := call(ctx, k.n, owner, rpc.Header{Method: wire.MethodOwns}, wire.AppendDurableQuery(nil, &q), wire.ParseDurableAnswer)
+	if err != nil {
+		k.n.log.Debug("ask for durable jobs", "peer", k.n.label(owner), "err", err)
+	}
+	return owned
+}
+
+// answered counts the jobs that their owners do not know.
+func (k *durables) answered(q wire.DurableQuery, owned []bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, id := range q.Jobs {
+		h := k.held[id]
+		if i < len(owned) && owned[i] {
+			h.misses = 0
+		} else {
+			h.misses++
+		}
+	}
+}
+
+// takeOver begins to continue the jobs that nobody works at.
+func (k *durables) takeOver(ctx context.Context) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	busy := 0
+	for _, j := range k.owned {
+		if j == nil {
+			busy++
+		}
+	}
+	for id, h := range k.held {
+		if _, mine := k.owned[id]; mine || h.misses < maxMisses || busy >= durableClaims {
+			continue
+		}
+		h.misses = 0
+		busy++
+		k.owned[id] = nil
+		if !k.n.group.start(func() { k.resume(ctx, id) }) {
+			delete(k.owned, id)
+		}
+	}
+}
+
+// resume continues a job, if it still needs that.
+func (k *durables) resume(ctx context.Context, id compute.ID) {
+	j, err := k.n.claimDurable(ctx, id)
+	k.mu.Lock()
+	if j == nil {
+		delete(k.owned, id)
+	} else {
+		k.owned[id] = j
+	}
+	k.mu.Unlock()
+	switch {
+	case err != nil:
+		k.n.log.Warn("continue durable job", "job", id.String(), "err", err)
+	case j != nil:
+		k.n.log.Info("durable job is continued here", "job", id.String(), "epoch", j.machine.Epoch())
+		j.run(ctx)
+	}
+}
+
+// own notes that this peer owns a job, and begins to work at it.
+func (k *durables) own(j *durableJob) error {
+	k.mu.Lock()
+	k.owned[j.id] = j
+	k.mu.Unlock()
+	if k.n.group.start(func() { j.run(k.n.ctx) }) {
+		return nil
+	}
+	k.drop(j)
+	return ErrClosed
+}
+
+// drop forgets a job that this peer owns no more.
+func (k *durables) drop(j *durableJob) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.owned[j.id] == j {
+		delete(k.owned, j.id)
+	}
+}
+
+// works notes by which of the scheduler's jobs one is worked at.
+func (k *durables) works(j *durableJob, task compute.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.byTask[task] = j
+}
+
+// worked notes that a job of the scheduler's is over.
+func (k *durables) worked(task compute.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.byTask, task)
+}
+
+// stir tells the owners of jobs that the scheduler's changed. It does not block.
+func (k *durables) stir(tasks []compute.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.byTask) == 0 {
+		return
+	}
+	for _, id := range tasks {
+		if j := k.byTask[id]; j != nil {
+			j.nudge()
+		}
+	}
+}
+
+// find returns a job that this peer owns, and what it keeps of it.
+func (k *durables) find(id compute.ID) (j *durableJob, h heldJob) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if at := k.held[id]; at != nil {
+		h = *at
+	}
+	return k.owned[id], h
+}
+
+// hidden reports whether a job of the scheduler works for a durable one.
+func (k *durables) hidden(task compute.ID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.byTask[task] != nil
+}
+
+// ids lists the jobs that are known here.
+func (k *durables) ids() []compute.ID {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var ids []compute.ID
+	for id := range k.held {
+		ids = append(ids, id)
+	}
+	for id, j := range k.owned {
+		if j != nil && k.held[id] == nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b compute.ID) int { return slices.Compare(a[:], b[:]) })
+	return ids
+}
+
+// serveOwns answers a keeper.
+func (n *Node) serveOwns(_ context.Context, req *rpc.Request) ([]byte, error) {
+	q, err := wire.ParseDurableQuery(req.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("read query: %w", err)
+	}
+	owned := make([]bool, len(q.Jobs))
+	n.durables.mu.Lock()
+	defer n.durables.mu.Unlock()
+	for i, id := range q.Jobs {
+		j, known := n.durables.owned[id]
+		owned[i] = known // also while it is being taken over
+		if j != nil {
+			j.heard(q.Versions[i])
+		}
+	}
+	return wire.AppendDurableAnswer(nil, owned), nil
+}
