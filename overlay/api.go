@@ -22,6 +22,8 @@ type (
 	Namespace = client.Namespace
 	// Status is a peer's state at a glance.
 	Status = client.Status
+	// PeerLoad is what one peer has to do.
+	PeerLoad = client.PeerLoad
 	// Ring is the ring as one peer sees it.
 	Ring = client.Ring
 	// Job is the state of a job.

@@ -31,6 +31,7 @@ func (c *control) register() {
 	handle(c, wire.MethodCtlJobs, rpc.Spec{Name: "control.jobs"}, c.jobs)
 	handle(c, wire.MethodCtlWait, rpc.Spec{Name: "control.wait"}, c.wait)
 	handle(c, wire.MethodCtlCancel, rpc.Spec{Name: "control.cancel"}, c.cancelJob)
+	handle(c, wire.MethodCtlTop, rpc.Spec{Name: "control.top"}, c.top)
 	handle(c, wire.MethodCtlStatus, rpc.Spec{Name: "control.status"}, c.status)
 	handle(c, wire.MethodCtlRing, rpc.Spec{Name: "control.ring"}, c.ring)
 	handle(c, wire.MethodCtlPing, rpc.Spec{Name: "control.ping"}, c.ping)
@@ -129,6 +130,11 @@ func (c *control) wait(ctx context.Context, in wire.ControlName, _ []byte) (any,
 
 func (c *control) cancelJob(_ context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
 	return nil, nil, c.node.CancelJob(in.ID)
+}
+
+func (c *control) top(ctx context.Context, _ empty, _ []byte) (any, []byte, error) {
+	peers, err := c.node.Top(ctx)
+	return peers, nil, err
 }
 
 func (c *control) status(ctx context.Context, _ empty, _ []byte) (any, []byte, error) {

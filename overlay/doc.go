@@ -37,6 +37,7 @@
 //	namespaces.go  what a namespace sets for calls on its keys
 //	mover.go     moves shards to where the ring wants them
 //	repair.go    keeps replicas of a shard alike
+//	top.go       what all peers have to do
 //	tasks.go     the scheduler core and its workers
 //	durable.go   who works at durable jobs; durable_job.go works at one, by
 //	             durable_register.go; durable_view.go shows them

@@ -40,6 +40,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodTask, rpc.Spec{Name: "task", MaxBytes: maxTaskCall, Inline: true}, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
 		return n.tasks.receive(ctx, req)
 	})
+	add(wire.MethodLoad, rpc.Spec{Name: "task.load"}, n.serveLoad)
 	add(wire.MethodOwns, rpc.Spec{Name: "task.owns"}, n.serveOwns)
 
 	add(wire.MethodWrite, rpc.Spec{Name: "store.write", MaxBytes: maxRecordCall}, onShard(n, wire.ParseWriteRequest, n.replicaWrite, wire.AppendWriteReply))

@@ -44,15 +44,21 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}
 	s.Keys, s.UnderReplicated = n.countKeys()
 	s.Deleted, s.Blockers = n.blockers()
+	s.Tasks, err = n.taskCounts(ctx)
+	return s, err
+}
+
+// taskCounts counts the tasks of this peer.
+func (n *Node) taskCounts(ctx context.Context) (c client.TaskCounts, err error) {
 	err = n.tasks.look(ctx, func(core scheduler) {
 		st := core.Stats()
-		s.Tasks = client.TaskCounts{
+		c = client.TaskCounts{
 			Queued: st.Queued, Running: st.Running, Done: int(st.Done), StolenIn: int(st.StolenIn), StolenOut: int(st.StolenOut),
 			Steals:        st.Steals,
 			StealMessages: st.Sent[compute.KindWake] + st.Sent[compute.KindSteal] + st.Sent[compute.KindGive] + st.Sent[compute.KindTaken],
 		}
 	})
-	return s, err
+	return c, err
 }
 
 // countKeys counts the keys that this peer holds as a voter, tombstones left

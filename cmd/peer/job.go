@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -70,10 +71,49 @@ func jobShowCommand(c *console) *cobra.Command {
 						"tasks", fmt.Sprintf("%d, %d done, %d failed", job.Tasks, job.Done, job.Failed),
 					)
 					c.printShares(out, names, job)
+					c.printTasks(out, names, job)
 				})
 			})
 		},
 	}
+}
+
+// printTasks shows where the attempts at tasks ran, and where they are now: of all
+// tasks if they are few, or else of those that are not done or took more than one.
+func (c *console) printTasks(out io.Writer, names peerNames, job client.Job) {
+	t, left := newTable("TASK\t", "STATE", "PEER", "ATTEMPTS"), 0
+	for _, r := range job.Results {
+		if len(job.Results) > shownResults && r.State == "done" && len(r.History) <= 1 {
+			continue
+		}
+		if len(t.rows) == shownResults {
+			left++
+			continue
+		}
+		t.row(r.Index, r.State, names.name(r.Peer), strings.Join(attempts(names, r), "; "))
+	}
+	if len(t.rows) > 0 {
+		t.write(c, out)
+	}
+	if left > 0 {
+		fmt.Fprintf(out, "and %s like these\n", count(left, "more task"))
+	}
+}
+
+// attempts tells how the attempts at a task ended, each with its peer.
+func attempts(names peerNames, r client.TaskResult) []string {
+	var list []string
+	for _, a := range r.History {
+		text := fmt.Sprintf("%s at %s after %.1f ms", a.Outcome, names.name(a.Peer), a.MS)
+		if a.Error != "" {
+			text += ": " + oneLine(a.Error)
+		}
+		list = append(list, text)
+	}
+	if hidden := r.Attempts - len(r.History); len(list) > 0 && hidden > 1 {
+		list = append(list, fmt.Sprintf("%d more", hidden-1))
+	}
+	return list
 }
 
 func jobLogsCommand(c *console) *cobra.Command {

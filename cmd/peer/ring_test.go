@@ -157,7 +157,7 @@ func testJobs(t *testing.T, s *shell) {
 	if out := s.ok("job", "ls"); !strings.Contains(out, id) || !strings.Contains(out, job.ID) {
 		t.Errorf("job ls:\n%s", out)
 	}
-	if out := s.ok("job", "show", job.ID); !strings.Contains(out, "3 done") {
+	if out := s.ok("job", "show", job.ID); !strings.Contains(out, "3 done") || strings.Count(out, "ok at ") != 3 {
 		t.Errorf("job show:\n%s", out)
 	}
 	if out := s.ok("job", "get", job.ID, "--task", "1"); out != "5" {

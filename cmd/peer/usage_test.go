@@ -21,7 +21,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"job", "shw", "x"}, []string{`peer job has no command "shw"`, "did you mean show?"}},
 		{[]string{"help", "stauts"}, []string{"did you mean status?"}},
 		{[]string{"put", "k", "v", "--tll", "3s"}, []string{"peer put has no flag --tll", "did you mean --ttl?", "fix: peer put --help"}},
-		{[]string{"submit", "x", "--durable"}, []string{"peer submit has no flag --durable"}},
+		{[]string{"submit", "x", "--verify"}, []string{"peer submit has no flag --verify"}},
 		{[]string{"status", "-z"}, []string{"has no flag -z"}},
 		{[]string{"put"}, []string{"usage: peer put KEY"}},
 		{[]string{"put", "k"}, []string{"either a value or --file"}},
@@ -80,6 +80,7 @@ func TestNoPeer(t *testing.T) {
 	s := newShell(t)
 	for _, args := range [][]string{
 		{"status"},
+		{"top"},
 		{"ring"},
 		{"ls"},
 		{"get", "k"},
@@ -186,7 +187,7 @@ func TestHelpIsComplete(t *testing.T) {
 	s := newShell(t)
 	for _, path := range []string{
 		"", "demo", "init", "run", "leave", "forget", "put", "get", "del", "ls", "submit", "job", "job ls", "job show", "job logs",
-		"job cancel", "job get", "status", "ring", "ping", "trace", "bench", "bench kv", "bench lookup", "bench uts", "netsim", "config", "config show", "version", "completion",
+		"job cancel", "job get", "status", "top", "ring", "ping", "trace", "bench", "bench kv", "bench lookup", "bench uts", "netsim", "config", "config show", "version", "completion",
 	} {
 		out := s.ok(append(strings.Fields(path), "--help")...)
 		if !strings.Contains(out, "Usage:") || len(strings.Split(out, "\n")[0]) < 20 {

@@ -29,6 +29,7 @@ const (
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 	MethodOwns rpc.Method = 31 // which durable jobs a peer owns
+	MethodLoad rpc.Method = 32 // what a peer has to do, for people
 
 	MethodCtlPut    rpc.Method = 100
 	MethodCtlGet    rpc.Method = 101
@@ -63,4 +64,5 @@ const (
 
 	MethodCtlSwap     rpc.Method = 131 // change a register
 	MethodCtlRegister rpc.Method = 132 // read one
+	MethodCtlTop      rpc.Method = 133 // what all peers have to do
 )

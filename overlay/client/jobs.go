@@ -6,6 +6,14 @@ import (
 	"github.com/chorus-net/chorus/internal/wire"
 )
 
+// Top asks all peers of the ring, up to 256, what they have to do. They are in the order
+// of their names; one that does not answer within a second says why not.
+func (c *Client) Top(ctx context.Context) ([]PeerLoad, error) {
+	var peers []PeerLoad
+	_, err := c.call(ctx, wire.MethodCtlTop, nil, nil, &peers)
+	return peers, err
+}
+
 // Submit starts a job of one task for each input and returns its ID at once.
 // The tasks run wherever a peer is idle.
 func (c *Client) Submit(ctx context.Context, spec JobSpec) (string, error) {

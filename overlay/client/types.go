@@ -90,6 +90,15 @@ type TaskCounts struct {
 	StealMessages uint64 `json:"steal_messages"`
 }
 
+// PeerLoad is what one peer has to do.
+type PeerLoad struct {
+	ID    string     `json:"id"`
+	Name  string     `json:"name,omitempty"`
+	Slots int        `json:"slots"` // tasks that run at once
+	Tasks TaskCounts `json:"tasks"`
+	Error string     `json:"error,omitempty"` // why it did not tell
+}
+
 // Status is a peer's state at a glance.
 type Status struct {
 	ID              string   `json:"id"`

@@ -1053,6 +1053,107 @@ func (x *DurableAnswer) GetOwned() []bool {
 	return nil
 }
 
+// TaskCounts counts a peer's tasks since it started; queued and running are of now.
+type TaskCounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Slots         uint32                 `protobuf:"varint,1,opt,name=slots,proto3" json:"slots,omitempty"`
+	Queued        uint32                 `protobuf:"varint,2,opt,name=queued,proto3" json:"queued,omitempty"`
+	Running       uint32                 `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
+	Done          uint64                 `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
+	StolenIn      uint64                 `protobuf:"varint,5,opt,name=stolen_in,json=stolenIn,proto3" json:"stolen_in,omitempty"`
+	StolenOut     uint64                 `protobuf:"varint,6,opt,name=stolen_out,json=stolenOut,proto3" json:"stolen_out,omitempty"`
+	Steals        uint64                 `protobuf:"varint,7,opt,name=steals,proto3" json:"steals,omitempty"`
+	Messages      uint64                 `protobuf:"varint,8,opt,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskCounts) Reset() {
+	*x = TaskCounts{}
+	mi := &file_chorus_v1_task_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskCounts) ProtoMessage() {}
+
+func (x *TaskCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskCounts.ProtoReflect.Descriptor instead.
+func (*TaskCounts) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TaskCounts) GetSlots() uint32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *TaskCounts) GetQueued() uint32 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *TaskCounts) GetRunning() uint32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *TaskCounts) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *TaskCounts) GetStolenIn() uint64 {
+	if x != nil {
+		return x.StolenIn
+	}
+	return 0
+}
+
+func (x *TaskCounts) GetStolenOut() uint64 {
+	if x != nil {
+		return x.StolenOut
+	}
+	return 0
+}
+
+func (x *TaskCounts) GetSteals() uint64 {
+	if x != nil {
+		return x.Steals
+	}
+	return 0
+}
+
+func (x *TaskCounts) GetMessages() uint64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
 type Load_Lane struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cap           string                 `protobuf:"bytes,1,opt,name=cap,proto3" json:"cap,omitempty"`
@@ -1064,7 +1165,7 @@ type Load_Lane struct {
 
 func (x *Load_Lane) Reset() {
 	*x = Load_Lane{}
-	mi := &file_chorus_v1_task_proto_msgTypes[12]
+	mi := &file_chorus_v1_task_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1177,7 @@ func (x *Load_Lane) String() string {
 func (*Load_Lane) ProtoMessage() {}
 
 func (x *Load_Lane) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_task_proto_msgTypes[12]
+	mi := &file_chorus_v1_task_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1314,18 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x03(\fR\x04jobs\x12\x1a\n" +
 	"\bversions\x18\x02 \x03(\x04R\bversions\"%\n" +
 	"\rDurableAnswer\x12\x14\n" +
-	"\x05owned\x18\x01 \x03(\bR\x05ownedB/Z-github.com/chorus-net/chorus/internal/wire/pbb\x06proto3"
+	"\x05owned\x18\x01 \x03(\bR\x05owned\"\xd8\x01\n" +
+	"\n" +
+	"TaskCounts\x12\x14\n" +
+	"\x05slots\x18\x01 \x01(\rR\x05slots\x12\x16\n" +
+	"\x06queued\x18\x02 \x01(\rR\x06queued\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\rR\arunning\x12\x12\n" +
+	"\x04done\x18\x04 \x01(\x04R\x04done\x12\x1b\n" +
+	"\tstolen_in\x18\x05 \x01(\x04R\bstolenIn\x12\x1d\n" +
+	"\n" +
+	"stolen_out\x18\x06 \x01(\x04R\tstolenOut\x12\x16\n" +
+	"\x06steals\x18\a \x01(\x04R\x06steals\x12\x1a\n" +
+	"\bmessages\x18\b \x01(\x04R\bmessagesB/Z-github.com/chorus-net/chorus/internal/wire/pbb\x06proto3"
 
 var (
 	file_chorus_v1_task_proto_rawDescOnce sync.Once
@@ -1227,7 +1339,7 @@ func file_chorus_v1_task_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_task_proto_rawDescData
 }
 
-var file_chorus_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_chorus_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_chorus_v1_task_proto_goTypes = []any{
 	(*TaskCode)(nil),       // 0: chorus.v1.TaskCode
 	(*Task)(nil),           // 1: chorus.v1.Task
@@ -1241,11 +1353,12 @@ var file_chorus_v1_task_proto_goTypes = []any{
 	(*DurableResult)(nil),  // 9: chorus.v1.DurableResult
 	(*DurableQuery)(nil),   // 10: chorus.v1.DurableQuery
 	(*DurableAnswer)(nil),  // 11: chorus.v1.DurableAnswer
-	(*Load_Lane)(nil),      // 12: chorus.v1.Load.Lane
+	(*TaskCounts)(nil),     // 12: chorus.v1.TaskCounts
+	(*Load_Lane)(nil),      // 13: chorus.v1.Load.Lane
 }
 var file_chorus_v1_task_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.Task.code:type_name -> chorus.v1.TaskCode
-	12, // 1: chorus.v1.Load.lanes:type_name -> chorus.v1.Load.Lane
+	13, // 1: chorus.v1.Load.lanes:type_name -> chorus.v1.Load.Lane
 	4,  // 2: chorus.v1.TaskMessage.load:type_name -> chorus.v1.Load
 	4,  // 3: chorus.v1.TaskMessage.loads:type_name -> chorus.v1.Load
 	1,  // 4: chorus.v1.TaskMessage.tasks:type_name -> chorus.v1.Task
@@ -1271,7 +1384,7 @@ func file_chorus_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_task_proto_rawDesc), len(file_chorus_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,20 @@
+package wire
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/chorus-net/chorus/internal/wire/pb"
+)
+
+func TestTaskCounts(t *testing.T) {
+	c := TaskCounts{Slots: 1, Queued: 2, Running: 3, Done: 4, StolenIn: 5, StolenOut: 6, Steals: 7, StealSent: 8}
+	if back, err := ParseTaskCounts(AppendTaskCounts(nil, &c)); err != nil || back != c {
+		t.Errorf("reads as %+v, %v", back, err)
+	}
+	for _, m := range []*pb.TaskCounts{{Queued: 1<<30 + 1}, {Done: 1 << 63}} {
+		if back, err := ParseTaskCounts(appendMessage(nil, m)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%v reads as %+v, %v", m, back, err)
+		}
+	}
+}
