@@ -163,11 +163,22 @@ func (r *Ring) joinedAt(s *slot, p Place, a answer) {
 			return
 		}
 	}
-	for _, s := range r.slots {
-		s.list = r.normal(s, s.list)
-		s.joining = nil
+	lists := make([][]Place, len(r.slots))
+	for i, s := range r.slots {
+		if lists[i] = r.normal(s, s.list); !r.namesOthers(lists[i]) {
+			r.retryJoin() // whom it had found has gone while the others looked
+			return
+		}
+	}
+	for i, s := range r.slots {
+		s.list, s.joining = lists[i], nil
 	}
 	r.become()
+}
+
+// namesOthers reports whether a list names another peer.
+func (r *Ring) namesOthers(list []Place) bool {
+	return slices.ContainsFunc(list, func(p Place) bool { return p.Peer != r.self.ID })
 }
 
 // create makes a ring of one.

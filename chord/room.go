@@ -73,6 +73,14 @@ func (r *Ring) pin() {
 			pin(*s.pred)
 		}
 	}
+	for _, q := range r.requests {
+		for _, w := range q.wants {
+			for _, p := range w.base.list {
+				pin(p) // the answer may refer to it
+			}
+			pin(w.base.pred)
+		}
+	}
 	for _, f := range r.fingers {
 		for _, p := range f {
 			pin(p)
