@@ -32,6 +32,12 @@ func (w *World) mistaken(p *Peer) bool {
 // overhear notes the lists that a message tells.
 func (x *run) overhear(m *chord.Message) {
 	from, to := x.find(m.From), x.find(m.To)
+	if m.Kind == chord.KindAsk {
+		x.asked[askKey{m.From, m.To, m.Req}] = from.life
+	}
+	if m.Kind == chord.KindReply && to != nil && x.asked[askKey{m.To, m.From, m.Req}] != to.life {
+		return // it is refused: its former self asked
+	}
 	if m.Kind != chord.KindReply && m.Kind != chord.KindTell || to == nil || !to.Up() {
 		return
 	}

@@ -54,7 +54,7 @@ func observe(w *World, without ...*Peer) *truth {
 		t.at[t.nodes[i].At.ID] = i
 	}
 	for i := range t.nodes {
-		t.nodes[i].best = i
+		t.nodes[i].best = t.nextOwn(i)
 		for _, s := range t.nodes[i].Successors {
 			if k, ok := t.at[s.ID]; ok {
 				t.nodes[i].best = k
@@ -63,6 +63,17 @@ func observe(w *World, without ...*Peer) *truth {
 		}
 	}
 	return t
+}
+
+// nextOwn returns the ordinal of the next position of the same peer: a list that has
+// lost all of its entries falls back on that.
+func (t *truth) nextOwn(i int) int {
+	for k := 1; k < len(t.nodes); k++ {
+		if next := (i + k) % len(t.nodes); t.nodes[next].At.Peer == t.nodes[i].At.Peer {
+			return next
+		}
+	}
+	return i
 }
 
 func (w *World) successorPeers() int {

@@ -51,6 +51,7 @@ type run struct {
 	established bool                  // there was a base of more than r peers
 	gone        []time.Duration       // when peers crashed or left
 	flying      []inFlight            // lists under way
+	asked       map[askKey]int32      // requests, in which life of who asked
 	principal   map[chord.Place]int32 // positions that no list skips, in which life of their peer
 	done        Done
 }
@@ -89,7 +90,7 @@ func (s Schedule) Run() (Done, error) {
 	if !s.Rough {
 		x.AfterStep, x.OnSend = x.invariant, x.overhear
 	}
-	x.latest = make(map[[2]int]time.Duration)
+	x.latest, x.asked = make(map[[2]int]time.Duration), make(map[askKey]int32)
 	err := x.play(n)
 	x.done.Virtual = x.Now()
 	x.done.Messages, x.done.Overtaken, x.done.Doubled, x.done.Lost = x.Messages, x.overtaken, x.Doubled, x.Lost
