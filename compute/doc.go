@@ -164,8 +164,9 @@
 // lists, stored by an owner that was deposed, is never seen.
 //
 // Who claims, and when, is the driver's to decide, and costs work if it is wrong, never
-// results. Package overlay lets the first live voter of the register ask the owner twice
-// a second, and claim the job if that does not answer, or does not know it, twice.
+// results. Package overlay lets the voters of the register ask the owner twice a second;
+// the first one claims the job if that does not answer, or does not know it, twice, and
+// each further one a second later.
 //
 // # Invariants
 //

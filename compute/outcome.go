@@ -80,8 +80,9 @@ func (s *Scheduler) whoHas(o *owned) chord.PeerID {
 func (s *Scheduler) endAttempt(o *owned, at chord.PeerID, outcome Outcome, r *Result) {
 	a := Attempt{N: o.task.Attempt, Peer: at, Outcome: outcome}
 	if r != nil {
-		a.Err, a.Elapsed = r.Err, r.Elapsed
+		a.Err, a.Elapsed, a.Started, a.Worker = r.Err, r.Elapsed, r.Started, r.Worker
 	}
+	a.Left, o.left = o.left, time.Time{}
 	if len(o.attempts) == maxAttempts {
 		o.attempts = slices.Delete(o.attempts, 1, 2)
 	}

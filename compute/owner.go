@@ -63,6 +63,7 @@ type owned struct {
 	open     int       // parts that are not final
 	forker   *peer     // who divided it; nil: this peer
 	result   Result    // of the attempt that settled it
+	left     time.Time // when a thief took the current attempt from here; zero: none did
 }
 
 // settled reports whether no attempt at the task is current: it is final, or it
@@ -254,6 +255,7 @@ func (s *Scheduler) ownStarted(h *held) {
 func (s *Scheduler) ownGiven(h *held, p *peer) {
 	o := s.owner.tasks[h.task.ID]
 	o.task.Hop = h.task.Hop
+	o.left = s.start.Add(s.now + s.stalled)
 	s.setState(o, TaskAway, p)
 }
 

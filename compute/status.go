@@ -52,6 +52,9 @@ type Attempt struct {
 	Outcome Outcome
 	Err     string
 	Elapsed time.Duration
+	Started time.Time // by the clock of Peer; zero: not known
+	Worker  uint16    // of Peer, from 0
+	Left    time.Time // when it was taken from the owner's queue by a thief; zero: it was not
 }
 
 // JobState sums up a job.

@@ -192,7 +192,9 @@ type Result struct {
 	// an error that the code returned.
 	Crashed bool
 	Elapsed time.Duration
-	Log     []byte // stderr, truncated
+	Started time.Time // by the clock of Peer; zero: it did not start, or nobody said
+	Worker  uint16    // which of Peer's workers ran it, from 0
+	Log     []byte    // stderr, truncated
 }
 
 const resultOverhead = 80

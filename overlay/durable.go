@@ -20,8 +20,9 @@ const (
 	// durableSpace is the namespace of durable jobs: the register "_job/ID" says who
 	// owns the job and which results count, the records "_job/ID/..." are the rest.
 	durableSpace = "_job"
-	// durablePoll is how often a keeper asks whether its jobs are worked at; one whose
-	// owner misses maxMisses of those has its job continued.
+	// durablePoll is how often a keeper asks whether its jobs are worked at. The first one
+	// continues a job when its owner has missed maxMisses of those, each further one when
+	// it has missed as many more.
 	durablePoll    = 500 * time.Millisecond
 	maxMisses      = 2
 	durableAsk     = time.Second
@@ -30,8 +31,9 @@ const (
 )
 
 // durables looks after durable jobs: those that this peer owns, and those whose
-// registers it keeps. The first live voter of a job's register is the job's keeper: it
-// asks the owner now and then, and takes the job over if there is none any more.
+// registers it keeps. The voters of a job's register are the job's keepers: they ask the
+// owner now and then, and the first of them takes the job over if there is none any more;
+// if that one is gone too, the next does.
 type durables struct {
 	n *Node
 
@@ -47,8 +49,12 @@ type heldJob struct {
 	shard   store.ShardID
 	version uint64
 	ledger  compute.Ledger
+	rank    int // among the keepers that live; -1: this peer is none
 	misses  int
 }
+
+// due reports whether this peer is to take the job over.
+func (h *heldJob) due() bool { return h.rank >= 0 && h.misses >= maxMisses*(1+h.rank) }
 
 func newDurables(n *Node) *durables {
 	return &durables{
@@ -83,7 +89,10 @@ func (k *durables) changed(shard store.ShardID, v store.View) {
 		h = new(heldJob)
 		k.held[id] = h
 	}
-	*h = heldJob{shard: shard, version: reg.State.Version, ledger: ledger, misses: h.misses}
+	if ledger.Epoch != h.ledger.Epoch {
+		h.misses = 0
+	}
+	h.shard, h.version, h.ledger = shard, reg.State.Version, ledger
 	if j := k.owned[id]; j != nil {
 		j.heard(reg.State.Version)
 	}
@@ -158,12 +167,13 @@ func (k *durables) wards() map[chord.PeerID]wire.DurableQuery {
 	defer k.mu.Unlock()
 	ask := make(map[chord.PeerID]wire.DurableQuery)
 	for id, h := range k.held {
-		if _, mine := k.owned[id]; mine || h.ledger.State != compute.LedgerRunning || !k.isKeeper(view, h.shard) {
+		h.rank = k.rank(view, h.shard)
+		if _, mine := k.owned[id]; mine || h.ledger.State != compute.LedgerRunning || h.rank < 0 {
 			h.misses = 0
 			continue
 		}
 		if _, live := view.Peer(h.ledger.Owner); h.ledger.Owner == k.n.self.Peer || !live {
-			h.misses = maxMisses // it was this peer's in a former life, or it is gone
+			h.misses += maxMisses // it was this peer's in a former life, or it is gone
 			continue
 		}
 		q := ask[h.ledger.Owner]
@@ -173,17 +183,18 @@ func (k *durables) wards() map[chord.PeerID]wire.DurableQuery {
 	return ask
 }
 
-// isKeeper reports whether this peer is the first live voter of a shard.
-func (k *durables) isKeeper(view *chord.View, shard store.ShardID) bool {
+// rank returns how many live voters of a shard come before this peer; -1 if it is none.
+func (k *durables) rank(view *chord.View, shard store.ShardID) int {
+	rank := 0
 	for _, v := range k.n.shards.config(shard).Voters {
 		if v == k.n.self {
-			return true
+			return rank
 		}
 		if _, live := view.Peer(v.Peer); live {
-			return false
+			rank++
 		}
 	}
-	return false
+	return -1
 }
 
 // chunksOf yields parts of a query with at most n jobs.
@@ -234,7 +245,7 @@ func (k *durables) takeOver(ctx context.Context) {
 		}
 	}
 	for id, h := range k.held {
-		if _, mine := k.owned[id]; mine || h.misses < maxMisses || busy >= durableClaims {
+		if _, mine := k.owned[id]; mine || !h.due() || busy >= durableClaims {
 			continue
 		}
 		h.misses = 0

@@ -321,6 +321,7 @@ func (j *durableJob) resultOf(index uint32, st *compute.TaskStatus) wire.Durable
 	r := wire.DurableResult{Index: index, Peer: st.Peer, Attempts: st.Tries}
 	if st.Result != nil {
 		r.Output, r.Err, r.Log, r.Elapsed = st.Result.Output, st.Result.Err, st.Result.Log, st.Result.Elapsed
+		r.Started, r.Worker = st.Result.Started, st.Result.Worker
 	}
 	if st.State == compute.TaskCancelled {
 		r.Err = "cancelled"

@@ -101,11 +101,15 @@ func (n *Node) fillResult(j *Job, r *wire.DurableResult) {
 	t := &j.Results[r.Index]
 	t.State, t.Peer, t.Attempts = "done", n.label(r.Peer), r.Attempts
 	t.Output, t.Error, t.Log, t.MS = r.Output, r.Err, string(r.Log), float64(r.Elapsed.Microseconds())/1e3
+	outcome := compute.OutcomeOK
 	if r.Err != "" {
-		t.State = "failed"
+		t.State, outcome = "failed", compute.OutcomeError
 	} else {
 		j.ByPeer[t.Peer]++
 	}
+	t.History = []client.Attempt{{
+		Peer: t.Peer, Outcome: string(outcome), Error: r.Err, MS: t.MS, Started: r.Started, Worker: int(r.Worker),
+	}}
 }
 
 // fillLive fills in where tasks are that this peer, as the owner, has under way.

@@ -177,6 +177,7 @@ func (n *Node) resultOf(t *compute.TaskStatus) client.TaskResult {
 	for _, a := range t.Attempts {
 		r.History = append(r.History, client.Attempt{
 			Peer: n.label(a.Peer), Outcome: string(a.Outcome), Error: a.Err, MS: float64(a.Elapsed.Microseconds()) / 1e3,
+			Started: a.Started, Left: a.Left, Worker: int(a.Worker),
 		})
 	}
 	if t.Result != nil {

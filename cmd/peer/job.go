@@ -16,7 +16,7 @@ func jobCommand(c *console) *cobra.Command {
 		Use:   "job",
 		Short: "Look after the jobs submitted at this peer",
 	}
-	cmd.AddCommand(jobLsCommand(c), jobShowCommand(c), jobLogsCommand(c), jobCancelCommand(c), jobGetCommand(c))
+	cmd.AddCommand(jobLsCommand(c), jobShowCommand(c), jobLogsCommand(c), jobCancelCommand(c), jobGetCommand(c), jobTimelineCommand(c))
 	return cmd
 }
 

@@ -187,7 +187,7 @@ func TestHelpIsComplete(t *testing.T) {
 	s := newShell(t)
 	for _, path := range []string{
 		"", "demo", "init", "run", "leave", "forget", "put", "get", "del", "ls", "submit", "job", "job ls", "job show", "job logs",
-		"job cancel", "job get", "status", "top", "ring", "ping", "trace", "bench", "bench kv", "bench lookup", "bench uts", "netsim", "config", "config show", "version", "completion",
+		"job cancel", "job get", "job timeline", "status", "top", "ring", "ping", "trace", "bench", "bench kv", "bench lookup", "bench uts", "netsim", "config", "config show", "version", "completion",
 	} {
 		out := s.ok(append(strings.Fields(path), "--help")...)
 		if !strings.Contains(out, "Usage:") || len(strings.Split(out, "\n")[0]) < 20 {

@@ -19,6 +19,7 @@ type attempt struct {
 	report func(compute.Result)
 
 	started   time.Time
+	worker    int
 	elapsed   time.Duration
 	timer     *time.Timer
 	ending    bool // its context has been cancelled
@@ -30,6 +31,7 @@ func (a *attempt) key() key { return key{a.task.ID, a.task.Attempt} }
 
 func (a *attempt) send(r compute.Result) {
 	r.Task, r.Attempt, r.Elapsed = a.task.ID, a.task.Attempt, a.elapsed
+	r.Started, r.Worker = a.started, uint16(a.worker)
 	a.report(r)
 }
 

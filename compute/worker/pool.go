@@ -94,9 +94,9 @@ type key struct {
 func New(cfg Config) *Pool {
 	p := &Pool{cfg: cfg.withDefaults(), active: make(map[key]*attempt)}
 	p.work = make(chan *attempt, p.cfg.Slots)
-	for range p.cfg.Slots {
+	for i := range p.cfg.Slots {
 		p.wg.Add(1)
-		go p.slot()
+		go p.slot(i)
 	}
 	return p
 }
@@ -172,7 +172,7 @@ func (p *Pool) Stats() Stats {
 
 // slot is one worker: it runs attempts until the pool closes, or until it is
 // abandoned in one of them. Its place in the wait group goes to its successor.
-func (p *Pool) slot() {
+func (p *Pool) slot(number int) {
 	var current *attempt
 	abandoned := false
 	defer func() {
@@ -182,13 +182,13 @@ func (p *Pool) slot() {
 			p.wg.Done()
 		default: // the function called runtime.Goexit
 			if p.finish(current, compute.Result{Crashed: true, Err: "the function ended its goroutine"}) {
-				go p.slot()
+				go p.slot(number)
 			}
 		}
 	}()
 	for a := range p.work {
 		current = a
-		p.begin(a)
+		p.begin(a, number)
 		if !p.finish(a, p.run(a)) {
 			abandoned = true
 			return
@@ -198,7 +198,7 @@ func (p *Pool) slot() {
 }
 
 // begin starts an attempt's clock.
-func (p *Pool) begin(a *attempt) {
+func (p *Pool) begin(a *attempt, worker int) {
 	limit := a.task.Limits.Time
 	if limit <= 0 {
 		limit = p.cfg.Time
@@ -209,7 +209,7 @@ func (p *Pool) begin(a *attempt) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	a.started = time.Now()
+	a.started, a.worker = time.Now(), worker
 	if a.ending {
 		a.timer = time.AfterFunc(p.cfg.Grace, func() { p.abandon(a) })
 		return
@@ -270,7 +270,7 @@ func (p *Pool) abandon(a *attempt) {
 	if closed {
 		p.wg.Done()
 	} else {
-		go p.slot()
+		go p.slot(a.worker)
 	}
 	if !silent {
 		a.send(r)

@@ -27,6 +27,8 @@ type DurableResult struct {
 	Err      string
 	Log      []byte
 	Elapsed  time.Duration
+	Started  time.Time // by the clock of Peer, to the microsecond; zero: not known
+	Worker   uint16    // of Peer
 }
 
 // DurableQuery asks a peer which jobs it owns and works at, and tells it which
@@ -97,6 +99,7 @@ func AppendDurableResults(b []byte, results []DurableResult) []byte {
 		r := &results[i]
 		m.Results[i] = &pb.DurableResult{
 			Index: r.Index, Peer: []byte(r.Peer), Attempts: uint32(r.Attempts), Output: r.Output, Error: r.Err, Log: r.Log, ElapsedNs: int64(r.Elapsed),
+			StartedUs: encodeMicros(r.Started), Worker: uint32(r.Worker),
 		}
 	}
 	return appendMessage(b, m)
@@ -112,6 +115,7 @@ func ParseDurableResults(b []byte) ([]DurableResult, error) {
 	for i, r := range m.Results {
 		results[i] = DurableResult{
 			Index: r.Index, Peer: chord.PeerID(r.Peer), Attempts: int(r.Attempts), Output: r.Output, Err: r.Error, Log: r.Log, Elapsed: time.Duration(r.ElapsedNs),
+			Started: decodeMicros(r.StartedUs), Worker: uint16(r.Worker),
 		}
 	}
 	return results, nil

@@ -28,7 +28,7 @@ func TestDurableRoundTrip(t *testing.T) {
 	if back, err := ParseDurableInputs(AppendDurableInputs(nil, inputs)); err != nil || cmp.Diff(inputs, back) != "" {
 		t.Errorf("inputs %q, %v", back, err)
 	}
-	results := []DurableResult{{Index: 3, Peer: "p", Attempts: 2, Output: []byte("out"), Err: "e", Log: []byte("log"), Elapsed: time.Minute}}
+	results := []DurableResult{{Index: 3, Peer: "p", Attempts: 2, Output: []byte("out"), Err: "e", Log: []byte("log"), Elapsed: time.Minute, Started: time.UnixMicro(1234567), Worker: 3}}
 	if back, err := ParseDurableResults(AppendDurableResults(nil, results)); err != nil || cmp.Diff(results, back) != "" {
 		t.Errorf("results %+v, %v", back, err)
 	}

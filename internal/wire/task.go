@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -211,14 +212,34 @@ func encodeResult(r *compute.Result) *pb.TaskResult {
 	return &pb.TaskResult{
 		Task: r.Task[:], Attempt: r.Attempt, Peer: []byte(r.Peer), Output: r.Output, Error: r.Err,
 		Crashed: r.Crashed, ElapsedNs: int64(r.Elapsed), Log: r.Log, Fork: r.Fork, Kept: r.Kept,
+		StartedUs: encodeMicros(r.Started), Worker: uint32(r.Worker),
 	}
+}
+
+// encodeMicros returns 0 for the zero time.
+func encodeMicros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func decodeMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us)
 }
 
 func decodeResult(p *pb.TaskResult) (compute.Result, error) {
 	id, err := decodeTaskID(p.Task)
+	if p.Worker > math.MaxUint16 {
+		return compute.Result{}, fmt.Errorf("worker %d", p.Worker)
+	}
 	return compute.Result{
 		Task: id, Attempt: p.Attempt, Peer: chord.PeerID(p.Peer), Output: p.Output, Err: p.Error,
 		Crashed: p.Crashed, Elapsed: time.Duration(p.ElapsedNs), Log: p.Log, Fork: p.Fork, Kept: p.Kept,
+		Started: decodeMicros(p.StartedUs), Worker: uint16(p.Worker),
 	}, err
 }
 

@@ -175,6 +175,11 @@ type Attempt struct {
 	Outcome string  `json:"outcome"` // "ok", "forked" (divided into parts), "error", "crashed", "lost", "returned" or "cancelled"
 	Error   string  `json:"error,omitempty"`
 	MS      float64 `json:"ms"`
+	// When it started, by the clock of Peer, and when a thief took it from the owner's
+	// queue, by the owner's; zero: not known, or never. Worker counts from 0.
+	Started time.Time `json:"started,omitzero"`
+	Left    time.Time `json:"left,omitzero"`
+	Worker  int       `json:"worker"`
 }
 
 // Job is the state of a job.

@@ -252,8 +252,12 @@ type TaskResult struct {
 	Log       []byte                 `protobuf:"bytes,8,opt,name=log,proto3" json:"log,omitempty"`
 	// Inputs of the parts into which the run divided its task, and whether the
 	// sender has those parts.
-	Fork          [][]byte `protobuf:"bytes,9,rep,name=fork,proto3" json:"fork,omitempty"`
-	Kept          bool     `protobuf:"varint,10,opt,name=kept,proto3" json:"kept,omitempty"`
+	Fork [][]byte `protobuf:"bytes,9,rep,name=fork,proto3" json:"fork,omitempty"`
+	Kept bool     `protobuf:"varint,10,opt,name=kept,proto3" json:"kept,omitempty"`
+	// When it started, by the clock of who ran it, in microseconds since 1970; 0 is not
+	// known. And which of that peer's workers it was.
+	StartedUs     int64  `protobuf:"varint,11,opt,name=started_us,json=startedUs,proto3" json:"started_us,omitempty"`
+	Worker        uint32 `protobuf:"varint,12,opt,name=worker,proto3" json:"worker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -356,6 +360,20 @@ func (x *TaskResult) GetKept() bool {
 		return x.Kept
 	}
 	return false
+}
+
+func (x *TaskResult) GetStartedUs() int64 {
+	if x != nil {
+		return x.StartedUs
+	}
+	return 0
+}
+
+func (x *TaskResult) GetWorker() uint32 {
+	if x != nil {
+		return x.Worker
+	}
+	return 0
 }
 
 // TaskRef names one attempt at a task as a holder sees it.
@@ -872,6 +890,8 @@ type DurableResult struct {
 	Error         string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
 	Log           []byte                 `protobuf:"bytes,6,opt,name=log,proto3" json:"log,omitempty"`
 	ElapsedNs     int64                  `protobuf:"varint,7,opt,name=elapsed_ns,json=elapsedNs,proto3" json:"elapsed_ns,omitempty"`
+	StartedUs     int64                  `protobuf:"varint,8,opt,name=started_us,json=startedUs,proto3" json:"started_us,omitempty"`
+	Worker        uint32                 `protobuf:"varint,9,opt,name=worker,proto3" json:"worker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -951,6 +971,20 @@ func (x *DurableResult) GetLog() []byte {
 func (x *DurableResult) GetElapsedNs() int64 {
 	if x != nil {
 		return x.ElapsedNs
+	}
+	return 0
+}
+
+func (x *DurableResult) GetStartedUs() int64 {
+	if x != nil {
+		return x.StartedUs
+	}
+	return 0
+}
+
+func (x *DurableResult) GetWorker() uint32 {
+	if x != nil {
+		return x.Worker
 	}
 	return 0
 }
@@ -1239,7 +1273,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x03hop\x18\f \x01(\rR\x03hop\x12\x14\n" +
 	"\x05avoid\x18\r \x03(\fR\x05avoid\x12\x12\n" +
 	"\x04join\x18\x0e \x01(\bR\x04join\x12\x14\n" +
-	"\x05parts\x18\x0f \x03(\fR\x05parts\"\xef\x01\n" +
+	"\x05parts\x18\x0f \x03(\fR\x05parts\"\xa6\x02\n" +
 	"\n" +
 	"TaskResult\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\fR\x04task\x12\x18\n" +
@@ -1253,7 +1287,10 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x03log\x18\b \x01(\fR\x03log\x12\x12\n" +
 	"\x04fork\x18\t \x03(\fR\x04fork\x12\x12\n" +
 	"\x04kept\x18\n" +
-	" \x01(\bR\x04kept\"c\n" +
+	" \x01(\bR\x04kept\x12\x1d\n" +
+	"\n" +
+	"started_us\x18\v \x01(\x03R\tstartedUs\x12\x16\n" +
+	"\x06worker\x18\f \x01(\rR\x06worker\"c\n" +
 	"\aTaskRef\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\fR\x04task\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x10\n" +
@@ -1300,7 +1337,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\rDurableInputs\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
 	"\x0eDurableResults\x122\n" +
-	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\xb4\x01\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\xeb\x01\n" +
 	"\rDurableResult\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\fR\x04peer\x12\x1a\n" +
@@ -1309,7 +1346,10 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x12\x10\n" +
 	"\x03log\x18\x06 \x01(\fR\x03log\x12\x1d\n" +
 	"\n" +
-	"elapsed_ns\x18\a \x01(\x03R\telapsedNs\">\n" +
+	"elapsed_ns\x18\a \x01(\x03R\telapsedNs\x12\x1d\n" +
+	"\n" +
+	"started_us\x18\b \x01(\x03R\tstartedUs\x12\x16\n" +
+	"\x06worker\x18\t \x01(\rR\x06worker\">\n" +
 	"\fDurableQuery\x12\x12\n" +
 	"\x04jobs\x18\x01 \x03(\fR\x04jobs\x12\x1a\n" +
 	"\bversions\x18\x02 \x03(\x04R\bversions\"%\n" +

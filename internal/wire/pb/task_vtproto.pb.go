@@ -237,6 +237,16 @@ func (m *TaskResult) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Worker != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Worker))
+		i--
+		dAtA[i] = 0x60
+	}
+	if m.StartedUs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.StartedUs))
+		i--
+		dAtA[i] = 0x58
+	}
 	if m.Kept {
 		i--
 		if m.Kept {
@@ -867,6 +877,16 @@ func (m *DurableResult) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Worker != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Worker))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.StartedUs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.StartedUs))
+		i--
+		dAtA[i] = 0x40
+	}
 	if m.ElapsedNs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ElapsedNs))
 		i--
@@ -1226,6 +1246,12 @@ func (m *TaskResult) SizeVT() (n int) {
 	if m.Kept {
 		n += 2
 	}
+	if m.StartedUs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.StartedUs))
+	}
+	if m.Worker != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Worker))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -1474,6 +1500,12 @@ func (m *DurableResult) SizeVT() (n int) {
 	}
 	if m.ElapsedNs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.ElapsedNs))
+	}
+	if m.StartedUs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.StartedUs))
+	}
+	if m.Worker != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Worker))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2447,6 +2479,44 @@ func (m *TaskResult) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Kept = bool(v != 0)
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StartedUs", wireType)
+			}
+			m.StartedUs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.StartedUs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Worker", wireType)
+			}
+			m.Worker = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Worker |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -3982,6 +4052,44 @@ func (m *DurableResult) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StartedUs", wireType)
+			}
+			m.StartedUs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.StartedUs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Worker", wireType)
+			}
+			m.Worker = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Worker |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -5360,6 +5468,44 @@ func (m *TaskResult) UnmarshalVTUnsafe(dAtA []byte) error {
 				}
 			}
 			m.Kept = bool(v != 0)
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StartedUs", wireType)
+			}
+			m.StartedUs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.StartedUs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 12:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Worker", wireType)
+			}
+			m.Worker = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Worker |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -6884,6 +7030,44 @@ func (m *DurableResult) UnmarshalVTUnsafe(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.ElapsedNs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StartedUs", wireType)
+			}
+			m.StartedUs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.StartedUs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Worker", wireType)
+			}
+			m.Worker = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Worker |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
