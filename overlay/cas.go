@@ -97,7 +97,7 @@ func (n *Node) swap(ctx context.Context, verb, key string, change store.Change) 
 	}
 	st := op.Start(c, n.self.Incarnation, key, change)
 	for pause := outbidPause; ; pause = min(2*pause, outbidPauseMax) {
-		end, why := runOp(ctx, n, op, st, ask, 0, nil)
+		end, why := runOp(ctx, n, op, st, ask, n.hedgeAfter(c), op.Hurry)
 		n.remember(shard, c, op.Config())
 		switch end {
 		case store.Done:

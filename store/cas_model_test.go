@@ -301,6 +301,14 @@ func (p *peer) runCAS(key string, c Change) {
 					return
 				}
 				handle(op.Reply(st.Round, i, p.spoilReply(op, r)))
+				if w.mutant == sound && r.Status == StatusOutbid && !op.ended { // mutants' seeds are of schedules without
+					p.later(10, func() {
+						if st.Round == op.round && !op.ended {
+							w.did["attempts given up early"]++
+							handle(op.Hurry())
+						}
+					})
+				}
 			})
 		}
 	}

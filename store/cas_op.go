@@ -39,7 +39,7 @@ const (
 //	for {
 //		switch step.Outcome {
 //		case store.Running: // send c.Request() to each of step.Send, wait
-//			step = c.Reply(round, i, reply) // or c.Fail(round, i)
+//			step = c.Reply(round, i, reply) // or c.Fail(round, i), c.Hurry()
 //		case store.Outbid: // pause for a random while
 //			step = c.Again(config)
 //		case store.Done: // c.Result()
@@ -148,6 +148,17 @@ func (p *CAS) Fail(round uint32, i int) Step {
 	}
 	p.failed |= bit(i)
 	return p.conclude(Step{})
+}
+
+// Hurry gives an attempt up that was outbid and, perhaps, could succeed with members
+// that have not answered. Call it when they have been silent for a while: a member that
+// is gone would keep an attempt that has lost from being repeated.
+func (p *CAS) Hurry() Step {
+	if !p.ended && p.outbid {
+		p.ended = true
+		return Step{Outcome: Outbid, Round: p.round}
+	}
+	return p.idle()
 }
 
 // conclude completes a step: a quorum of promises begins phase 2.

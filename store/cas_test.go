@@ -269,6 +269,32 @@ func TestCASOutcomes(t *testing.T) {
 	}
 }
 
+// An attempt that was outbid does not wait for a member that is silent.
+func TestCASHurry(t *testing.T) {
+	c := Config{Epoch: 4, Voters: vs("abc")}
+	var op CAS
+	st := op.Start(c, 1, "k", Change{Read: true})
+	if got := op.Hurry(); got.Outcome != Running {
+		t.Fatalf("gave up before it was outbid: %+v", got)
+	}
+	ok := CASReply{Status: StatusOK, Promised: op.ballot}
+	if got := op.Reply(st.Round, 0, ok); got.Outcome != Running {
+		t.Fatalf("after one promise: %+v", got)
+	}
+	if got := op.Reply(st.Round, 1, CASReply{Status: StatusOutbid, Promised: casBallot(4, 5, 2)}); got.Outcome != Running {
+		t.Fatalf("after a promise and a refusal: %+v", got)
+	}
+	if got := op.Hurry(); got.Outcome != Outbid {
+		t.Fatalf("outbid, and one is silent: %+v", got)
+	}
+	if got := op.Reply(st.Round, 2, ok); got.Outcome != Outbid {
+		t.Errorf("a late promise: %+v", got)
+	}
+	if op.Again(c); op.ballot.Compare(casBallot(4, 5, 2)) < 0 {
+		t.Errorf("the next ballot is %v", op.ballot)
+	}
+}
+
 // An attempt whose fate was unknown is found again, or remains in doubt.
 func TestCASRepeats(t *testing.T) {
 	c := Config{Epoch: 4, Voters: vs("abc")}
