@@ -94,7 +94,8 @@
 // drawn from the gossiped loads, the nearer if they are about alike; without news, from one
 // drawn at random. After Config.Tries failures it registers on its lifelines and
 // falls silent. A peer with a surplus wakes a few sleepers, nearest first; each takes
-// half and wakes others in turn. A victim keeps what it would itself start
+// half and wakes others in turn. Most of those registered have found work elsewhere when
+// the ring is busy: one that says so makes room for the next at once. A victim keeps what it would itself start
 // within a round trip to the thief, from what it has seen tasks of that function take.
 //
 // Tasks whose function a peer lacks wait in its queue for thieves that have it.

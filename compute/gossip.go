@@ -120,6 +120,7 @@ func (s *Scheduler) onLoad(p *peer, m *Message) {
 	switch {
 	case m.Busy:
 		s.forgetSleeper(p)
+		s.victim.surplus = true // what it was woken for is there for another
 	case m.Register:
 		s.addSleeper(p)
 	}
