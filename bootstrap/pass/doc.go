@@ -1,0 +1,82 @@
+// Package pass says who may enter a closed ring, and proves it to anybody who
+// knows the ring's key. It is a pure core: it is handed the time and does no I/O.
+//
+// # Who signs what
+//
+// A ring has an Ed25519 key, and so has each peer: its peer ID is that key. A
+// [Chain] leads from the one to the other:
+//
+//	ring key ── signs ──► inviter            a chain of one link
+//	ring key ── signs ──► inviter ── signs ──► peer     of two
+//
+// Each [Link] names a key and what it may do, the [Right]: a role, and whether
+// it may invite. Only the ring key makes inviters, so chains have two links at
+// most. A chain is no secret: it is bound to the peer ID at its end, which
+// the transport proves.
+//
+// A [Token] is what an inviter prints. It is the inviter's link and a signed,
+// expiring right for somebody yet unknown, with addresses to try. An inviter
+// turns it into a chain for the key that presents it ([Authority.Redeem]): so
+// that an expiry means something, a token alone admits nobody. Any inviter of
+// the ring may do that, except that a token for one use, for one peer, or for
+// another inviter is redeemed by the inviter that made it, which keeps book of those
+// spent ([Spent]) and, for an inviter, has the ring key.
+//
+// A [Decree] changes what is valid. All peers keep all of them, and tell each
+// other:
+//
+//   - revoke: a key is out for good. An inviter may revoke whom inviters
+//     let in, the ring key may revoke inviters as well.
+//   - rotate: a new ring key takes the place of the old one, which signs it.
+//     Chains of the old key are good until the time that the decree names.
+//
+// # What Verify checks
+//
+// An [Authority] is what one peer knows: the ring's ID, its keys, the decrees. A
+// chain is valid for a peer at a time if all of this holds; each is a named
+// error otherwise.
+//
+//  1. It has one or two links, and ends at that peer (ErrSubject).
+//  2. Its root is the ring's key, or one replaced so short ago that the overlap
+//     has not ended (ErrRoot, ErrRetired).
+//  3. Each link is signed, for this ring, by the key before it (ErrSignature).
+//  4. A link that signs another one may invite; no link grants more than the one
+//     before it, and the second grants no right to invite (ErrRight).
+//  5. No link has expired (ErrExpired) or was issued later than now (ErrClock).
+//  6. No key on it is revoked (ErrRevoked).
+//
+// # Decrees converge
+//
+// Whether a decree is valid depends on its signatures and on the ring's keys
+// alone, never on the time or on other revocations, so peers that hold the same
+// decrees agree, in whatever order these came. A revocation counts for chains of the
+// ring key that it was signed under, and of older ones: whoever holds a
+// retired key can revoke nobody who has a chain of the new one. Of two revocations
+// of one key the smaller encoding is kept. Of two rotations of one ring key a peer
+// keeps the one it saw first. A set holds at most 4,096 decrees.
+//
+// # Encodings
+//
+// Integers are big-endian; times are seconds since 1970 in 4 bytes, 0 is none. A
+// role is the low four bits of its byte, flags are the high ones.
+//
+//	link    key 32, right 1, issued 4, expires 4, signature 64
+//	chain   format 1, root 32, count 1, links of 105 each
+//	decree  format 1, kind 1, key 32, issued 4, until 4, chain of the signer,
+//	        signature 64, and for a rotation the new key's signature 64
+//	token   format 1, ring 16, inviter's link 105, right and flags 1, expires 4,
+//	        nonce 8, key 32 if bound, addresses, signature 64, checksum 4;
+//	        in base64url behind "chorus1_"
+//
+// What is signed is a domain, such as "chorus/pass/link/1", a zero byte, the ring's
+// ID, the signer's key where the encoding lacks it, and the fields.
+//
+//	a := pass.NewAuthority(ring, key)
+//	right, err := a.Verify(chain, peerKey, time.Now())
+//	if errors.Is(err, pass.ErrRevoked) {
+//		// out for good
+//	}
+//
+// The values are plain data; an Authority or a Spent is used by one goroutine at
+// a time.
+package pass
