@@ -75,8 +75,8 @@ func (h *Host) connConfig(s *stream) rpc.Config {
 	cfg := h.cfg.Call
 	id := chord.PeerID(s.link.id)
 	cfg.Peer = id
-	cfg.Hello = rpc.Hello{Ring: h.cfg.Ring, Credential: h.cfg.Credential, Role: rpc.RoleMember}
-	cfg.Admit = func(hello rpc.Hello) (rpc.Role, error) { return h.cfg.Admit(id, hello) }
+	cfg.Hello = rpc.Hello{Ring: h.cfg.Ring, Role: rpc.RoleMember}
+	cfg.Admit = func(rpc.Hello) (rpc.Role, error) { return h.roleOf(id) }
 	cfg.Registry = h.cfg.Registry
 	cfg.Workers = h.workers
 	cfg.OnClose = func(error) { h.ended(s) }

@@ -11,7 +11,6 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/rpc"
 )
 
@@ -26,14 +25,12 @@ type Config struct {
 	Ring []byte
 	// Registry holds the handlers that other peers may call.
 	Registry *rpc.Registry
-	// Admit decides which role a peer gets. Nil: everybody is a member, as in an
-	// open ring.
-	Admit func(chord.PeerID, rpc.Hello) (rpc.Role, error)
-	// Credential is shown to other peers. Nil: none.
-	Credential []byte
+	// Gate decides who may connect. Nil: everybody is a member, as in an open ring.
+	Gate Gate
 
 	// Host is a ready host to run on, in place of one made from Key, Listen and
-	// the options below. Close leaves it open; Kill does not.
+	// the options below. Close leaves it open; Kill does not. It cannot have a Gate,
+	// which stands in the transports.
 	Host host.Host
 	// Options are passed to libp2p behind those that follow from this Config.
 	Options []libp2p.Option
@@ -80,9 +77,6 @@ func (c Config) withDefaults() Config {
 	if c.Waiting == 0 {
 		c.Waiting = 1024
 	}
-	if c.Admit == nil {
-		c.Admit = func(chord.PeerID, rpc.Hello) (rpc.Role, error) { return rpc.RoleMember, nil }
-	}
 	return c
 }
 
@@ -98,13 +92,11 @@ func (c Config) validate() error {
 			return fmt.Errorf("config: Listen %q: %w", s, err)
 		}
 	}
-	if len(c.Credential) > maxCredential {
-		return fmt.Errorf("config: Credential has %d bytes, bound is %d", len(c.Credential), maxCredential)
+	if c.Gate != nil && (c.Host != nil || len(c.Options) > 0) {
+		return fmt.Errorf("config: a Gate needs transports of the host's own making")
 	}
 	if c.MaxMemory < 0 || c.MaxFiles < 0 || c.MaxPeers < 1 || c.Workers < 1 || c.Waiting < 0 || c.DialTimeout < 0 {
 		return fmt.Errorf("config: negative bound")
 	}
 	return nil
 }
-
-const maxCredential = 8 << 10

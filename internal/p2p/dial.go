@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -104,6 +105,16 @@ func (h *Host) newStream(ctx context.Context, id peer.ID) (network.Stream, error
 		return nil, fmt.Errorf("open stream: %w", err)
 	}
 	return s, nil
+}
+
+// dialError is the error of an attempt, begun at start, that failed with err.
+func (h *Host) dialError(id peer.ID, start time.Time, err error) *rpc.Error {
+	if h.keeper != nil {
+		if refusal := h.keeper.refusal(id, start); refusal != nil {
+			return &rpc.Error{Code: rpc.CodeRefused, Message: refusal.Error()}
+		}
+	}
+	return &rpc.Error{Code: dialCode(err), Message: err.Error()}
 }
 
 // dialCode says which code describes an attempt that failed.

@@ -13,6 +13,7 @@ import (
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
@@ -24,8 +25,10 @@ import (
 type Host struct {
 	cfg     Config
 	host    host.Host
-	own     bool     // host was made here
-	udp     *sockets // nil unless own
+	own     bool        // host was made here
+	udp     *sockets    // nil unless own
+	keeper  *gatekeeper // nil in an open ring
+	admit   *admission  // nil in an open ring
 	kad     *dht.IpfsDHT
 	calls   protocol.ID
 	workers *rpc.Workers
@@ -75,11 +78,9 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 		streams: make(map[*stream]struct{}),
 	}
 	if h.host == nil {
-		var err error
-		if h.host, h.udp, err = newLibp2p(cfg, h.calls); err != nil {
+		if err := h.makeHost(); err != nil {
 			return nil, err
 		}
-		h.own = true
 	}
 	h.key = h.host.Peerstore().PrivKey(h.host.ID())
 	h.ctx, h.stop = context.WithCancel(context.Background())
@@ -91,6 +92,44 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	h.host.SetStreamHandler(h.calls, h.accept)
 	return h, nil
+}
+
+// makeHost makes the libp2p host, behind the gate if there is one.
+func (h *Host) makeHost() (err error) {
+	if h.cfg.Gate != nil {
+		h.keeper = newGatekeeper(h.cfg.Gate, h.connected)
+		if h.admit, err = newAdmission(h.keeper, h.cfg.Key); err != nil {
+			return err
+		}
+	}
+	if h.host, h.udp, err = newLibp2p(h.cfg, h.calls, h.admit); err != nil {
+		return err
+	}
+	h.own = true
+	return nil
+}
+
+func (h *Host) connected(id peer.ID) bool {
+	return h.host.Network().Connectedness(id) == network.Connected
+}
+
+// roleOf tells what a peer may do to whom there is a stream.
+func (h *Host) roleOf(id chord.PeerID) (rpc.Role, error) {
+	if h.keeper == nil {
+		return rpc.RoleMember, nil
+	}
+	return h.keeper.role(peer.ID(id))
+}
+
+// Recheck asks the gate again about all peers that it let in, and ends the
+// connections of those that it would keep out now.
+func (h *Host) Recheck() {
+	if h.keeper == nil {
+		return
+	}
+	for _, id := range h.keeper.recheck() {
+		_ = h.host.Network().ClosePeer(id) // what is broken already is closed
+	}
 }
 
 // ID returns the peer's ID.
@@ -220,6 +259,9 @@ func (h *Host) release(closeHost bool) error {
 	}
 	if closeHost {
 		errs = append(errs, h.host.Close())
+	}
+	if h.admit != nil {
+		h.admit.close()
 	}
 	if h.udp != nil {
 		errs = append(errs, h.udp.close())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -139,26 +138,6 @@ func TestReadyHost(t *testing.T) {
 	}
 }
 
-// A peer that the gate turns away is told so, and so is one of a lesser role.
-func TestHostAdmits(t *testing.T) {
-	refuse := start(t, func(c *p2p.Config) {
-		c.Admit = func(id chord.PeerID, h rpc.Hello) (rpc.Role, error) {
-			if string(h.Credential) != "pass" {
-				return 0, errors.New("no pass")
-			}
-			return rpc.RoleRead, nil
-		}
-	})
-	for credential, says := range map[string]string{"": "no pass", "pass": "needs role member"} {
-		a := start(t, func(c *p2p.Config) { c.Credential = []byte(credential) })
-		a.AddPeer(refuse.ID(), refuse.Addrs())
-		err := echo(t, a, refuse.ID())
-		if !errors.Is(err, &rpc.Error{Code: rpc.CodeRefused}) || !strings.Contains(err.Error(), says) {
-			t.Errorf("with %q: %v", credential, err)
-		}
-	}
-}
-
 func TestHostRestart(t *testing.T) {
 	key := newKey(t)
 	var listen string
@@ -225,7 +204,7 @@ func TestNewRefuses(t *testing.T) {
 		"no registry": {Key: newKey(t)},
 		"bad address": {Key: newKey(t), Registry: registry(), Listen: []string{"localhost:4747"}},
 		"bad bound":   {Key: newKey(t), Registry: registry(), MaxPeers: -1},
-		"credential":  {Key: newKey(t), Registry: registry(), Credential: make([]byte, 1<<20)},
+		"gate":        {Key: newKey(t), Registry: registry(), Gate: newGate(""), Options: []libp2p.Option{libp2p.DisableRelay()}},
 	} {
 		if _, err := p2p.New(t.Context(), cfg); err == nil {
 			t.Errorf("%s: no error", name)

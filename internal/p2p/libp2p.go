@@ -29,7 +29,7 @@ import (
 // newLibp2p makes the libp2p host that cfg describes: TCP with TLS and QUIC,
 // identify, limits on, and nothing that reaches out by itself: no relay, no
 // autonat, no hole punching.
-func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error) {
+func newLibp2p(cfg Config, rpcProtocol protocol.ID, admit *admission) (host.Host, *sockets, error) {
 	limits, err := newLimits(cfg, rpcProtocol)
 	if err != nil {
 		return nil, nil, err
@@ -46,8 +46,6 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 		// With a shared port, two peers that dial each other at once would meet on
 		// one connection, both as clients; and two processes could listen on one.
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
-		libp2p.Transport(lquic.NewTransport),
-		libp2p.Security(ltls.ID, ltls.New),
 		libp2p.QUICReuse(udp.connManager(limits)),
 		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(conns),
@@ -57,6 +55,15 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 		libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.Ping(false),
 		libp2p.UserAgent("chorus"),
+	}
+	if admit == nil {
+		opts = append(opts, libp2p.Transport(lquic.NewTransport), libp2p.Security(ltls.ID, ltls.New))
+	} else {
+		gated, err := admit.options()
+		if err != nil {
+			return nil, nil, errors.Join(err, limits.Close(), conns.Close())
+		}
+		opts = append(opts, gated...)
 	}
 	if cfg.Metrics != nil {
 		opts = append(opts, libp2p.PrometheusRegisterer(cfg.Metrics))
@@ -69,6 +76,12 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID) (host.Host, *sockets, error)
 	}
 	if err := listen(h, cfg.Listen); err != nil {
 		return nil, nil, errors.Join(err, h.Close(), udp.close())
+	}
+	if admit != nil {
+		if err := admit.listenQUIC(udp.cm, h.Network().ListenAddresses()); err != nil {
+			admit.close()
+			return nil, nil, errors.Join(err, h.Close(), udp.close())
+		}
 	}
 	return h, udp, nil
 }

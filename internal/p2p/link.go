@@ -257,12 +257,13 @@ func (h *Host) link(id peer.ID) *link {
 func (h *Host) open(l *link) {
 	ctx, cancel := context.WithTimeout(h.ctx, h.cfg.DialTimeout)
 	defer cancel()
+	start := time.Now()
 	s, err := h.newStream(ctx, l.id)
 	if err == nil {
 		h.adopt(l.id, s, h.host.ID())
 		return
 	}
-	err = &rpc.Error{Code: dialCode(err), Message: err.Error()}
+	err = h.dialError(l.id, start, err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if l.dial == nil {
