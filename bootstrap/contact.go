@@ -11,11 +11,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/chorus-net/chorus/bootstrap/pass"
 	"github.com/chorus-net/chorus/chord"
 )
 
 const (
-	maxContacts     = 256     // contacts that ParseContacts returns, and that a Book keeps
+	maxContacts     = 256     // contacts that ParsePlaces returns, and that a Book keeps
 	maxContactAddrs = 16      // addresses of one contact
 	maxAddr         = 512     // bytes of an address
 	maxContactFile  = 1 << 20 // bytes of a file of contacts
@@ -69,46 +70,71 @@ func ParseContact(s string) (Contact, error) {
 	return Contact{ID: chord.PeerID(id), Addrs: []string{addr.String()}}, nil
 }
 
-// ParseContacts reads the places to join by: multiaddrs, or @FILE for a file
-// with one multiaddr a line (empty lines and lines that begin with # count for
+// Places are where to join a ring.
+type Places struct {
+	// Contacts are whom to ask, those of the tokens included.
+	Contacts []Contact
+	// Tokens are invitations.
+	Tokens []pass.Token
+}
+
+// ParsePlaces reads the places to join by: multiaddrs, tokens, or @FILE for a
+// file with one of these a line (empty lines and lines that begin with # count for
 // nothing). Addresses of one peer become one contact, in the order of its first.
-func ParseContacts(args []string) ([]Contact, error) {
-	var all []Contact
+func ParsePlaces(args []string) (Places, error) {
+	var p Places
 	for _, arg := range args {
 		arg = strings.TrimSpace(arg)
+		var err error
 		if path, ok := strings.CutPrefix(arg, "@"); ok {
-			cs, err := readContacts(path)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, cs...)
-			continue
+			err = p.readFile(path)
+		} else {
+			err = p.add(arg)
 		}
-		c, err := ParseContact(arg)
 		if err != nil {
-			return nil, err
+			return Places{}, err
 		}
-		all = append(all, c)
 	}
-	all = merge(all)
-	if len(all) > maxContacts {
-		return nil, &Error{
-			Code: CodeBadAddress, Message: fmt.Sprintf("%d peers to join by, at most %d", len(all), maxContacts),
+	p.Contacts = merge(p.Contacts)
+	if len(p.Contacts) > maxContacts {
+		return Places{}, &Error{
+			Code: CodeBadAddress, Message: fmt.Sprintf("%d peers to join by, at most %d", len(p.Contacts), maxContacts),
 			Fix: "name a few: one that answers is enough",
 		}
 	}
-	return all, nil
+	return p, nil
 }
 
-func readContacts(path string) ([]Contact, error) {
-	b, err := readFile(path, maxContactFile)
+// add reads one multiaddr or token.
+func (p *Places) add(s string) error {
+	if !pass.IsToken(s) {
+		c, err := ParseContact(s)
+		p.Contacts = append(p.Contacts, c)
+		return err
+	}
+	t, err := pass.ParseToken(s)
 	if err != nil {
-		return nil, &Error{
-			Code: CodeNoFile, Message: fmt.Sprintf("read addresses to join by from %s: %v", path, withoutPath(err)),
-			Fix: "@FILE names a file with one multiaddr a line", Err: err,
+		return &Error{Code: CodeBadToken, Message: err.Error(), Err: err, Fix: "copy the whole token, one line that begins with chorus1_; peer invite prints it"}
+	}
+	c := Contact{ID: t.Inviter.Key.PeerID()}
+	for _, b := range t.Addrs {
+		if m, err := multiaddr.NewMultiaddrBytes(b); err == nil {
+			c.Addrs = append(c.Addrs, m.String())
 		}
 	}
-	var cs []Contact
+	p.Tokens = append(p.Tokens, t)
+	p.Contacts = append(p.Contacts, c)
+	return nil
+}
+
+func (p *Places) readFile(path string) error {
+	b, err := readFile(path, maxContactFile)
+	if err != nil {
+		return &Error{
+			Code: CodeNoFile, Message: fmt.Sprintf("read places to join by from %s: %v", path, withoutPath(err)),
+			Fix: "@FILE names a file with one multiaddr or token a line", Err: err,
+		}
+	}
 	n := 0
 	for line := range strings.Lines(string(b)) {
 		n++
@@ -116,17 +142,15 @@ func readContacts(path string) ([]Contact, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		c, err := ParseContact(line)
-		if err != nil {
+		if err := p.add(line); err != nil {
 			var e *Error
 			if errors.As(err, &e) {
-				return nil, &Error{Code: e.Code, Message: fmt.Sprintf("%s line %d: %s", path, n, e.Message), Fix: e.Fix}
+				return &Error{Code: e.Code, Message: fmt.Sprintf("%s line %d: %s", path, n, e.Message), Fix: e.Fix}
 			}
-			return nil, err
+			return err
 		}
-		cs = append(cs, c)
 	}
-	return cs, nil
+	return nil
 }
 
 // merge makes one contact of those with the same ID, in the order of the first.

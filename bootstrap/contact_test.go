@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestParseContacts(t *testing.T) {
+func TestParsePlaces(t *testing.T) {
 	id1, id2 := testID(t, 1).String(), testID(t, 2).String()
 	file := filepath.Join(t.TempDir(), "peers")
 	content := "# the office\n\n  /ip4/192.0.2.2/tcp/4747/p2p/" + id2 + "  \r\n/ip4/192.0.2.1/udp/4747/quic-v1/p2p/" + id1
@@ -44,18 +44,18 @@ func TestParseContacts(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseContacts(tt.in)
+			p, err := ParsePlaces(tt.in)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, p.Contacts); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestParseContactsRefuses(t *testing.T) {
+func TestParsePlacesRefuses(t *testing.T) {
 	id := testID(t, 1).String()
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad")
@@ -81,21 +81,21 @@ func TestParseContactsRefuses(t *testing.T) {
 		{"a bad line", "@" + bad, CodeBadAddress, []string{bad + " line 2", "192.0.2.1:4747"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ParseContacts([]string{tt.in})
+			_, err := ParsePlaces([]string{tt.in})
 			wantCode(t, err, tt.code, tt.want...)
 		})
 	}
 }
 
-func TestParseContactsBound(t *testing.T) {
+func TestParsePlacesBound(t *testing.T) {
 	var many []string
 	for i := range maxContacts + 1 {
 		many = append(many, contact(t, i, "/ip4/192.0.2.1/tcp/1").String())
 	}
-	if _, err := ParseContacts(many[1:]); err != nil {
+	if _, err := ParsePlaces(many[1:]); err != nil {
 		t.Fatalf("%d peers: %v", maxContacts, err)
 	}
-	_, err := ParseContacts(many)
+	_, err := ParsePlaces(many)
 	wantCode(t, err, CodeBadAddress, "257 peers")
 }
 

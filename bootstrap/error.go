@@ -11,16 +11,23 @@ import (
 // Codes of the failures that a person can mend, as they are printed.
 const (
 	CodeBadAddress   = "bad-address"
+	CodeBadClock     = "bad-clock"
 	CodeBadIdentity  = "bad-identity"
 	CodeBadHome      = "bad-home"
+	CodeBadToken     = "bad-token"
 	CodeDiskFull     = "disk-full"
 	CodeDiskReadOnly = "disk-read-only"
+	CodeExpired      = "expired"
 	CodeHomeExists   = "home-exists"
 	CodeHomeLocked   = "home-locked"
 	CodeNoAnswer     = "no-answer"
 	CodeNoFile       = "no-file"
 	CodeNoRing       = "no-ring"
 	CodeNotAvailable = "not-available"
+	CodeNotInvited   = "not-invited"
+	CodeRefused      = "refused"
+	CodeRevoked      = "revoked"
+	CodeTokenUsed    = "token-used"
 	CodeWrongRing    = "wrong-ring"
 )
 

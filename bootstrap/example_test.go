@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chorus-net/chorus/bootstrap"
+	"github.com/chorus-net/chorus/bootstrap/pass"
 )
 
 // The first peer of a ring: a home, an identity, and the ring's description.
@@ -25,7 +26,7 @@ func ExampleOpenHome() {
 		return
 	}
 	defer home.Close()
-	ring, err := bootstrap.NewRing("choir", 256, 3, time.Now())
+	ring, err := bootstrap.NewRing("choir", pass.Key{}, 256, 3, time.Now())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -41,7 +42,7 @@ func ExampleOpenHome() {
 
 // A joiner asks whoever it was pointed at which ring they serve.
 func ExampleFind() {
-	contacts, err := bootstrap.ParseContacts([]string{
+	places, err := bootstrap.ParsePlaces([]string{
 		"/ip4/192.0.2.7/tcp/4747/p2p/12D3KooWCtgLB35RpjwhC4Hwgj2ZbSsN7WRMiDdBQg9mExHX659m",
 	})
 	if err != nil {
@@ -52,10 +53,10 @@ func ExampleFind() {
 	ask := func(context.Context, bootstrap.Contact) (bootstrap.Ring, error) {
 		return bootstrap.Ring{Name: "choir"}, nil // a program dials here and calls ReadRing
 	}
-	ring, err := bootstrap.Find(context.Background(), bootstrap.Order(contacts, nil, rng), rng, ask)
+	ring, err := bootstrap.Find(context.Background(), bootstrap.Order(places.Contacts, nil, rng), rng, ask)
 	fmt.Println(ring.Name, err)
 
-	_, err = bootstrap.ParseContacts([]string{"192.0.2.7:4747"})
+	_, err = bootstrap.ParsePlaces([]string{"192.0.2.7:4747"})
 	fmt.Println(err)
 	// Output:
 	// choir <nil>

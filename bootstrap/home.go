@@ -20,6 +20,12 @@ const (
 	PeersFile    = "peers.json"
 	ConfigFile   = "config.toml"
 	DataDir      = "data"
+
+	// Of closed rings.
+	RingKeyFile = "ring.key" // only where the ring was made, or its key was brought to
+	PassFile    = "pass"
+	DecreesFile = "decrees"
+	SpentFile   = "spent"
 )
 
 // Home is a peer's folder, held by this process until Close.
@@ -85,7 +91,7 @@ func (h *Home) Ring() (Ring, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Ring{}, &Error{
 			Code: CodeNoRing, Message: "home " + h.dir + " belongs to no ring",
-			Fix: "peer init --open (a new ring) or peer run --join MULTIADDR (an existing one)",
+			Fix: "peer init (a new ring) or peer run --join TOKEN (an existing one; peer invite prints it)",
 		}
 	}
 	if err != nil {

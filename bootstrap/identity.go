@@ -48,10 +48,18 @@ func ParseIdentity(b []byte) (crypto.PrivKey, error) {
 // never replaced.
 func (h *Home) Identity() (crypto.PrivKey, error) {
 	path := h.Path(IdentityFile)
+	key, err := readKey(path, "restore it from a backup; or start over under a new identity in a new home: --home DIR")
+	if errors.Is(err, fs.ErrNotExist) {
+		return h.createIdentity(path)
+	}
+	return key, err
+}
+
+// readKey reads a private key from a file that nobody else may read. The fix is
+// for a file that holds none.
+func readKey(path, fix string) (crypto.PrivKey, error) {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return h.createIdentity(path)
 	case err != nil:
 		return nil, pathError("read", path, err)
 	case !info.Mode().IsRegular():
@@ -59,7 +67,7 @@ func (h *Home) Identity() (crypto.PrivKey, error) {
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, &Error{
 			Code:    CodeBadIdentity,
-			Message: fmt.Sprintf("%s has mode %04o: others can read or change the peer's private key", path, info.Mode().Perm()),
+			Message: fmt.Sprintf("%s has mode %04o: others can read or change the private key in it", path, info.Mode().Perm()),
 			Fix:     "chmod 600 " + path,
 		}
 	}
@@ -74,8 +82,7 @@ func (h *Home) Identity() (crypto.PrivKey, error) {
 		return nil, pathError("read", path, err)
 	}
 	return nil, &Error{
-		Code: CodeBadIdentity, Message: fmt.Sprintf("%s holds no key: %v", path, err), Err: err,
-		Fix: "restore it from a backup; or start over under a new identity in a new home: --home DIR",
+		Code: CodeBadIdentity, Message: fmt.Sprintf("%s holds no key: %v", path, err), Err: err, Fix: fix,
 	}
 }
 
@@ -92,12 +99,17 @@ func (h *Home) createIdentity(path string) (crypto.PrivKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := crypto.MarshalPrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("make identity: %w", err)
-	}
-	if err := writeFile(path, b); err != nil {
+	if err := writeKey(path, key); err != nil {
 		return nil, err
 	}
 	return key, nil
+}
+
+// writeKey keeps a private key in a file of mode 0600, as all of writeFile's are.
+func writeKey(path string, key crypto.PrivKey) error {
+	b, err := crypto.MarshalPrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encode key: %w", err)
+	}
+	return writeFile(path, b)
 }

@@ -10,11 +10,14 @@ import (
 	"io"
 	"regexp"
 	"time"
+
+	"github.com/chorus-net/chorus/bootstrap/pass"
 )
 
 const (
-	ringFormat = 1
-	maxRing    = 4 << 10 // bytes of an encoded Ring
+	ringFormat   = 1       // of open rings
+	closedFormat = 2       // of closed ones, which older versions do not know
+	maxRing      = 4 << 10 // bytes of an encoded Ring
 
 	maxShards   = 1 << 16
 	maxReplicas = 64
@@ -51,8 +54,11 @@ type Ring struct {
 	Name string
 	// ID is drawn at random when the ring is created.
 	ID RingID
-	// Open rings admit everybody. There are no others yet.
+	// Open rings admit everybody. Closed ones have a Key.
 	Open bool
+	// Key is the key of a closed ring by which a home began to check who may be
+	// in it: the ring's key when the home was made. Homes may differ in it.
+	Key pass.Key
 	// Shards is the number of shards: a power of two up to 65,536.
 	Shards int
 	// Replicas is the number of peers that keep each key.
@@ -67,15 +73,17 @@ type ringJSON struct {
 	Name     string    `json:"name"`
 	ID       RingID    `json:"id"`
 	Open     bool      `json:"open"`
+	Key      string    `json:"key,omitempty"` // in hex
 	Shards   int       `json:"shards"`
 	Replicas int       `json:"replicas"`
 	Created  time.Time `json:"created"`
 }
 
-// NewRing makes an open ring with a new ID.
-func NewRing(name string, shards, replicas int, now time.Time) (Ring, error) {
+// NewRing makes a ring with a new ID: a closed one under key or, if that is
+// zero, an open one.
+func NewRing(name string, key pass.Key, shards, replicas int, now time.Time) (Ring, error) {
 	r := Ring{
-		Name: name, Open: true, Shards: shards, Replicas: replicas,
+		Name: name, Open: key == pass.Key{}, Key: key, Shards: shards, Replicas: replicas,
 		Created: now.UTC().Truncate(time.Second),
 	}
 	if _, err := rand.Read(r.ID[:]); err != nil {
@@ -95,10 +103,14 @@ func (r Ring) Marshal() ([]byte, error) {
 	if err := r.validate(); err != nil {
 		return nil, fmt.Errorf("encode ring: %w", err)
 	}
-	b, err := json.MarshalIndent(ringJSON{
+	j := ringJSON{
 		Format: ringFormat, Name: r.Name, ID: r.ID, Open: r.Open,
 		Shards: r.Shards, Replicas: r.Replicas, Created: r.Created.UTC().Truncate(time.Second),
-	}, "", "  ")
+	}
+	if !r.Open {
+		j.Format, j.Key = closedFormat, hex.EncodeToString(r.Key[:])
+	}
+	b, err := json.MarshalIndent(j, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode ring: %w", err)
 	}
@@ -106,8 +118,8 @@ func (r Ring) Marshal() ([]byte, error) {
 }
 
 // ParseRing reads a ring's JSON. It comes from strangers: it may have any
-// content, and is checked. A format newer than this program's, and a ring that
-// is not open, are errors that say so.
+// content, and is checked. A format newer than this program's is an error that
+// says so.
 func ParseRing(b []byte) (Ring, error) {
 	if len(b) > maxRing {
 		return Ring{}, fmt.Errorf("parse ring: %d bytes, at most %d", len(b), maxRing)
@@ -116,10 +128,10 @@ func ParseRing(b []byte) (Ring, error) {
 	if err := json.Unmarshal(b, &head); err != nil {
 		return Ring{}, fmt.Errorf("parse ring: %w", err)
 	}
-	if head.Format != ringFormat {
+	if head.Format != ringFormat && head.Format != closedFormat {
 		return Ring{}, &Error{
 			Code:    CodeNotAvailable,
-			Message: fmt.Sprintf("ring description of format %d, this version knows format %d", head.Format, ringFormat),
+			Message: fmt.Sprintf("ring description of format %d, this version knows formats %d and %d", head.Format, ringFormat, closedFormat),
 			Fix:     "use the version of peer that the other peers use",
 		}
 	}
@@ -128,6 +140,14 @@ func ParseRing(b []byte) (Ring, error) {
 		return Ring{}, fmt.Errorf("parse ring: %w", err)
 	}
 	r := Ring{Name: j.Name, ID: j.ID, Open: j.Open, Shards: j.Shards, Replicas: j.Replicas, Created: j.Created.UTC().Truncate(time.Second)}
+	if j.Open != (j.Format == ringFormat) {
+		return Ring{}, fmt.Errorf("parse ring: open is %v in format %d", j.Open, j.Format)
+	}
+	if key, err := hex.DecodeString(j.Key); err == nil && len(key) == len(r.Key) {
+		r.Key = pass.Key(key)
+	} else if j.Key != "" {
+		return Ring{}, fmt.Errorf("parse ring: key %.80q: want %d hex digits", j.Key, 2*len(r.Key))
+	}
 	if err := r.validate(); err != nil {
 		return Ring{}, fmt.Errorf("parse ring: %w", err)
 	}
@@ -161,11 +181,8 @@ func (r Ring) validate() error {
 		return fmt.Errorf("name %.80q: want 1 to 64 letters, digits, '.', '_' or '-'", r.Name)
 	case r.ID == RingID{}:
 		return errors.New("no ID")
-	case !r.Open:
-		return &Error{
-			Code: CodeNotAvailable, Message: "closed rings are not served by this version",
-			Fix: "create the ring with --open",
-		}
+	case r.Open != (r.Key == pass.Key{}):
+		return errors.New("a closed ring has a key, an open one has none")
 	case r.Shards < 1 || r.Shards > maxShards || r.Shards&(r.Shards-1) != 0:
 		return fmt.Errorf("%d shards: want a power of two from 1 to %d", r.Shards, maxShards)
 	case r.Replicas < 1 || r.Replicas > maxReplicas:

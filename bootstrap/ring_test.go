@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/chorus-net/chorus/bootstrap/pass"
 )
 
 func goldenRing() Ring {
@@ -38,13 +40,30 @@ func TestRingGolden(t *testing.T) {
 	}
 }
 
-func TestNewRing(t *testing.T) {
-	now := time.Date(2025, 1, 2, 3, 4, 5, 6789, time.FixedZone("", 3600))
-	a, err := NewRing("a", 256, 3, now)
+func TestClosedRingGolden(t *testing.T) {
+	r := goldenRing()
+	r.Open, r.Key = false, pass.Key{1, 2, 3}
+	b, err := r.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := NewRing("a", 256, 3, now)
+	golden(t, "closed.json", b)
+	got, err := ParseRing(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(r, got); diff != "" {
+		t.Errorf("parsed (-want +got):\n%s", diff)
+	}
+}
+
+func TestNewRing(t *testing.T) {
+	now := time.Date(2025, 1, 2, 3, 4, 5, 6789, time.FixedZone("", 3600))
+	a, err := NewRing("a", pass.Key{}, 256, 3, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewRing("a", pass.Key{}, 256, 3, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +98,7 @@ func TestNewRing(t *testing.T) {
 		{"a", 256, 0},
 		{"a", 256, 65},
 	} {
-		if r, err := NewRing(bad.name, bad.shards, bad.replicas, now); err == nil {
+		if r, err := NewRing(bad.name, pass.Key{}, bad.shards, bad.replicas, now); err == nil {
 			t.Errorf("made %+v", r)
 		}
 	}
@@ -102,9 +121,14 @@ func TestParseRingRefuses(t *testing.T) {
 		{"an array", "[]", "cannot unmarshal"},
 		{"trailing", string(b) + "{}", "invalid character"},
 		{"unknown key", edit(`"open"`, `"opem"`), "opem"},
-		{"newer", edit(`"format": 1`, `"format": 2`), "format 2"},
+		{"newer", edit(`"format": 1`, `"format": 3`), "format 3"},
+		{"open with the format of closed", edit(`"format": 1`, `"format": 2`), "open is true"},
+		{"open with a key", edit(`"open": true`, `"open": true, "key": "`+strings.Repeat("01", 32)+`"`), "an open one has none"},
+		{"short key", edit(`"open": true`, `"open": true, "key": "01"`), "64 hex digits"},
+		{"long key", edit(`"open": true`, `"open": true, "key": "`+strings.Repeat("01", 33)+`"`), "64 hex digits"},
+		{"bad key", edit(`"open": true`, `"open": true, "key": "zz"`), "64 hex digits"},
 		{"no format", edit(`"format": 1,`, ``), "format 0"},
-		{"closed", edit(`true`, `false`), "closed rings"},
+		{"closed without a key", strings.Replace(edit(`true`, `false`), `"format": 1`, `"format": 2`, 1), "has a key"},
 		{"short ID", edit("a0a1", "a0"), "62 digits"},
 		{"bad ID", edit("a0a1", "zzzz"), "invalid byte"},
 		{"shards", edit("256", "257"), "power of two"},
@@ -148,6 +172,7 @@ func FuzzParseRing(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add([]byte(`{"format":1,"name":"a","id":"` + strings.Repeat("01", 32) + `","open":true,"shards":1,"replicas":1,"created":"9999-12-31T23:59:59-01:00"}`))
+	f.Add([]byte(`{"format":2,"name":"a","id":"` + strings.Repeat("01", 32) + `","open":false,"key":"` + strings.Repeat("02", 32) + `","shards":1,"replicas":1,"created":"2026-01-01T00:00:00Z"}`))
 	f.Add([]byte(`{"format":99}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := ParseRing(b)

@@ -24,12 +24,15 @@ type Config struct {
 	// peer ID.
 	Name string
 
-	// Peers says how to reach a ring: multiaddrs that end in /p2p/PEER-ID. A home
-	// that belongs to a ring already needs none, it remembers its peers.
+	// Peers says how to reach a ring: a token of Node.Invite, or for an open ring
+	// multiaddrs that end in /p2p/PEER-ID, or @FILE for a file with one of these a
+	// line. A home that belongs to a ring already needs none, it remembers its peers.
 	Peers []string
-	// Create starts a new, open ring if the home belongs to none and Peers is
-	// empty.
+	// Create starts a new ring if the home belongs to none and Peers is empty.
 	Create bool
+	// Open makes the ring that Create starts an open one, which whoever reaches a
+	// peer may join. Default: it is closed, and peers join it by invitation.
+	Open bool
 	// Ring is the name of the ring that Create starts; default "chorus". When
 	// joining, a name that is not the ring's is an error.
 	Ring string
@@ -44,7 +47,8 @@ type Config struct {
 	// interfaces, TCP and QUIC.
 	Listen []string
 	// Host is a ready libp2p host to run on instead of one of the peer's own.
-	// Its key is the peer's identity, and closing it stays with the caller.
+	// Its key is the peer's identity, and closing it stays with the caller. Its ring
+	// is open: the gate of a closed one stands in the transports.
 	Host host.Host
 
 	// Positions is the number of ring positions of a new peer; default 8.
@@ -81,6 +85,7 @@ type Config struct {
 	// Logger receives what happens; default: nothing.
 	Logger *slog.Logger
 
+	now        func() time.Time // what the gate of a closed ring takes for the time; nil: time.Now
 	chunkTimes chunkTimes       // of large values; zero: as they are for everybody
 	watchStall time.Duration    // zero: a minute
 	memory     *disk.MemoryDisk // of the engine "memory", so that it outlives a peer
@@ -122,6 +127,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReclaimAfter == 0 {
 		c.ReclaimAfter = 10 * time.Minute
+	}
+	if c.now == nil {
+		c.now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

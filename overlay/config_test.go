@@ -49,11 +49,11 @@ func TestJoinRefuses(t *testing.T) {
 	}{
 		"no ring":            {Config{Listen: listen}, "no-ring"},
 		"address without ID": {Config{Listen: listen, Peers: []string{"/ip4/127.0.0.1/tcp/1"}}, "bad-address"},
-		"unknown engine":     {Config{Listen: listen, Create: true, Home: t.TempDir(), Engine: "tape"}, "bad-config"},
-		"function of no name": {Config{Listen: listen, Create: true, Funcs: []AnyFunc{
+		"unknown engine":     {Config{Listen: listen, Create: true, Open: true, Home: t.TempDir(), Engine: "tape"}, "bad-config"},
+		"function of no name": {Config{Listen: listen, Create: true, Open: true, Funcs: []AnyFunc{
 			Func("two words", func(context.Context, int) (int, error) { return 0, nil }),
 		}}, "usage"},
-		"builtin's name": {Config{Listen: listen, Create: true, Funcs: []AnyFunc{
+		"builtin's name": {Config{Listen: listen, Create: true, Open: true, Funcs: []AnyFunc{
 			Func("sleep/v1", func(context.Context, int) (int, error) { return 0, nil }),
 		}}, "usage"},
 	} {

@@ -38,6 +38,7 @@ func (c *control) register() {
 	handle(c, wire.MethodCtlTrace, rpc.Spec{Name: "control.trace"}, c.trace)
 	handle(c, wire.MethodCtlLookup, rpc.Spec{Name: "control.lookup"}, c.lookups)
 	handle(c, wire.MethodCtlForget, rpc.Spec{Name: "control.forget"}, c.forget)
+	handle(c, wire.MethodCtlInvite, rpc.Spec{Name: "control.invite"}, c.invite)
 	handle(c, wire.MethodCtlLeave, rpc.Spec{Name: "control.leave"}, c.leave)
 }
 
@@ -165,6 +166,11 @@ func (c *control) lookups(ctx context.Context, in client.LookupSpec, _ []byte) (
 func (c *control) forget(ctx context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
 	f, err := c.node.Forget(ctx, in.ID)
 	return f, nil, err
+}
+
+func (c *control) invite(ctx context.Context, in client.InviteSpec, _ []byte) (any, []byte, error) {
+	invitation, err := c.node.Invite(ctx, in)
+	return invitation, nil, err
 }
 
 // leave hands the peer's keys over and closes the peer behind the answer: Close

@@ -21,7 +21,7 @@ import (
 func startAt(t *testing.T, home string) (*Node, *client.Client) {
 	t.Helper()
 	n, err := Join(t.Context(), Config{
-		Home: home, Name: "solo", Create: true, Engine: "memory", Listen: []string{"/ip4/127.0.0.1/tcp/0"},
+		Home: home, Name: "solo", Create: true, Open: true, Engine: "memory", Listen: []string{"/ip4/127.0.0.1/tcp/0"},
 	})
 	if err != nil {
 		t.Fatal(err)

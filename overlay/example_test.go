@@ -17,7 +17,7 @@ import (
 func startPeer(ctx context.Context, contact *overlay.Node, funcs ...overlay.AnyFunc) *overlay.Node {
 	cfg := overlay.Config{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Shards: 16, Funcs: funcs}
 	if contact == nil {
-		cfg.Create = true
+		cfg.Create, cfg.Open = true, true
 	} else {
 		cfg.Peers = contact.Addrs()
 	}
@@ -33,6 +33,7 @@ func ExampleJoin() {
 	ctx := context.Background()
 	first, err := overlay.Join(ctx, overlay.Config{
 		Create: true, // a new ring, as nobody is there to join
+		Open:   true, // which whoever reaches a peer may do
 		Ring:   "photos",
 		Listen: []string{"/ip4/127.0.0.1/tcp/0"},
 	})

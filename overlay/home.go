@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/chorus-net/chorus/bootstrap"
+	passes "github.com/chorus-net/chorus/bootstrap/pass"
 	"github.com/chorus-net/chorus/chord"
-	"github.com/chorus-net/chorus/internal/p2p"
 	"github.com/chorus-net/chorus/overlay/client"
 	"github.com/chorus-net/chorus/store"
 	"github.com/chorus-net/chorus/store/disk"
@@ -22,7 +22,7 @@ import (
 // findRing settles which ring this peer belongs to, and returns the peers of it
 // that it may turn to: those given and those remembered.
 func (n *Node) findRing(ctx context.Context) ([]bootstrap.Contact, error) {
-	given, err := bootstrap.ParseContacts(n.cfg.Peers)
+	places, err := bootstrap.ParsePlaces(n.cfg.Peers)
 	if err != nil {
 		return nil, homeError(err)
 	}
@@ -30,23 +30,25 @@ func (n *Node) findRing(ctx context.Context) ([]bootstrap.Contact, error) {
 	if n.home != nil {
 		book = n.home.Book()
 	}
-	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	contacts := bootstrap.Order(given, book.Contacts(), rng)
+	f := finder{n: n, places: places, book: book, rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+	f.contacts = bootstrap.Order(places.Contacts, book.Contacts(), f.rng)
 	have, err := n.homeRing()
 	switch {
 	case err == nil:
 		n.ring, n.returning = have, true
-		err = n.checkRing(ctx, given, rng)
+		err = f.checkRing(ctx)
 	case !errors.Is(err, bootstrap.ErrNoRing):
-	case len(given) > 0:
-		err = n.joinRing(ctx, contacts, given, book, rng)
+	case len(places.Tokens) > 0:
+		err = f.redeem(ctx)
+	case len(places.Contacts) > 0:
+		err = f.joinRing(ctx)
 	case n.cfg.Create:
 		err = n.createRing()
 	}
 	if err != nil {
 		return nil, homeError(err)
 	}
-	return contacts, n.checkName(n.ring)
+	return f.contacts, n.checkName(n.ring)
 }
 
 // checkName refuses a ring of another name than the one asked for.
@@ -62,14 +64,36 @@ func (n *Node) checkName(r bootstrap.Ring) error {
 }
 
 // createRing makes a new ring and the home one of it.
-func (n *Node) createRing() (err error) {
-	if n.ring, err = bootstrap.NewRing(n.cfg.Ring, n.cfg.Shards, n.cfg.Replicas, time.Now()); err != nil {
+func (n *Node) createRing() error {
+	if n.cfg.Open {
+		ring, err := bootstrap.NewRing(n.cfg.Ring, passes.Key{}, n.cfg.Shards, n.cfg.Replicas, time.Now())
+		if err != nil {
+			return usage("create ring: %w", err)
+		}
+		n.ring = ring
+		if n.home == nil {
+			return nil
+		}
+		return n.home.Create(ring)
+	}
+	ring, ringKey, err := bootstrap.NewClosedRing(n.cfg.Ring, n.cfg.Shards, n.cfg.Replicas, n.cfg.now())
+	if err != nil {
 		return usage("create ring: %w", err)
 	}
-	if n.home == nil {
-		return nil
+	n.ring = ring
+	if n.home != nil {
+		if err := n.home.CreateClosed(ring, ringKey, n.cfg.now()); err != nil {
+			return err
+		}
+		n.door, err = n.openDoor(ring)
+		return err
 	}
-	return n.home.Create(n.ring)
+	if n.door, err = n.newDoor(ring); err != nil {
+		return err
+	}
+	n.door.ringKey = ringKey
+	n.door.chain, err = bootstrap.NewPass(ring, ringKey, n.key, n.cfg.now())
+	return err
 }
 
 func (n *Node) homeRing() (bootstrap.Ring, error) {
@@ -77,61 +101,6 @@ func (n *Node) homeRing() (bootstrap.Ring, error) {
 		return bootstrap.Ring{}, bootstrap.ErrNoRing
 	}
 	return n.home.Ring()
-}
-
-// checkRing refuses peers of another ring than the home's, as far as they
-// answer soon. It is no failure if none does: they may be down as well.
-func (n *Node) checkRing(ctx context.Context, given []bootstrap.Contact, rng *rand.Rand) error {
-	if len(given) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	ring, err := n.askRing(ctx, given, rng)
-	if err != nil {
-		n.log.Info("peers to join by do not answer", "err", err)
-		return nil
-	}
-	return n.home.Join(ring)
-}
-
-// askRing asks contacts what their ring is until one answers.
-func (n *Node) askRing(ctx context.Context, contacts []bootstrap.Contact, rng *rand.Rand) (bootstrap.Ring, error) {
-	return bootstrap.Find(ctx, contacts, rng, func(ctx context.Context, c bootstrap.Contact) (bootstrap.Ring, error) {
-		var errs []error
-		for _, addr := range c.Multiaddrs() {
-			text, err := p2p.AskRing(ctx, n.cfg.Host, addr)
-			if err == nil {
-				return bootstrap.ParseRing(text)
-			}
-			errs = append(errs, err)
-		}
-		return bootstrap.Ring{}, errors.Join(errs...)
-	})
-}
-
-// joinRing asks the contacts what their ring is, and makes the home one of it.
-// The contacts are kept first: a home that belongs to a ring and knows nobody
-// would take itself for the ring's first.
-func (n *Node) joinRing(ctx context.Context, contacts, given []bootstrap.Contact, book *bootstrap.Book, rng *rand.Rand) error {
-	ring, err := n.askRing(ctx, contacts, rng)
-	if err != nil {
-		return err
-	}
-	if err := n.checkName(ring); err != nil {
-		return err // the home stays free to join another one
-	}
-	n.ring = ring
-	if n.home == nil {
-		return nil
-	}
-	for _, c := range given {
-		book.Seen(c, time.Now())
-	}
-	if err := n.home.SaveBook(book); err != nil {
-		return err
-	}
-	return n.home.Join(ring)
 }
 
 // homeError gives an error of the home the form that people meet.
@@ -157,14 +126,14 @@ func listenError(err error) error {
 }
 
 // noAnswer is the error of a peer that found nobody of its ring in time.
-func noAnswer(peers []string, cause error) error {
-	who := "the peers that the home remembers"
-	if len(peers) > 0 {
-		who = strings.Join(peers, ", ")
+func noAnswer(contacts []bootstrap.Contact, cause error) error {
+	var who []string
+	for _, c := range contacts[:min(len(contacts), 3)] {
+		who = append(who, c.String())
 	}
 	return &client.Error{
 		Code:    client.CodeNoAnswer,
-		Message: fmt.Sprintf("no peer of the ring let this one in (%s): %v", who, cause),
+		Message: fmt.Sprintf("no peer of the ring let this one in (%s): %v", strings.Join(who, ", "), cause),
 		Fix:     "peer status (on another host of the ring, for its addresses)",
 	}
 }

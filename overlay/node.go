@@ -27,6 +27,7 @@ type Node struct {
 	started time.Time
 	home    *bootstrap.Home // nil in memory
 	ring    bootstrap.Ring
+	door    *door // nil in an open ring
 	// returning: the home belonged to the ring before this start.
 	returning bool
 	key       crypto.PrivKey
@@ -157,12 +158,18 @@ func (n *Node) openHost(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	n.host, err = p2p.New(ctx, p2p.Config{
+	cfg := p2p.Config{
 		Key: n.key, Listen: n.cfg.Listen, Ring: n.ring.ID[:], Registry: n.registry(), Host: n.cfg.Host,
 		Metrics: n.meter.registerer(),
-	})
-	if err != nil {
+	}
+	if n.door != nil {
+		cfg.Gate = n.door
+	}
+	if n.host, err = p2p.New(ctx, cfg); err != nil {
 		return listenError(err)
+	}
+	if n.door != nil {
+		return nil // it introduces itself to nobody
 	}
 	about, err := n.ring.Marshal()
 	if err != nil {
@@ -242,7 +249,7 @@ func (n *Node) enter(ctx context.Context, contacts []bootstrap.Contact, first bo
 	select {
 	case <-n.members.joined:
 	case <-ctx.Done():
-		return noAnswer(n.cfg.Peers, ctx.Err())
+		return noAnswer(contacts, ctx.Err())
 	}
 	n.learnConfigs(ctx, ids)
 	return n.enterPlain(ctx, ids)

@@ -16,7 +16,7 @@ func joinTest(t *testing.T, contact *Node, cfg Config) *Node {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cfg.Listen, cfg.Shards, cfg.Create = []string{"/ip4/127.0.0.1/tcp/0"}, 16, contact == nil
+	cfg.Listen, cfg.Shards, cfg.Create, cfg.Open = []string{"/ip4/127.0.0.1/tcp/0"}, 16, contact == nil, true
 	if contact != nil {
 		cfg.Peers = contact.Addrs()
 	}

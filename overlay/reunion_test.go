@@ -21,7 +21,7 @@ func joinHome(t *testing.T, home string, contact *Node) *Node {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cfg := Config{
-		Home: home, Engine: "memory", Create: contact == nil, Shards: 16,
+		Home: home, Engine: "memory", Create: contact == nil, Open: true, Shards: 16,
 		Listen: []string{"/ip4/127.0.0.1/tcp/0"},
 	}
 	if contact != nil {

@@ -38,7 +38,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s := Status{
-		ID: n.ID(), Name: n.Name(), Ring: n.ring.Name, Version: Version(), Addrs: n.Addrs(),
+		ID: n.ID(), Name: n.Name(), Ring: n.ring.Name, Open: n.ring.Open, Version: Version(), Addrs: n.Addrs(),
 		UptimeS: time.Since(n.started).Seconds(), Peers: n.view().Len(), Agree: agree + 1, Of: of + 1,
 		Functions: n.workers.names(), Calls: n.host.Stats().Calls,
 	}

@@ -80,12 +80,12 @@ func (t Token) AtInviter() bool { return t.Once || t.Bound || t.Right.Invite }
 
 // message is what is signed of the token.
 func (t Token) message(ring [32]byte) []byte {
-	b := t.append(nil)
+	b := t.encode()
 	return message("token/1", ring, b[:len(b)-len(t.Signature)])
 }
 
-func (t Token) append(b []byte) []byte {
-	b = append(b, format)
+func (t Token) encode() []byte {
+	b := []byte{format}
 	b = append(b, t.Ring[:]...)
 	b = t.Inviter.append(b)
 	right := t.Right.encode()
@@ -110,7 +110,7 @@ func (t Token) append(b []byte) []byte {
 
 // String returns the token as people pass it on: letters, digits, '-' and '_'.
 func (t Token) String() string {
-	b := t.append(nil)
+	b := t.encode()
 	sum := sha256.Sum256(b)
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(b, sum[:checksumSize]...))
 }
@@ -172,4 +172,12 @@ func decodeToken(b []byte) (Token, error) {
 		return Token{}, err
 	}
 	return t, t.validate()
+}
+
+// CheckClock returns ErrClock if the token comes from the future, so that the
+// clock here, or the inviter's, must be wrong.
+func (t Token) CheckClock(now time.Time) error {
+	l := t.Inviter
+	l.Expires = time.Time{}
+	return l.checkTimes(now)
 }

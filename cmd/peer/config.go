@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/chorus-net/chorus/bootstrap/pass"
 )
 
 func configCommand(c *console) *cobra.Command {
@@ -61,7 +63,13 @@ is --listen of peer run, PEER_RUN_LISTEN, and listen of table run in the file.`,
 
 func valueOf(f *pflag.Flag) string {
 	if list, ok := f.Value.(pflag.SliceValue); ok {
-		return strings.Join(list.GetSlice(), ",")
+		values := list.GetSlice()
+		for i, v := range values {
+			if pass.IsToken(v) {
+				values[i] = "(a token)" // a secret
+			}
+		}
+		return strings.Join(values, ",")
 	}
 	return f.Value.String()
 }

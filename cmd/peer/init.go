@@ -6,12 +6,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/chorus-net/chorus/bootstrap"
-	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/bootstrap/pass"
 )
 
 // newConfig is the config file of a new home.
@@ -31,6 +32,7 @@ type initDoc struct {
 	Home     string `json:"home"`
 	Ring     string `json:"ring"`
 	RingID   string `json:"ring_id"`
+	Open     bool   `json:"open"`
 	Shards   int    `json:"shards"`
 	Replicas int    `json:"replicas"`
 }
@@ -43,28 +45,25 @@ func initCommand(c *console) *cobra.Command {
 		Use:   "init",
 		Short: "Make a home: identity, config file, and a new ring",
 		Long: `Make a home: the peer's identity, a config file, and a new ring of which it is
-the first peer. To join a ring that exists, use peer run --join instead.`,
+the first peer. To join a ring that exists, use peer run --join instead.
+
+The ring is closed: peers join it with a token that peer invite prints. Its key is
+the file ring.key of the home, without which no more inviters can be made, and
+inviters cannot be revoked: keep a copy of ring.key and identity.key where nobody else reads
+it. In an open ring (--open) anybody who reaches a peer may join.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if !open {
-				return &client.Error{
-					Code:    client.CodeNotAvailable,
-					Message: "closed rings, which peers enter by invitation, are not available yet; in an open ring anybody who reaches a peer may join",
-					Fix:     "peer init --open",
-				}
-			}
-			ring, err := bootstrap.NewRing(name, shards, replicas, time.Now())
+			ring, err := makeHome(c.home, open, name, shards, replicas)
 			if err != nil {
-				return usage("peer init", "%v", err)
-			}
-			if err := makeHome(c.home, ring); err != nil {
 				return err
 			}
-			doc := initDoc{Home: c.home, Ring: ring.Name, RingID: ring.ID.String(), Shards: ring.Shards, Replicas: ring.Replicas}
+			doc := initDoc{
+				Home: c.home, Ring: ring.Name, RingID: ring.ID.String(), Open: ring.Open, Shards: ring.Shards, Replicas: ring.Replicas,
+			}
 			return c.print(doc, func(out io.Writer) {
-				fmt.Fprintf(out, "made %s, the home of the first peer of ring %s\n", c.home, ring.Name)
+				fmt.Fprintf(out, "made %s, the home of the first peer of %s ring %s\n", c.home, kindOf(ring), ring.Name)
 				if !c.quiet {
-					fmt.Fprintf(out, "next: peer run --home %s\n", c.home)
+					tellInit(out, c.home, ring)
 				}
 			})
 		},
@@ -77,20 +76,57 @@ the first peer. To join a ring that exists, use peer run --join instead.`,
 	return cmd
 }
 
+func kindOf(r bootstrap.Ring) string {
+	if r.Open {
+		return "open"
+	}
+	return "closed"
+}
+
+// tellInit says what comes next.
+func tellInit(out io.Writer, home string, r bootstrap.Ring) {
+	if !r.Open {
+		fmt.Fprintf(out, "keep a copy of %s and %s where nobody else reads it: the ring is ruled by them\n",
+			filepath.Join(home, bootstrap.RingKeyFile), filepath.Join(home, bootstrap.IdentityFile))
+	}
+	fmt.Fprintf(out, "next: peer run --home %s\n", home)
+	if !r.Open {
+		fmt.Fprintf(out, "then: peer invite --home %s (prints a token by which others join)\n", home)
+	}
+}
+
 // makeHome writes what a home holds before its peer runs first.
-func makeHome(dir string, ring bootstrap.Ring) (err error) {
+func makeHome(dir string, open bool, name string, shards, replicas int) (ring bootstrap.Ring, err error) {
 	home, err := bootstrap.OpenHome(dir)
 	if err != nil {
-		return err
+		return ring, err
 	}
 	defer func() { err = errors.Join(err, home.Close()) }()
-	if err := home.Create(ring); err != nil {
-		return err
+	if open {
+		if ring, err = bootstrap.NewRing(name, pass.Key{}, shards, replicas, time.Now()); err != nil {
+			return ring, usage("peer init", "%v", err)
+		}
+		err = home.Create(ring)
+	} else {
+		made, key, bad := bootstrap.NewClosedRing(name, shards, replicas, time.Now())
+		if bad != nil {
+			return ring, usage("peer init", "%v", bad)
+		}
+		ring = made
+		err = home.CreateClosed(ring, key, time.Now())
+	}
+	if err != nil {
+		return ring, err
 	}
 	if _, err := home.Identity(); err != nil {
-		return err
+		return ring, err
 	}
-	f, err := os.OpenFile(home.Path(configName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	return ring, writeConfig(home.Path(configName))
+}
+
+// writeConfig writes the config file of a new home, unless there is one.
+func writeConfig(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -22,8 +22,8 @@ func newRoot(c *console) *cobra.Command {
 		Long: `A peer of a Chorus ring: keeps replicated keys and shares work, with no master.
 
 Try it:       peer demo
-Start a ring: peer init --open && peer run
-Join it:      peer run --home DIR --join MULTIADDR`,
+Start a ring: peer init && peer run
+Join it:      peer invite prints a token for peer run --home DIR --join TOKEN`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -52,7 +52,7 @@ Join it:      peer run --home DIR --join MULTIADDR`,
 			root.AddCommand(cmd)
 		}
 	}
-	add("start", demoCommand(c), initCommand(c), runCommand(c), leaveCommand(c), forgetCommand(c))
+	add("start", demoCommand(c), initCommand(c), runCommand(c), inviteCommand(c), leaveCommand(c), forgetCommand(c))
 	add("keys", putCommand(c), getCommand(c), delCommand(c), lsCommand(c), watchCommand(c), nsCommand(c))
 	add("work", submitCommand(c), jobCommand(c))
 	add("look", statusCommand(c), topCommand(c), ringCommand(c), pingCommand(c), traceCommand(c), benchCommand(c), netsimCommand(c), configCommand(c))

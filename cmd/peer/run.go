@@ -39,14 +39,14 @@ and with which addresses others join; logs follow.
 A signal (SIGINT, SIGTERM) stops it in order, within 10 s, with exit status 0. It
 keeps its keys and its place in the ring for the next start; peer leave gives
 them up.`,
-		Example: "  peer run\n  peer run --home DIR --join /ip4/192.0.2.7/tcp/4747/p2p/PEER-ID --listen /ip4/0.0.0.0/tcp/4748",
+		Example: "  peer run\n  peer run --home DIR --join TOKEN --listen /ip4/0.0.0.0/tcp/4748\n  peer run --home DIR --join /ip4/192.0.2.7/tcp/4747/p2p/PEER-ID",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.runPeer(cmd.Context(), f)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.config.Peers, "join", nil, "`multiaddr` of a peer of the ring to join, with /p2p/PEER-ID; may be repeated")
+	flags.StringSliceVar(&f.config.Peers, "join", nil, "`token` of peer invite; for an open ring the multiaddr of a peer with /p2p/PEER-ID; or @FILE with one of these a line; may be repeated")
 	flags.StringSliceVar(&f.config.Listen, "listen", []string{"/ip4/0.0.0.0/tcp/4747", "/ip4/0.0.0.0/udp/4747/quic-v1"},
 		"`multiaddr` to listen on; may be repeated")
 	flags.StringVar(&f.config.Name, "name", "", "what people call the peer; by default the end of its ID")
@@ -95,12 +95,16 @@ func (c *console) runPeer(ctx context.Context, f runFlags) error {
 // announce tells people that the peer is usable and how others find it.
 func (c *console) announce(ctx context.Context, node *overlay.Node) {
 	addrs := node.Addrs()
-	ring, peers := "", 1
+	ring, peers, open := "", 1, false
 	if status, err := node.Status(ctx); err == nil {
-		ring, peers = status.Ring, status.Peers
+		ring, peers, open = status.Ring, status.Peers, status.Open
 	}
 	fmt.Fprintf(c.err, "ready: peer %s id %s listening on %s, ring %s; %s\n",
 		node.Name(), node.ID(), strings.Join(addrs, " "), ring, count(peers, "peer"))
+	if !open {
+		c.note("join: peer invite --home %s (at an inviter of the ring) prints a token", c.home)
+		return
+	}
 	for _, a := range addrs {
 		c.note("join: peer run --join %s", a)
 	}

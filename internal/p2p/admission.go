@@ -172,7 +172,7 @@ func (a *admission) accept(l quicreuse.Listener) {
 func (a *admission) serveQUIC(c *quic.Conn) {
 	ctx, cancel := context.WithTimeout(a.ctx, admissionTime)
 	defer cancel()
-	defer c.CloseWithError(0, "")
+	defer func() { _ = c.CloseWithError(0, "") }()
 	key, err := ltls.PubKeyFromCertChain(c.ConnectionState().TLS.PeerCertificates)
 	if err != nil {
 		return

@@ -58,7 +58,7 @@ func askQUIC(ctx context.Context, identity *ltls.Identity, id peer.ID, addr ma.M
 		}
 		return nil, err
 	}
-	defer c.CloseWithError(0, "")
+	defer func() { _ = c.CloseWithError(0, "") }()
 	s, err := c.OpenStreamSync(ctx)
 	if err != nil {
 		return nil, err

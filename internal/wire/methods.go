@@ -47,6 +47,7 @@ const (
 	MethodCtlTrace  rpc.Method = 115
 	MethodCtlLookup rpc.Method = 116
 	MethodCtlForget rpc.Method = 117
+	MethodCtlInvite rpc.Method = 118
 
 	MethodCtlBegin    rpc.Method = 120 // of a large value
 	MethodCtlPutChunk rpc.Method = 121

@@ -114,7 +114,7 @@ func (c *Cluster) grow(n int) {
 func (c *Cluster) run(ctx context.Context, i int) error {
 	cfg := c.settings.Node
 	cfg.Name, cfg.Home = c.name(i), c.Home(i)
-	cfg.Create = i == 0
+	cfg.Create, cfg.Open = i == 0, true
 	cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
 	if c.settings.Logger != nil {
 		cfg.Logger = c.settings.Logger.With("at", cfg.Name)

@@ -12,14 +12,17 @@ type ErrorCode string
 // The codes. The table below gives each its meaning and its exit status.
 const (
 	CodeBadAddress      ErrorCode = "bad-address"
+	CodeBadClock        ErrorCode = "bad-clock"
 	CodeBadConfig       ErrorCode = "bad-config"
 	CodeBadHome         ErrorCode = "bad-home"
 	CodeBadIdentity     ErrorCode = "bad-identity"
 	CodeBadKey          ErrorCode = "bad-key"
+	CodeBadToken        ErrorCode = "bad-token"
 	CodeClosed          ErrorCode = "stopping"
 	CodeConflict        ErrorCode = "conflict"
 	CodeDiskFull        ErrorCode = "disk-full"
 	CodeDiskReadOnly    ErrorCode = "disk-read-only"
+	CodeExpired         ErrorCode = "expired"
 	CodeHomeExists      ErrorCode = "home-exists"
 	CodeHomeLocked      ErrorCode = "home-locked"
 	CodeInternal        ErrorCode = "internal"
@@ -34,13 +37,17 @@ const (
 	CodeNoRing          ErrorCode = "no-ring"
 	CodeNotAvailable    ErrorCode = "not-available"
 	CodeNotFound        ErrorCode = "not-found"
+	CodeNotInvited      ErrorCode = "not-invited"
 	CodeNotWasm         ErrorCode = "not-wasm"
 	CodeOverloaded      ErrorCode = "overloaded"
 	CodePortInUse       ErrorCode = "port-in-use"
 	CodeQuorumLost      ErrorCode = "quorum-lost"
 	CodeQuotaExceeded   ErrorCode = "quota-exceeded"
+	CodeRefused         ErrorCode = "refused"
+	CodeRevoked         ErrorCode = "revoked"
 	CodeTaskFailed      ErrorCode = "task-failed"
 	CodeTimeout         ErrorCode = "timeout"
+	CodeTokenUsed       ErrorCode = "token-used"
 	CodeUnhealthy       ErrorCode = "unhealthy"
 	CodeUnknownFunction ErrorCode = "unknown-function"
 	CodeUsage           ErrorCode = "usage"
@@ -58,6 +65,7 @@ const (
 	exitUnhealthy   = 5
 	exitTimeout     = 6
 	exitConflict    = 7
+	exitRefused     = 8
 	exitInterrupted = 130
 )
 
@@ -66,14 +74,17 @@ var codes = map[ErrorCode]struct {
 	doc  string
 }{
 	CodeBadAddress:      {exitUsage, "an address is not a multiaddr, or lacks the /p2p/PEER-ID that says who must answer"},
+	CodeBadClock:        {exitRefused, "the clock of this machine, or of the one that refused, is wrong by far"},
 	CodeBadConfig:       {exitUsage, "the config file or a PEER_ variable holds an unknown key or a wrong value"},
 	CodeBadHome:         {exitFailed, "a file of the home is damaged"},
 	CodeBadIdentity:     {exitFailed, "the identity of the peer is damaged, lost or open to others"},
 	CodeBadKey:          {exitUsage, "a key is empty or not valid UTF-8"},
+	CodeBadToken:        {exitUsage, "a token is not one, or not all of one"},
 	CodeClosed:          {exitNoPeer, "the peer stopped, or is stopping, while it was asked"},
 	CodeConflict:        {exitConflict, "a register is at another version than the one expected"},
 	CodeDiskFull:        {exitFailed, "the disk of the home has no space left"},
 	CodeDiskReadOnly:    {exitFailed, "the home cannot be written to"},
+	CodeExpired:         {exitRefused, "a token has expired, or a pass whose ring key was replaced long ago"},
 	CodeHomeExists:      {exitConflict, "the home belongs to a ring already"},
 	CodeHomeLocked:      {exitConflict, "another process runs a peer in this home"},
 	CodeInternal:        {exitFailed, "something failed that has no code of its own; the message tells what"},
@@ -88,13 +99,17 @@ var codes = map[ErrorCode]struct {
 	CodeNoRing:          {exitFailed, "the home belongs to no ring yet and no address to join by was given"},
 	CodeNotAvailable:    {exitUsage, "this version does not do what was asked"},
 	CodeNotFound:        {exitNotFound, "there is no such key, job or peer"},
+	CodeNotInvited:      {exitRefused, "the ring is closed, and no token was given"},
 	CodeNotWasm:         {exitUsage, "a file is not a WebAssembly module"},
 	CodeOverloaded:      {exitFailed, "a queue of the peer is full; try again later"},
 	CodePortInUse:       {exitConflict, "another program listens on this address"},
 	CodeQuorumLost:      {exitTimeout, "fewer replicas than the level needs could be reached"},
 	CodeQuotaExceeded:   {exitFailed, "the key's replicas keep as much as their quotas allow"},
+	CodeRefused:         {exitRefused, "the gate of a closed ring does not allow it; the message tells why"},
+	CodeRevoked:         {exitRefused, "the peer was put out of the ring"},
 	CodeTaskFailed:      {exitFailed, "at least one task of the job failed"},
 	CodeTimeout:         {exitTimeout, "no answer within the time-out"},
+	CodeTokenUsed:       {exitRefused, "a token for one use was used by another peer"},
 	CodeUnhealthy:       {exitUnhealthy, "a check did not hold"},
 	CodeUnknownFunction: {exitNotFound, "no peer of the ring has the function"},
 	CodeUsage:           {exitUsage, "a command, flag or argument is not understood"},

@@ -104,6 +104,7 @@ type Status struct {
 	ID              string   `json:"id"`
 	Name            string   `json:"name,omitempty"`
 	Ring            string   `json:"ring"`
+	Open            bool     `json:"open"` // whoever reaches a peer of the ring may join it
 	Version         string   `json:"version"`
 	Addrs           []string `json:"addrs"`
 	UptimeS         float64  `json:"uptime_s"`

@@ -15,7 +15,7 @@ func main() {
 	ctx := context.Background()
 	shout := overlay.Func("shout/v1", func(_ context.Context, s string) (string, error) { return strings.ToUpper(s), nil })
 	node, err := overlay.Join(ctx, overlay.Config{
-		Create: true, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Funcs: []overlay.AnyFunc{shout},
+		Create: true, Open: true, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Funcs: []overlay.AnyFunc{shout},
 	})
 	check(err)
 	defer node.Close()

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chorus-net/chorus/bootstrap"
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+// A ring that is closed, from its making to a member that was invited; and what
+// those meet who were not.
+func TestClosedRing(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) *shell { return &shell{t: t, home: filepath.Join(dir, name)} }
+	ada := at("ada")
+	if out := ada.ok("init", "--ring", "choir"); !strings.Contains(out, "ring.key") || !strings.Contains(out, "peer invite") {
+		t.Errorf("init does not say what to keep, or what is next:\n%s", out)
+	}
+	first := ada.start("--name", "ada")
+	token := strings.TrimSpace(ada.ok("invite"))
+	if len(token) > 320 {
+		t.Errorf("a token of %d characters", len(token))
+	}
+	bob := at("bob")
+	second := bob.start("--name", "bob", "--join", token)
+	agreed(t, []*process{first, second})
+	bob.ok("put", "greeting", "hello")
+	if got := ada.ok("get", "greeting"); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+	bob.ok("submit", "sha256", "--input", "{i}", "--n", "5")
+
+	// It keeps its pass, and needs no token again.
+	if code := second.signal(syscall.SIGINT); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	second = bob.start("--name", "bob")
+	agreed(t, []*process{first, second})
+
+	t.Run("refused", func(t *testing.T) { testRefused(t, first, second, token) })
+	for _, p := range []*process{first, second} {
+		if strings.Contains(p.logs(), "chorus1_") {
+			t.Errorf("a token is in the log:\n%s", p.logs())
+		}
+	}
+	bob.env = []string{"PEER_RUN_JOIN=" + token}
+	if out := bob.ok("config", "show"); strings.Contains(out, token) || !strings.Contains(out, "(a token)") {
+		t.Errorf("config show prints a token:\n%s", out)
+	}
+}
+
+func testRefused(t *testing.T, ada, bob *process, token string) {
+	stranger := func() *shell { return newShell(t) }
+	stranger().run("run", "--join", ada.addr).fails(client.CodeNotInvited, "fix: peer invite")
+	stranger().run("run", "--join", token[:100]).fails(client.CodeBadToken)
+
+	short := strings.TrimSpace(ada.ok("invite", "--expires", "1ms"))
+	time.Sleep(2 * time.Second) // tokens count whole seconds
+	stranger().run("run", "--join", short).fails(client.CodeExpired, "fix: peer invite")
+
+	once := strings.TrimSpace(ada.ok("invite", "--once"))
+	cyd := stranger()
+	third := cyd.start("--join", once)
+	stranger().run("run", "--join", once).fails(client.CodeTokenUsed, "fix: peer invite")
+	third.signal(syscall.SIGINT)
+
+	var status client.Status
+	bob.doc(&status, "status")
+	bound := strings.TrimSpace(ada.ok("invite", "--for", status.ID))
+	stranger().run("run", "--join", bound).fails(client.CodeRefused, "another peer")
+	bob.run("invite").fails(client.CodeRefused, "may not invite")
+	ada.run("invite", "--role", "read", "--inviter").fails(client.CodeUsage, "inviter")
+	ada.run("invite", "--role", "read").fails(client.CodeNotAvailable, "read")
+	ada.run("invite", "--for", "bob").fails(client.CodeUsage)
+	meet(client.CodeRevoked) // in package bootstrap
+
+	other := stranger()
+	other.ok("init")
+	other.run("run", "--join", token).fails(client.CodeWrongRing)
+	open := stranger()
+	open.ok("init", "--open")
+	open.start()
+	open.run("invite").fails(client.CodeUsage, "open")
+}
+
+// A clock that is behind by years is named.
+func TestClosedRingClock(t *testing.T) {
+	s := newShell(t)
+	home, err := bootstrap.OpenHome(s.home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().AddDate(20, 0, 0)
+	ring, key, err := bootstrap.NewClosedRing("choir", 16, 3, later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := home.CreateClosed(ring, key, later); err != nil {
+		t.Fatal(err)
+	}
+	if err := home.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.run("run").fails(client.CodeBadClock, "clock here says", "fix: set the clock")
+}
