@@ -54,7 +54,7 @@ func observe(w *World, without ...*Peer) *truth {
 		t.at[t.nodes[i].At.ID] = i
 	}
 	for i := range t.nodes {
-		t.nodes[i].best = t.nextOwn(i)
+		t.nodes[i].best = t.fallback(i)
 		for _, s := range t.nodes[i].Successors {
 			if k, ok := t.at[s.ID]; ok {
 				t.nodes[i].best = k
@@ -65,13 +65,11 @@ func observe(w *World, without ...*Peer) *truth {
 	return t
 }
 
-// nextOwn returns the ordinal of the next position of the same peer: a list that has
-// lost all of its entries falls back on that.
-func (t *truth) nextOwn(i int) int {
-	for k := 1; k < len(t.nodes); k++ {
-		if next := (i + k) % len(t.nodes); t.nodes[next].At.Peer == t.nodes[i].At.Peer {
-			return next
-		}
+// fallback returns where a position leads whose list names nobody that lives: to the
+// next one of its own peer if that is all that is left of the ring, else nowhere.
+func (t *truth) fallback(i int) int {
+	if t.peers == 1 {
+		return (i + 1) % len(t.nodes)
 	}
 	return i
 }
