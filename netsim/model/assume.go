@@ -116,7 +116,7 @@ func (x *run) survives(victims ...*Peer) bool {
 		return t.peers > 0
 	}
 	if !x.established {
-		return x.allowed(t.shape() == nil && t.fewestTold() > 0, &x.done.RefusedTorn)
+		return x.allowed(t.hangs() && t.fewestTold() > 0, &x.done.RefusedTorn)
 	}
 	spare := peersOf(t.principals()) - x.r - 1
 	live := t.fewest()

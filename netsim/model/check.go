@@ -24,6 +24,7 @@ type truth struct {
 type node struct {
 	chord.Neighbours
 	best int  // ordinal of the first live successor
+	bare bool // its list names nobody that lives: best is the next position of the same peer
 	back bool // its peer came back so lately that some may yet mistake it for its former self
 }
 
@@ -54,10 +55,10 @@ func observe(w *World, without ...*Peer) *truth {
 		t.at[t.nodes[i].At.ID] = i
 	}
 	for i := range t.nodes {
-		t.nodes[i].best = t.fallback(i)
+		t.nodes[i].best, t.nodes[i].bare = t.nextOwn(i), true
 		for _, s := range t.nodes[i].Successors {
 			if k, ok := t.at[s.ID]; ok {
-				t.nodes[i].best = k
+				t.nodes[i].best, t.nodes[i].bare = k, false
 				break
 			}
 		}
@@ -65,13 +66,23 @@ func observe(w *World, without ...*Peer) *truth {
 	return t
 }
 
-// fallback returns where a position leads whose list names nobody that lives: to the
-// next one of its own peer if that is all that is left of the ring, else nowhere.
-func (t *truth) fallback(i int) int {
-	if t.peers == 1 {
-		return (i + 1) % len(t.nodes)
+// nextOwn returns the ordinal of the next position of the same peer, which is what a
+// list falls back on that has lost all of its entries.
+func (t *truth) nextOwn(i int) int {
+	for k := 1; k < len(t.nodes); k++ {
+		if next := (i + k) % len(t.nodes); t.nodes[next].At.Peer == t.nodes[i].At.Peer {
+			return next
+		}
 	}
 	return i
+}
+
+// hangs reports whether what remains of a ring that is too small for the paper
+// hangs together: it has its shape, and every list names somebody that lives, unless
+// all but one peer are gone.
+func (t *truth) hangs() bool {
+	bare := func(n node) bool { return n.bare }
+	return t.shape() == nil && (t.peers == 1 || !slices.ContainsFunc(t.nodes, bare))
 }
 
 func (w *World) successorPeers() int {
