@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -75,10 +76,11 @@ func unmetCodes() int {
 
 // shell runs commands the way a person does, with one home.
 type shell struct {
-	t    *testing.T
-	home string
-	env  []string // NAME=VALUE
-	in   string   // standard input
+	t      *testing.T
+	home   string
+	env    []string // NAME=VALUE
+	in     string   // standard input
+	binary string   // another program than the one under test
 }
 
 // newShell returns a shell whose home does not exist yet.
@@ -95,7 +97,7 @@ type result struct {
 }
 
 func (s *shell) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(cmp.Or(s.binary, binary), args...)
 	cmd.Env = append([]string{"PEER_HOME=" + s.home, "HOME=" + filepath.Dir(s.home), "TMPDIR=" + os.TempDir()}, s.env...)
 	cmd.Stdin = strings.NewReader(s.in)
 	return cmd

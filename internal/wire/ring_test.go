@@ -135,6 +135,9 @@ func FuzzParseRing(f *testing.F) {
 	for _, m := range ringMessages(f) {
 		f.Add(AppendRing(nil, &m))
 	}
+	for _, b := range realMessages(f) {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := ParseRing(b)
 		if err != nil {
