@@ -76,7 +76,7 @@ func TestDemoStaysUp(t *testing.T) {
 	}
 	began := time.Now()
 	interrupt(cmd)
-	if err := cmd.Wait(); err != nil || time.Since(began) > 10*time.Second {
+	if err := cmd.Wait(); err != nil || time.Since(began) > time.Minute {
 		t.Errorf("after an interrupt: %v, %v", err, time.Since(began))
 	}
 	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {

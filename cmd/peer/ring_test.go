@@ -212,7 +212,7 @@ func testConflicts(t *testing.T, p *process) {
 	dead := strings.Replace(p.addr, portOf(p.addr), freePort(t), 1)
 	start := time.Now()
 	newShell(t).run("run", "--join", dead, "--timeout", "1s").fails(client.CodeNoAnswer, dead)
-	if took := time.Since(start); took > 8*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("nobody answers: noticed after %v", took)
 	}
 	taken := newShell(t)

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -18,6 +19,27 @@ const (
 	retireAfter = time.Minute
 )
 
+// callStream is a stream that Close does not keep waiting. A libp2p stream whose
+// protocol the other side has not confirmed, because it died, say, waits for that
+// in Close, for ten seconds, whatever its deadline was.
+type callStream struct {
+	network.Stream
+	reading sync.Mutex
+}
+
+func (s *callStream) Read(p []byte) (int, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	return s.Stream.Read(p)
+}
+
+// Close makes a read fail first, after which nothing is waited for.
+func (s *callStream) Close() error {
+	_ = s.SetReadDeadline(time.Unix(1, 0))
+	_, _ = s.Read(make([]byte, 1))
+	return s.Stream.Close()
+}
+
 // adopt starts calls on a fresh stream to a peer and puts it to use, unless the
 // peer has a better one. Two peers that dial each other at once must keep the
 // same of both streams: the one that the smaller ID opened.
@@ -30,7 +52,7 @@ func (h *Host) adopt(id peer.ID, ns network.Stream, opener peer.ID) {
 		return
 	}
 	s.link = h.link(id)
-	s.conn = rpc.NewConn(&meteredStream{Stream: ns, meter: &h.callBytes}, h.connConfig(s))
+	s.conn = rpc.NewConn(&callStream{Stream: &meteredStream{Stream: ns, meter: &h.callBytes}}, h.connConfig(s))
 	h.streams[s] = struct{}{}
 	old := s.link.stream
 	lost := s

@@ -55,7 +55,7 @@ type Host struct {
 
 // closeTimeout bounds Close, killTimeout Kill.
 const (
-	closeTimeout = 5 * time.Second
+	closeTimeout = 8 * time.Second
 	killTimeout  = 2 * time.Second
 )
 
@@ -192,7 +192,7 @@ func add(a, b rpc.Stats) rpc.Stats {
 }
 
 // Close writes out what is queued, ends all streams and stops the host. It
-// returns within 5 s, with an error if something would not end. Calls made
+// returns within 8 s, with an error if something would not end. Calls made
 // afterwards fail with rpc.ErrClosed.
 func (h *Host) Close() error {
 	h.once.Do(func() {
