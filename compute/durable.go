@@ -39,7 +39,7 @@ type DurableStep struct {
 // DurableOver.
 //
 //	d := compute.NewDurable(self)
-//	step := d.Open(tasks)             // a new job; or d.Claim(version, value) as it was read
+//	step := d.Open(code, tasks)       // a new job; or d.Claim(version, value) as it was read
 //	for {
 //		switch step.Kind {
 //		case compute.DurableSwap:     // step = d.Swapped(ok, ...), or d.Unknown() if it is not known
@@ -97,12 +97,12 @@ func (d *Durable) Version() uint64 { return d.version }
 func (d *Durable) Next() uint64 { return d.seq + 1 }
 
 // Open makes this peer the first owner of a new job of so many tasks.
-func (d *Durable) Open(tasks int) (DurableStep, error) {
+func (d *Durable) Open(code Code, tasks int) (DurableStep, error) {
 	if tasks < 1 || tasks > MaxDurable {
 		return DurableStep{}, fmt.Errorf("%w: a durable job has 1 to %d tasks, not %d", ErrBadSpec, MaxDurable, tasks)
 	}
 	d.change = change{kind: changeOpen}
-	d.ledger.Tasks = uint32(tasks)
+	d.ledger.Code, d.ledger.Tasks = code.String(), uint32(tasks)
 	return d.propose(), nil
 }
 

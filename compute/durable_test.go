@@ -129,7 +129,7 @@ func TestDurableOwners(t *testing.T) {
 		}
 		first := w.owners[0]
 		var err error
-		if first.step, err = first.d.Open(tasks); err != nil {
+		if first.step, err = first.d.Open(Code{Func: "f/v1"}, tasks); err != nil {
 			t.Fatal(err)
 		}
 		cancels := w.rng.IntN(4) == 0
@@ -180,7 +180,7 @@ func TestDurableOwners(t *testing.T) {
 
 func TestDurableRefuses(t *testing.T) {
 	d := NewDurable("me")
-	if _, err := d.Open(MaxDurable + 1); !errors.Is(err, ErrBadSpec) {
+	if _, err := d.Open(Code{Func: "f/v1"}, MaxDurable+1); !errors.Is(err, ErrBadSpec) {
 		t.Errorf("a job too large: %v", err)
 	}
 	if _, err := d.Claim(0, nil); !errors.Is(err, ErrNoJob) {
@@ -190,7 +190,7 @@ func TestDurableRefuses(t *testing.T) {
 		t.Errorf("nonsense: %v", err)
 	}
 	d = NewDurable("me")
-	if _, err := d.Open(2); err != nil {
+	if _, err := d.Open(Code{Func: "f/v1"}, 2); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Commit([]uint32{0}, 0); err == nil {
@@ -207,10 +207,10 @@ func TestDurableRefuses(t *testing.T) {
 }
 
 func TestLedgerGolden(t *testing.T) {
-	l := Ledger{Epoch: 3, Owner: "anna", Tasks: 300, Failed: 1, Batches: []Batch{
+	l := Ledger{Epoch: 3, Owner: "anna", Code: "f/v1", Tasks: 300, Failed: 1, Batches: []Batch{
 		{Epoch: 1, Seq: 1, Tasks: []uint32{0, 7, 299}}, {Epoch: 3, Seq: 2, Tasks: []uint32{1}},
 	}}
-	const golden = "010003" + "04616e6e61" + "ac02" + "01" + "02" + "010103" + "0007a402" + "030201" + "01"
+	const golden = "010003" + "04616e6e61" + "04662f7631" + "ac02" + "01" + "02" + "010103" + "0007a402" + "030201" + "01"
 	b := l.AppendTo(nil)
 	if got := fmt.Sprintf("%x", b); got != golden {
 		t.Errorf("written as %s, want %s", got, golden)
@@ -243,7 +243,7 @@ func TestLedgerGolden(t *testing.T) {
 
 // What was read and is written again reads as the same.
 func FuzzLedger(f *testing.F) {
-	l := Ledger{Epoch: 3, Owner: "anna", Tasks: 30, Batches: []Batch{{Epoch: 1, Seq: 1, Tasks: []uint32{0, 7, 29}}}}
+	l := Ledger{Epoch: 3, Owner: "anna", Code: "f/v1", Tasks: 30, Batches: []Batch{{Epoch: 1, Seq: 1, Tasks: []uint32{0, 7, 29}}}}
 	f.Add(l.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := DecodeLedger(b)

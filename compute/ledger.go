@@ -31,6 +31,7 @@ type Ledger struct {
 	Epoch   uint64
 	Owner   chord.PeerID
 	State   LedgerState
+	Code    string // for people: [Code.String]
 	Tasks   uint32 // of the job
 	Failed  uint32 // of those with a result
 	Batches []Batch
@@ -84,6 +85,8 @@ func (l *Ledger) check() error {
 	switch {
 	case l.Epoch == 0 || l.Owner == "" || len(l.Owner) > MaxPeerID:
 		return fmt.Errorf("epoch %d, owner of %d bytes", l.Epoch, len(l.Owner))
+	case len(l.Code) > MaxFuncName:
+		return fmt.Errorf("code of %d bytes", len(l.Code))
 	case l.State > LedgerCancelled:
 		return fmt.Errorf("state %d", l.State)
 	case l.Tasks == 0 || l.Tasks > MaxDurable:
@@ -116,7 +119,7 @@ func (b *Batch) before(c *Batch) bool {
 }
 
 // An encoded ledger: format byte 1, the state, then as unsigned varints epoch,
-// length of the owner, the owner's bytes, tasks, failed, batches; of each batch
+// length of the owner, the owner's bytes, length and bytes of the code, tasks, failed, batches; of each batch
 // epoch, number, tasks, and each index less the one before it.
 const ledgerFormat = 1
 
@@ -126,6 +129,8 @@ func (l *Ledger) AppendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, l.Epoch)
 	b = binary.AppendUvarint(b, uint64(len(l.Owner)))
 	b = append(b, l.Owner...)
+	b = binary.AppendUvarint(b, uint64(len(l.Code)))
+	b = append(b, l.Code...)
 	for _, n := range []uint64{uint64(l.Tasks), uint64(l.Failed), uint64(len(l.Batches))} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -156,6 +161,7 @@ func DecodeLedger(b []byte) (Ledger, error) {
 	r := varints{rest: b[2:]}
 	l.Epoch = r.next(1 << 62)
 	l.Owner = chord.PeerID(r.bytes(int(r.next(MaxPeerID))))
+	l.Code = string(r.bytes(int(r.next(MaxFuncName))))
 	l.Tasks = uint32(r.next(MaxDurable))
 	l.Failed = uint32(r.next(MaxDurable))
 	// A batch has at least one task, and no task is in two.

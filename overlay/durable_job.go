@@ -81,7 +81,7 @@ func (n *Node) submitDurable(ctx context.Context, spec compute.Spec) (compute.ID
 	var id compute.ID
 	rand.Read(id[:]) // it does not fail
 	j := newDurableJob(n, id, wire.DurableSpec{Code: spec.Code, Limits: spec.Limits, Tasks: len(spec.Inputs), Submitted: time.Now()}, spec.Inputs)
-	step, err := j.machine.Open(len(spec.Inputs))
+	step, err := j.machine.Open(spec.Code, len(spec.Inputs))
 	if err != nil {
 		return id, submitError(err)
 	}

@@ -30,7 +30,7 @@ func (n *Node) durableView(ctx context.Context, id compute.ID, results bool) (Jo
 	if !results {
 		return j, nil
 	}
-	rec, err := n.lookUp(ctx, durableSpace, id.String()+"/spec", store.LevelQuorum)
+	_, err = n.lookUp(ctx, durableSpace, id.String()+"/spec", store.LevelQuorum)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		j.Why = "its inputs and results were kept for a week, and are gone"
@@ -38,18 +38,13 @@ func (n *Node) durableView(ctx context.Context, id compute.ID, results bool) (Jo
 	case err != nil:
 		return j, err
 	}
-	spec, err := wire.ParseDurableSpec(rec.Value)
-	if err != nil {
-		return j, err
-	}
-	j.Code = spec.Code.String()
 	return j, n.fillDurable(ctx, &j, id, &ledger)
 }
 
 // durableJobOf returns what a ledger says.
 func (n *Node) durableJobOf(id compute.ID, l *compute.Ledger) Job {
 	j := Job{
-		ID: id.String(), Durable: true, Owner: n.label(l.Owner), Epoch: l.Epoch, State: "running",
+		ID: id.String(), Code: l.Code, Durable: true, Owner: n.label(l.Owner), Epoch: l.Epoch, State: "running",
 		Tasks: int(l.Tasks), Done: l.Done() - int(l.Failed), Failed: int(l.Failed), ByPeer: make(map[string]int),
 	}
 	switch {
@@ -145,9 +140,7 @@ func (n *Node) durableJobs() []Job {
 			continue
 		}
 		ledger := j.known()
-		job := n.durableJobOf(id, &ledger)
-		job.Code = j.spec.Code.String()
-		jobs = append(jobs, job)
+		jobs = append(jobs, n.durableJobOf(id, &ledger))
 	}
 	return jobs
 }

@@ -48,6 +48,10 @@ func TestDurableJobOutlivesProcess(t *testing.T) {
 		}
 	}
 	peers[1].doc(&job, "job", "show", submitted.Job)
+	listed := peers[1].ok("job", "ls") + peers[2].ok("job", "ls") + peers[3].ok("job", "ls") // its voters are three of four
+	if n := strings.Count(listed, submitted.Job); n < 2 || strings.Count(listed, "sleep/v1") != n {
+		t.Errorf("job ls at the others:\n%s", listed)
+	}
 	if job.State != "done" || job.Done != tasks || !job.Durable {
 		t.Errorf("in the end: %+v", job)
 	}

@@ -14,7 +14,7 @@ const (
 	pageTop    = 24  // times
 	pageRow    = 22
 	pageBar    = 16
-	pageTicks  = 8
+	pageTicks  = 8   // at most, beside that of the start
 	leastShown = 0.5 // width of a bar
 )
 
@@ -58,9 +58,8 @@ func (l *timeline) page() ([]byte, error) {
 	for i, r := range l.Rows {
 		d.Labels = append(d.Labels, pageRowDoc{float64(pageTop + pageRow*i), r.label(), i%2 == 1})
 	}
-	for i := range pageTicks + 1 {
-		at := d.Took * time.Duration(i) / pageTicks
-		d.Ticks = append(d.Ticks, pageTickDoc{x(l.Start.Add(at)), at.Round(max(d.Took/1000, 1)).String()})
+	for at, step := time.Duration(0), tick(d.Took); at <= d.Took; at += step {
+		d.Ticks = append(d.Ticks, pageTickDoc{x(l.Start.Add(at)), at.String()})
 	}
 	for _, r := range l.Runs {
 		title := fmt.Sprintf("task %d, attempt %d: %s after %v, begun at %v", r.Task, r.Attempt, r.Outcome, r.Took.Round(time.Microsecond), r.Start.Sub(l.Start).Round(time.Microsecond))
@@ -83,6 +82,21 @@ func (l *timeline) page() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// tick returns the time between two ticks of a page: 1, 2 or 5 of some power of ten of
+// nanoseconds.
+func tick(took time.Duration) time.Duration {
+	for step := time.Duration(1); ; step *= 10 {
+		for _, of := range []time.Duration{1, 2, 5} {
+			if took <= pageTicks*of*step {
+				return of * step
+			}
+		}
+	}
+}
+
+// Round returns how long the job took, as the page says it.
+func (d pageDoc) Round() time.Duration { return d.Took.Round(tick(d.Took) / 100) }
+
 var pageTemplate = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -92,11 +106,11 @@ body { font: 14px system-ui, sans-serif; margin: 24px; color: #222; background: 
 svg { display: block; max-width: 100%; height: auto }
 text { font: 11px system-ui, sans-serif; fill: #444 }
 .odd { fill: #f5f5f5 } .even { fill: #fff } .tick { stroke: #ddd }
-.good { fill: #4c8f5f } .bad { fill: #c0504d } .good:hover, .bad:hover { fill: #222 }
-.steal { stroke: #d99000; stroke-width: 1; opacity: .6 }
+.good { fill: #4c8f5f } .bad { fill: #c0504d } .good, .bad { stroke: #fff; stroke-width: .5 } .good:hover, .bad:hover { fill: #222 }
+.steal { stroke: #d99000; stroke-width: 1; opacity: .4 }
 </style>
 <h1>job {{.Job}}</h1>
-<p>{{.Code}}: {{len .Runs}} runs in {{.Took}}, {{len .Arrows}} of them stolen; {{.Lost}} attempts without a time are not shown.
+<p>{{.Code}}: {{len .Runs}} runs in {{.Round}}, {{len .Arrows}} of them stolen{{with .Lost}}; {{.}} more were lost with their peer and are not shown{{end}}.
 A bar is a run (hover for its task), green if it went well; an arrow leads from the queue to where a stolen task ran.
 Each peer's times are by its own clock.</p>
 <svg viewBox="0 0 {{.Width}} {{.Height}}" width="{{.Width}}" role="img" aria-label="runs by worker">
