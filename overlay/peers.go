@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"maps"
 	"math/bits"
 	"slices"
 	"sync"
@@ -16,34 +17,30 @@ import (
 
 const (
 	rttEvery  = 5 * time.Second // the scheduler hears of round trips this often
-	bookEvery = 5 * time.Second // changes of the view are kept at most this late
+	bookEvery = 5 * time.Second // time between two savings of the book
 	maxFormer = 512             // peers that are remembered after they dropped out of the view
 	joinPing  = time.Second     // contacts have this long to answer
 )
 
 // peersSeen is which peers the view showed when they were last looked at.
 type peersSeen struct {
-	wake chan struct{} // holds a token while the view has changed since
+	wake  chan struct{} // holds a token while the view has changed since
+	dirty chan struct{} // holds a token while the book lacks a change
 
 	mu      sync.Mutex
 	present map[chord.PeerID]chord.Peer
 	former  map[chord.PeerID]chord.Peer // were present, and may come back
-	changed bool                        // since the book was saved
 }
 
 func (s *peersSeen) init() {
 	s.wake = make(chan struct{}, 1)
+	s.dirty = make(chan struct{}, 1)
 	s.present = make(map[chord.PeerID]chord.Peer)
 	s.former = make(map[chord.PeerID]chord.Peer)
 }
 
 // kick tells that the view has changed.
-func (s *peersSeen) kick() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *peersSeen) kick() { signal(s.wake) }
 
 // update takes in a view and returns the peers that it lacks, those that are new
 // in it, or have another record: they may have been away; and of the new ones those
@@ -71,7 +68,9 @@ func (s *peersSeen) update(v *chord.View) (lost, found, back []chord.PeerID) {
 			back = append(back, p.ID)
 		}
 	}
-	s.changed = s.changed || len(lost)+len(found) > 0
+	if len(lost)+len(found) > 0 {
+		signal(s.dirty)
+	}
 	return lost, found, back
 }
 
@@ -152,28 +151,36 @@ func (n *Node) neighbours(v *chord.View) []compute.Neighbor {
 
 // rememberPeers keeps the home's book of peers.
 func (n *Node) rememberPeers(ctx context.Context) {
-	book := &bootstrap.Book{}
-	if n.home != nil {
-		book = n.home.Book()
+	if n.home == nil {
+		return
 	}
-	for sleep(ctx, bookEvery) {
-		n.saveBook(book)
+	book := n.home.Book()
+	paced(ctx, n.seen.dirty, bookEvery, func() { n.saveBook(book) })
+}
+
+// paced calls do for a token at once, or once the last call is a while ago, so that the
+// first peer of a ring knows others even if it is killed as soon as they have joined.
+// When the context ends it calls once more if there is a token.
+func paced(ctx context.Context, tokens <-chan struct{}, every time.Duration, do func()) {
+	for ctx.Err() == nil {
+		select {
+		case <-tokens:
+			do()
+			sleep(ctx, every)
+		case <-ctx.Done():
+		}
 	}
-	n.saveBook(book)
+	select {
+	case <-tokens:
+		do()
+	default:
+	}
 }
 
 func (n *Node) saveBook(book *bootstrap.Book) {
 	n.seen.mu.Lock()
-	changed := n.seen.changed
-	n.seen.changed = false
-	peers := make([]chord.Peer, 0, len(n.seen.present))
-	for _, p := range n.seen.present {
-		peers = append(peers, p)
-	}
+	peers := slices.Collect(maps.Values(n.seen.present))
 	n.seen.mu.Unlock()
-	if !changed || n.home == nil {
-		return
-	}
 	now := time.Now()
 	for _, p := range peers {
 		if len(p.Addrs) > 0 {
@@ -182,6 +189,7 @@ func (n *Node) saveBook(book *bootstrap.Book) {
 	}
 	if err := n.home.SaveBook(book); err != nil {
 		n.log.Warn("keep known peers", "err", err)
+		signal(n.seen.dirty)
 	}
 }
 

@@ -174,8 +174,10 @@ func TestPeersSeen(t *testing.T) {
 	s.init()
 	look := func(peers ...chord.Peer) string {
 		lost, found, back := s.update(chord.NewView("me", append(peers, peer("me", 1))))
-		changed := s.changed
-		s.changed = false
+		changed := len(s.dirty) > 0
+		if changed {
+			<-s.dirty
+		}
 		return fmt.Sprint(lost, found, back, changed, len(s.present), len(s.former))
 	}
 	for i, tt := range []struct{ got, want string }{
