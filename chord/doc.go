@@ -83,8 +83,10 @@
 // changed (KindTell), so that lists are up to date long before the next round. A
 // tell counts only if it comes from the successor, is of its present life and newer
 // than what is known; it is copied like an answer. Peers that are no neighbours are
-// probed slowly, since theirs notice sooner. In a small ring everybody is asked and
-// told at once.
+// probed slowly, since theirs notice sooner. A slot at which nothing has changed for
+// ten rounds asks in every fourth round only, those before the positions of one peer in
+// turns; who finds that peer dead lets the others know, if it fell silent. In a small
+// ring everybody is asked and told at once.
 //
 // # Small rings
 //

@@ -126,6 +126,9 @@ func (r *Ring) evict(m *member, why EventKind) {
 	if m.admitted {
 		r.announceEnd(m.peer, why)
 	}
+	if why == EventDead {
+		r.mourn(m)
+	}
 	r.drop(m)
 	if m.admitted {
 		r.stats.Evicted++

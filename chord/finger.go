@@ -36,7 +36,11 @@ func (r *Ring) fixFinger() {
 	}
 	if k < last {
 		r.fixes++
-		if last == len(r.fingers) || !r.small() && r.fixes%fingerTurn != 0 {
+		turn := uint64(fingerTurn)
+		if r.quiet() {
+			turn *= 8
+		}
+		if last == len(r.fingers) || !r.small() && r.fixes%turn != 0 {
 			return
 		}
 		r.nextFinger = (r.nextFinger + 1) % (len(r.fingers) - last)

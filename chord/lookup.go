@@ -45,6 +45,7 @@ type lookup struct {
 	sounds  bool   // it is to find out whether there is another part
 	contact PeerID // whom to ask first, if not those that we know
 	finger  int    // 1 + ordinal of the finger that it is for; 0: none
+	word    *Event // what those who are asked are told
 
 	ahead   []Place   // at or behind the target, nearest first: the first that lives is its owner
 	nearer  []Place   // before the target, nearest first
@@ -68,7 +69,9 @@ type lookup struct {
 
 // checked reports whether the owner must have answered. A lookup of our own
 // purposes need not know: whoever uses what it found asks it anyway.
-func (l *lookup) checked() bool { return l.join == nil && !l.unify && l.finger == 0 }
+func (l *lookup) checked() bool {
+	return l.join == nil && !l.unify && l.finger == 0 && l.word == nil
+}
 
 const (
 	maxAsks    = 64 // requests that a lookup makes at most
@@ -185,6 +188,9 @@ func (r *Ring) request(l *lookup, to PeerID) {
 	l.asked = append(l.asked, to)
 	o.finds = append(o.finds, l.id)
 	o.meet = o.meet || l.unify && !l.sounds
+	if l.word != nil {
+		o.words, o.introduce = append(o.words, *l.word), true
+	}
 	r.delay(l, r.patience(l, to))
 }
 
@@ -202,6 +208,7 @@ func (r *Ring) end(l *lookup, err error) {
 		r.unified(l, nodes)
 	case l.finger > 0:
 		r.fixedFinger(l.finger-1, nodes)
+	case l.word != nil:
 	default:
 		r.result.Lookups = append(r.result.Lookups, r.outcome(l, nodes, err))
 	}

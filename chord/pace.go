@@ -32,7 +32,7 @@ func (r *Ring) touch() {
 
 // hasten lets a slot ask its successor soon: it is a new one.
 func (r *Ring) hasten(s *slot) {
-	s.hasty = true
+	s.hasty, s.quiet = true, 0
 	r.urgent = true
 }
 
@@ -43,7 +43,11 @@ func (r *Ring) round() {
 	r.lastRound = r.now
 	all := !r.now.Before(r.roundAt)
 	for i := len(r.slots) - 1; i >= 0; i-- {
-		if s := r.slots[i]; all || s.hasty {
+		s := r.slots[i]
+		if all {
+			s.quiet++
+		}
+		if s.hasty || all && !r.resting(s) {
 			s.hasty = false
 			r.stabilise(s)
 		}

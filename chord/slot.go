@@ -17,6 +17,7 @@ type slot struct {
 	digestAt stamp
 	copiedAt stamp // list is what came of last then
 
+	quiet int  // rounds since something changed
 	hasty bool // it is to ask its successor soon
 	news  bool // it changed since it was told of
 

@@ -103,7 +103,7 @@ func (r *Ring) packState(st *State, s *slot, k *packer, w Want) bool {
 // news notes that a slot changed.
 func (r *Ring) news(s *slot) {
 	r.touch()
-	s.news = true
+	s.news, s.quiet = true, 0
 	if r.tellAt.IsZero() && !r.small() {
 		r.tellAt = r.now.Add(tellPause)
 	}

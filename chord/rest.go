@@ -1,0 +1,65 @@
+package chord
+
+import "slices"
+
+// Where nothing changes, a slot of a large ring asks its successor less often: that
+// peer has other positions, and so others ask it meanwhile. What changes is told
+// unasked. Who finds that it has died lets those others know, so that they need not
+// find out by themselves.
+
+const (
+	quietRounds = 10 // rounds without a change, after which a slot rests
+	maxRest     = 4  // rounds of which a slot that rests takes one
+)
+
+// resting reports whether a slot leaves out this round. Where those right before
+// the positions of a peer rest together, some of them ask it in every round.
+func (r *Ring) resting(s *slot) bool {
+	if s.quiet <= quietRounds || r.small() {
+		return false
+	}
+	h := s.head()
+	m := r.table.members[h.Peer]
+	if m == nil || m.suspect {
+		return false
+	}
+	turn, _ := slices.BinarySearch(m.peer.Indexes, h.Index)
+	return (s.quiet+turn)%min(maxRest, len(m.peer.Indexes)) != 0
+}
+
+// quiet reports whether nothing has changed at any own position for a while.
+func (r *Ring) quiet() bool {
+	for _, s := range r.slots {
+		if s.quiet <= quietRounds {
+			return false
+		}
+	}
+	return !r.small()
+}
+
+// mourn lets those right before the other positions of a peer that fell silent
+// know that it has died. They look for themselves.
+func (r *Ring) mourn(m *member) {
+	if r.small() || m.reported || m.refused == m.fails || r.phase != phaseMember || len(r.lookups) > maxLookups/2 {
+		return // others know, or were told by their own connections
+	}
+	if !r.heads(m.peer.ID) {
+		return
+	}
+	word := Event{Kind: EventDead, Peer: m.peer.ID, Incarnation: m.peer.Incarnation, Seq: m.peer.Seq}
+	for _, p := range m.peer.places {
+		if _, ours := r.behind(p.ID); !ours {
+			r.startLookup(&lookup{target: p.ID, word: &word, missed: []PeerID{m.peer.ID}})
+		}
+	}
+}
+
+// heads reports whether a peer is the successor of an own position.
+func (r *Ring) heads(id PeerID) bool {
+	for _, s := range r.slots {
+		if s.head().Peer == id {
+			return true
+		}
+	}
+	return false
+}
