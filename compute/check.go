@@ -214,7 +214,7 @@ func (s *Scheduler) checkQueue() error {
 	q := &s.holder.queue
 	n := len(q.shelf)
 	for i, l := range q.lanes {
-		if i > 0 && q.lanes[i-1].capability >= l.capability {
+		if i > 0 && q.lanes[i-1].compare(l.laneKey) >= 0 {
 			return fmt.Errorf("lane %s is out of place", l.capability)
 		}
 		live, bound := 0, 0
@@ -227,12 +227,15 @@ func (s *Scheduler) checkQueue() error {
 			if live > 0 && e.pos <= last {
 				return fmt.Errorf("lane %s: positions do not grow", l.capability)
 			}
+			if e.held.lane() != l.laneKey {
+				return fmt.Errorf("lane %v has a task of lane %v", l.laneKey, e.held.lane())
+			}
 			live, last = live+1, e.pos
 			if e.held.provisional {
 				bound++
 			}
 		}
-		if live != l.n || bound != l.bound || l.here != q.has(l.capability) {
+		if live != l.n || bound != l.bound || l.here != (!l.barred && q.has(l.capability)) {
 			return fmt.Errorf("lane %s: n %d, counted %d; bound %d, counted %d", l.capability, l.n, live, l.bound, bound)
 		}
 		if d := &l.deque; d.len > 0 && (!d.at(0).live() || !d.at(d.len-1).live()) {

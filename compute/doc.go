@@ -98,6 +98,10 @@
 // the ring is busy: one that says so makes room for the next at once. A victim keeps what it would itself start
 // within a round trip to the thief, from what it has seen tasks of that function take.
 //
+// Of the tasks that wait at a peer those of a higher priority start first, and a thief is
+// given half of each priority, the highest first. One start in eight is for the lower one
+// that has waited longest, so none waits for ever.
+//
 // Tasks whose function a peer lacks wait in its queue for thieves that have it.
 // Gossip marks them as starved, and a sleeper that hears of such a queue steals
 // from it unasked.
@@ -132,6 +136,7 @@
 // parts are tasks of the job with the same code. When all are done the task runs
 // once more, somewhere, to join what they put out (Task.Join). Parts may be
 // divided in turn. A part that fails for good fails the whole; the rest is cancelled.
+// So is what is left of a job whose Spec.Deadline passes, wherever it is.
 //
 //	running --- divided ---> forked --- last part done ---> queued, to join
 //

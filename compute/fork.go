@@ -39,7 +39,7 @@ func part(of *Task, i int, input []byte) Task {
 	index := of.Attempt*MaxFork + uint32(i)
 	return Task{
 		ID: TaskID(of.Job, of.ID, index), Job: of.Job, Parent: of.ID, Index: index,
-		Code: of.Code, Input: input, Limits: of.Limits, Owner: of.Owner, Attempt: 1,
+		Code: of.Code, Input: input, Limits: of.Limits, Owner: of.Owner, Attempt: 1, Priority: of.Priority,
 	}
 }
 
@@ -151,7 +151,7 @@ func (s *Scheduler) cancelParts(o *owned) {
 			}
 		})
 	}
-	s.cancelAll(open)
+	s.cancelAll(open, "")
 	for _, p := range order {
 		for refs := range slices.Chunk(drop[p], MaxMessageRefs) {
 			s.send(p, Message{Kind: KindCancel, Refs: refs})
@@ -161,11 +161,14 @@ func (s *Scheduler) cancelParts(o *owned) {
 }
 
 // cancelAll makes tasks final that were listed by each: parts before what they
-// are parts of.
-func (s *Scheduler) cancelAll(open []*owned) {
+// are parts of. If there is a reason, it is their error.
+func (s *Scheduler) cancelAll(open []*owned, why string) {
 	for _, o := range slices.Backward(open) {
 		if o.state != TaskForked {
 			s.endAttempt(o, s.whoHas(o), OutcomeCancelled, nil)
+		}
+		if why != "" {
+			o.result = Result{Task: o.task.ID, Attempt: o.task.Attempt, Err: why}
 		}
 		s.finish(o, TaskCancelled)
 	}

@@ -46,26 +46,27 @@ func (s *Scheduler) load() Load {
 	}
 	for _, a := range q.lanes {
 		if n := a.n - a.bound; n > 0 {
-			l.Lanes = append(l.Lanes, Lane{Cap: a.capability, Queued: uint32(n), Starved: !a.here})
+			l.add(Lane{Cap: a.capability, Queued: uint32(n), Starved: !a.here})
 		}
 	}
 	for _, h := range q.shelf {
-		l.addShelved(h.task.Code.Cap())
+		l.add(Lane{Cap: h.task.Code.Cap(), Queued: 1, Starved: true})
 	}
 	slices.SortStableFunc(l.Lanes, func(a, b Lane) int { return cmp.Compare(b.Queued, a.Queued) })
 	l.Lanes = l.Lanes[:min(len(l.Lanes), MaxLanes)]
 	return l
 }
 
-func (l *Load) addShelved(capability string) {
+// add counts tasks in the lane of their capability.
+func (l *Load) add(more Lane) {
 	for i := range l.Lanes {
-		if a := &l.Lanes[i]; a.Cap == capability {
-			a.Queued++
-			a.Starved = true
+		if a := &l.Lanes[i]; a.Cap == more.Cap {
+			a.Queued += more.Queued
+			a.Starved = a.Starved || more.Starved
 			return
 		}
 	}
-	l.Lanes = append(l.Lanes, Lane{Cap: capability, Queued: 1, Starved: true})
+	l.Lanes = append(l.Lanes, more)
 }
 
 func (l *Load) queued() int {
@@ -87,11 +88,12 @@ func (s *Scheduler) learnLoad(p *peer, l *Load) bool {
 	return true
 }
 
-// consider plans a steal by a sleeping peer when another has tasks that wait
-// for it in particular, because that one cannot run them.
+// consider plans a steal by a sleeping peer when another has tasks that wait for
+// it in particular, because that one cannot run them. Where it has just found that
+// they are not for it either, it waits a while.
 func (s *Scheduler) consider(p *peer) {
 	t := &s.thief
-	if !t.asleep || t.hint != "" || !s.hungry() {
+	if !t.asleep || t.hint != "" || s.now < p.vainUntil || !s.hungry() {
 		return
 	}
 	for _, l := range p.load.Lanes {

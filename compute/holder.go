@@ -48,6 +48,7 @@ type held struct {
 	began   instant  // to run
 	until   instant  // on the shelf
 	shelved bool
+	barred  bool // it must not run here
 
 	parts       []*held // that it was divided into here, until the owner knows
 	provisional bool    // a part whose owner may not know of it yet
@@ -72,8 +73,9 @@ func (s *Scheduler) enqueue(h *held, top bool) {
 		s.holder.foreign++
 	}
 	q := &s.holder.queue
+	h.barred = h.task.Apart && slices.Contains(h.task.Avoid, s.cfg.Self)
 	switch {
-	case len(h.task.Avoid) > 0 && (slices.Contains(h.task.Avoid, s.cfg.Self) || !q.has(h.task.Code.Cap())):
+	case !h.task.Apart && len(h.task.Avoid) > 0 && (slices.Contains(h.task.Avoid, s.cfg.Self) || !q.has(h.task.Code.Cap())):
 		q.shelve(h, s.now+s.cfg.Avoid)
 	case top:
 		q.pushTop(h)

@@ -24,7 +24,7 @@ func TestKeepFollowsRunningTasks(t *testing.T) {
 	run := out.Run[0]
 	now = now.Add(time.Millisecond)
 	s.Ran(now, Result{Task: run.ID, Attempt: run.Attempt, Elapsed: time.Millisecond})
-	lane := s.holder.queue.lane("f/v1")
+	lane := s.holder.queue.lane(laneKey{capability: "f/v1"})
 	if got := s.keep(lane, 100*time.Millisecond); got != 9 {
 		t.Errorf("keeps %d of 9 queued tasks of a millisecond each", got)
 	}

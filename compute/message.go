@@ -200,6 +200,8 @@ func (t *Task) validate() error {
 		return fmt.Errorf("input of %d bytes", len(t.Input)+sizeOf(t.Parts))
 	case len(t.Avoid) > MaxAvoid:
 		return fmt.Errorf("%d peers to avoid", len(t.Avoid))
+	case t.Priority < spare || t.Priority > MaxPriority:
+		return fmt.Errorf("priority %d", t.Priority)
 	case t.Limits.Time < 0 || t.Limits.Memory < 0 || t.Limits.Output < 0:
 		return errors.New("negative limit")
 	}

@@ -89,6 +89,12 @@ var mutants = []struct{ name, file, old, new string }{
 	{"go on with parts whose sibling failed", "outcome.go", `		s.cancelParts(o)
 `, `		s.fold(o)
 `},
+	{"let deadlines pass", "deadline.go", `s.inner(j.deadline) <= s.now`, `false && s.inner(j.deadline) <= s.now`},
+	{"start lower priorities only when nothing else waits", "queue.go", `q.pops%fairTurn != fairTurn-1`, `true`},
+	{"start tasks whatever their priority", "queue.go", `best == nil || l.priority > best.priority ||
+			l.priority == best.priority &&`, `best == nil ||`},
+	{"give tasks whatever their priority", "victim.go", `if best == nil || c.lane.priority > best.lane.priority ||
+				c.lane.priority == best.lane.priority &&`, `if best == nil ||`},
 	{"retry crashes without end", "outcome.go", `o.crashes >= s.cfg.MaxCrashes`, `false`},
 }
 

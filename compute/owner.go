@@ -23,10 +23,11 @@ type owner struct {
 	history int64 // bytes of results of finished jobs
 	counter uint64
 	leaseAt instant // no lease runs out before
+	endAt   instant // no deadline passes before
 }
 
 func newOwner() owner {
-	return owner{jobs: make(map[ID]*job), tasks: make(map[ID]*owned), leaseAt: never}
+	return owner{jobs: make(map[ID]*job), tasks: make(map[ID]*owned), leaseAt: never, endAt: never}
 }
 
 type job struct {
@@ -41,8 +42,10 @@ type job struct {
 	byPeer    map[chord.PeerID]int
 	bytes     int64 // of results
 	submitted time.Time
+	deadline  time.Time // zero: none
 	finished  time.Time
 	cancelled bool
+	expired   bool // ended by its deadline
 	touched   bool // listed in Output.Changed already
 }
 
@@ -78,6 +81,11 @@ type Spec struct {
 	// MaxErrors is how often the code may return an error before a task fails;
 	// zero means Config.MaxErrors.
 	MaxErrors int
+	// Priority of the job's tasks where they wait beside others; see [Task].
+	Priority int8
+	// Deadline is when the job ends although tasks are left, by the clock that
+	// Submit is called with; zero: never.
+	Deadline time.Time
 }
 
 // Errors of Submit and of calls that name a job. They are wrapped with the reason.
@@ -109,6 +117,8 @@ func (s *Scheduler) Submit(now time.Time, spec Spec) (ID, Output, error) {
 		s.enqueue(&hands[i], false)
 	}
 	s.changed(j)
+	s.watchDeadline(j)
+	s.expireJobs()
 	return j.id, s.settle(), nil
 }
 
@@ -125,6 +135,9 @@ func (s *Scheduler) admit(spec *Spec) (int64, error) {
 	}
 	if spec.MaxErrors < 0 || spec.Limits.Time < 0 || spec.Limits.Memory < 0 || spec.Limits.Output < 0 {
 		return 0, fmt.Errorf("%w: negative limit", ErrBadSpec)
+	}
+	if spec.Priority < -MaxPriority || spec.Priority > MaxPriority {
+		return 0, fmt.Errorf("%w: priority %d, want %d to %d", ErrBadSpec, spec.Priority, -MaxPriority, MaxPriority)
 	}
 	var bytes int64
 	for i, in := range spec.Inputs {
@@ -153,6 +166,7 @@ func (s *Scheduler) newJob(now time.Time, spec *Spec) *job {
 		left:      len(spec.Inputs),
 		byPeer:    make(map[chord.PeerID]int),
 		submitted: now,
+		deadline:  spec.Deadline,
 	}
 	if j.maxErrors == 0 {
 		j.maxErrors = s.cfg.MaxErrors
@@ -161,6 +175,7 @@ func (s *Scheduler) newJob(now time.Time, spec *Spec) *job {
 		j.tasks[i] = owned{job: j, state: TaskQueued, task: Task{
 			ID: TaskID(j.id, ID{}, uint32(i)), Job: j.id, Index: uint32(i),
 			Code: spec.Code, Input: in, Limits: spec.Limits, Owner: s.cfg.Self, Attempt: 1,
+			Priority: spec.Priority,
 		}}
 	}
 	j.count[TaskQueued] = len(j.tasks)
@@ -190,6 +205,13 @@ func (s *Scheduler) Cancel(now time.Time, id ID) (Output, error) {
 		return s.settle(), nil
 	}
 	j.cancelled = true
+	s.endJob(j, "")
+	return s.settle(), nil
+}
+
+// endJob cancels what is left of a job, here and elsewhere; why, if not empty, is
+// the error of those tasks.
+func (s *Scheduler) endJob(j *job, why string) {
 	var away []*peer
 	var open []*owned
 	j.each(func(o *owned) {
@@ -201,11 +223,10 @@ func (s *Scheduler) Cancel(now time.Time, id ID) (Output, error) {
 			away = append(away, o.at)
 		}
 	})
-	s.cancelAll(open)
+	s.cancelAll(open, why)
 	for _, p := range away {
-		s.send(p, Message{Kind: KindCancel, Job: id})
+		s.send(p, Message{Kind: KindCancel, Job: j.id})
 	}
-	return s.settle(), nil
 }
 
 // changed lists a job in the output, once.

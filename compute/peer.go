@@ -25,7 +25,10 @@ type peer struct {
 	funcs  []string // sorted; what it can run
 	load   Load     // Seq is 0 while unknown
 	loadAt instant
-	reg    registration
+	// vainUntil is until when a starved queue there is no news: there was nothing in it
+	// for this peer.
+	vainUntil instant
+	reg       registration
 
 	// As a sleeper that this peer wakes.
 	sleeper sleeper

@@ -1,20 +1,32 @@
 package compute
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
 
-// queue holds the tasks that wait here, in one lane for each capability, so
-// that tasks which this peer or a thief cannot run cost nothing to skip. Across
-// lanes tasks keep one order. The top is the own end: workers take from there.
-// The bottom is the steal end. Tasks of a new job join at the bottom, tasks to
-// be run again at the top; so a peer works through jobs in the order they came,
-// while thieves start with the newest.
+// Priorities of jobs go from -MaxPriority to MaxPriority; higher ones go first.
+const (
+	MaxPriority = 9
+	// spare is the priority of runs that only an idle worker should make.
+	spare = -MaxPriority - 1
+	// fairTurn is how many tasks start until one starts that has a lower priority
+	// than others and has waited longest for that.
+	fairTurn = 8
+)
+
+// queue holds the tasks that wait here, in one lane for each capability and
+// priority, so that tasks which this peer or a thief cannot run cost nothing to skip.
+// Across the lanes of a priority tasks keep one order. The top is the own end: workers
+// take from there. The bottom is the steal end. Tasks of a new job join at the bottom,
+// tasks to be run again at the top; so a peer works through jobs of a priority in the
+// order they came, while thieves start with the newest.
 type queue struct {
-	lanes  []*lane // sorted by capability
+	lanes  []*lane // sorted by key
 	n      int     // queued tasks, the shelf included
 	lo, hi int64   // positions at the top and at the bottom
+	pops   uint64  // tasks taken from the top so far
 	can    []string
 	// shelf holds tasks that this peer will not or cannot run because of where
 	// they crashed before, oldest first. They wait there for another peer, for a while.
@@ -22,27 +34,48 @@ type queue struct {
 }
 
 type lane struct {
-	capability string
-	here       bool // this peer can run it
-	n          int  // queued tasks
-	bound      int  // of them, provisional ones, which must not leave
-	deque      deque
+	laneKey
+	here   bool // this peer can run it
+	n      int  // queued tasks
+	bound  int  // of them, provisional ones, which must not leave
+	deque  deque
+	served uint64 // the queue's pops when it was last popped, or made
 }
+
+type laneKey struct {
+	capability string
+	priority   int8
+	barred     bool // not for this peer, whatever it can run
+}
+
+func (k laneKey) compare(to laneKey) int {
+	switch c := strings.Compare(k.capability, to.capability); {
+	case c != 0:
+		return c
+	case k.priority != to.priority:
+		return cmp.Compare(to.priority, k.priority)
+	case k.barred == to.barred:
+		return 0
+	case k.barred:
+		return 1
+	default:
+		return -1
+	}
+}
+
+func (h *held) lane() laneKey { return laneKey{h.task.Code.Cap(), h.task.Priority, h.barred} }
 
 func (q *queue) setCan(can []string) {
 	q.can = can
 	for _, l := range q.lanes {
-		_, l.here = slices.BinarySearch(can, l.capability)
+		l.here = !l.barred && q.has(l.capability)
 	}
 }
 
-func (q *queue) lane(capability string) *lane {
-	i, ok := slices.BinarySearchFunc(q.lanes, capability, func(l *lane, c string) int {
-		return strings.Compare(l.capability, c)
-	})
+func (q *queue) lane(k laneKey) *lane {
+	i, ok := slices.BinarySearchFunc(q.lanes, k, func(l *lane, k laneKey) int { return l.compare(k) })
 	if !ok {
-		_, here := slices.BinarySearch(q.can, capability)
-		q.lanes = slices.Insert(q.lanes, i, &lane{capability: capability, here: here})
+		q.lanes = slices.Insert(q.lanes, i, &lane{laneKey: k, here: !k.barred && q.has(k.capability), served: q.pops})
 	}
 	return q.lanes[i]
 }
@@ -50,53 +83,74 @@ func (q *queue) lane(capability string) *lane {
 func (q *queue) pushTop(h *held) {
 	q.lo--
 	h.pos = q.lo
-	l := q.lane(h.task.Code.Cap())
+	l := q.lane(h.lane())
 	l.deque.pushFront(h)
-	l.n++
-	q.added(h)
+	q.added(l, h)
 }
 
 func (q *queue) pushBottom(h *held) {
 	q.hi++
 	h.pos = q.hi
-	l := q.lane(h.task.Code.Cap())
+	l := q.lane(h.lane())
 	l.deque.pushBack(h)
-	l.n++
-	q.added(h)
+	q.added(l, h)
+}
+
+func (q *queue) added(l *lane, h *held) {
+	if l.n++; l.n == 1 {
+		l.served = q.pops
+	}
+	if h.provisional {
+		l.bound++
+	}
+	h.state = heldQueued
+	q.n++
 }
 
 // shelve keeps a task for others until the given time.
 func (q *queue) shelve(h *held, until instant) {
 	h.until, h.shelved = until, true
 	q.shelf = append(q.shelf, h)
-	q.added(h)
-}
-
-func (q *queue) added(h *held) {
-	if h.provisional {
-		q.lane(h.task.Code.Cap()).bound++
-	}
 	h.state = heldQueued
 	q.n++
 }
 
 // popTop takes the next task for a worker of this peer, nil if there is none.
 func (q *queue) popTop() *held {
+	l := q.next()
+	if l == nil {
+		return nil
+	}
+	l.served = q.pops
+	q.pops++
+	h := l.deque.front().held
+	q.remove(h)
+	return h
+}
+
+// next returns the lane whose turn it is: of those with the highest priority the one
+// with the oldest task; every so often, the lower one that has waited longest.
+func (q *queue) next() *lane {
 	var best *lane
 	for _, l := range q.lanes {
-		if !l.here || l.n == 0 {
-			continue
-		}
-		if best == nil || l.deque.front().pos < best.deque.front().pos {
+		if l.here && l.n > 0 && (best == nil || l.priority > best.priority ||
+			l.priority == best.priority && l.deque.front().pos < best.deque.front().pos) {
 			best = l
 		}
 	}
-	if best == nil {
-		return nil
+	if best == nil || q.pops%fairTurn != fairTurn-1 {
+		return best
 	}
-	h := best.deque.front().held
-	q.remove(h)
-	return h
+	var oldest *lane
+	for _, l := range q.lanes {
+		if l.here && l.n > 0 && l.priority < best.priority && l.priority > spare && (oldest == nil || l.served < oldest.served) {
+			oldest = l
+		}
+	}
+	if oldest != nil {
+		return oldest
+	}
+	return best
 }
 
 // runnable reports whether popTop would find a task.
@@ -120,13 +174,13 @@ func (q *queue) remove(h *held) {
 		q.shelf = slices.Delete(q.shelf, i, i+1)
 		return
 	}
-	l := q.lane(h.task.Code.Cap())
+	l := q.lane(h.lane())
 	l.n--
 	if h.provisional {
 		l.bound--
 	}
 	l.deque.trim(l.n)
-	if l.n == 0 && !l.here {
+	if l.n == 0 && (!l.here || l.priority != 0) {
 		q.lanes = slices.DeleteFunc(q.lanes, func(x *lane) bool { return x == l })
 	}
 }
@@ -135,7 +189,7 @@ func (q *queue) remove(h *held) {
 func (q *queue) unbind(h *held) {
 	h.provisional = false
 	if h.state == heldQueued {
-		q.lane(h.task.Code.Cap()).bound--
+		q.lane(h.lane()).bound--
 	}
 }
 

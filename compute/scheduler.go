@@ -168,6 +168,9 @@ func (s *Scheduler) advance(now time.Time) {
 	t := now.Sub(s.start) - s.stalled
 	if s.due != never && t-s.due > stallAfter {
 		s.stalled += t - s.due
+		if s.owner.endAt != never {
+			s.owner.endAt -= t - s.due // a deadline is by the clock, not by what this process saw of it
+		}
 		t = s.due
 	}
 	s.now = max(t, s.now)
@@ -202,10 +205,11 @@ func (s *Scheduler) expire() {
 	s.expireShelf()
 	s.expireClients()
 	s.expireLeases()
+	s.expireJobs()
 }
 
 func (s *Scheduler) nextTimer() instant {
-	return min(s.thiefTimer(), s.victimTimer(), s.shelfTimer(), s.clientTimer(), s.leaseTimer(), s.gossipTimer())
+	return min(s.thiefTimer(), s.victimTimer(), s.shelfTimer(), s.clientTimer(), s.leaseTimer(), s.owner.endAt, s.gossipTimer())
 }
 
 func (s *Scheduler) send(p *peer, m Message) {

@@ -68,6 +68,7 @@ const (
 	JobDone      JobState = "done"
 	JobFailed    JobState = "failed" // at least one task failed
 	JobCancelled JobState = "cancelled"
+	JobExpired   JobState = "expired" // its deadline passed before all tasks were done
 )
 
 // PeerCount is how many tasks of a job a peer did.
@@ -92,7 +93,9 @@ type JobStatus struct {
 	Failed    int
 	Cancelled int
 	ByPeer    []PeerCount // who did the tasks that are done, most first
+	Priority  int8
 	Submitted time.Time
+	Deadline  time.Time // zero: none
 	Finished  time.Time // zero while unfinished
 }
 
@@ -145,9 +148,12 @@ func (s *Scheduler) status(j *job) JobStatus {
 		ID: j.id, Code: j.code, State: JobRunning, Tasks: len(j.tasks) + j.spawned,
 		Queued: j.count[TaskQueued], Running: j.count[TaskRunning], Away: j.count[TaskAway], Forked: j.count[TaskForked],
 		Done: j.total(TaskDone), Failed: j.total(TaskFailed), Cancelled: j.total(TaskCancelled),
-		ByPeer: j.byPeerSorted(), Submitted: j.submitted, Finished: j.finished,
+		ByPeer: j.byPeerSorted(), Priority: j.tasks[0].task.Priority,
+		Submitted: j.submitted, Deadline: j.deadline, Finished: j.finished,
 	}
 	switch {
+	case j.left == 0 && j.expired:
+		st.State, st.Why = JobExpired, j.late()
 	case j.left == 0 && j.cancelled:
 		st.State = JobCancelled
 	case j.left == 0 && st.Failed > 0:

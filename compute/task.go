@@ -165,8 +165,12 @@ type Task struct {
 	// report with the highest.
 	Hop uint32
 	// Avoid lists peers on which earlier attempts crashed. They leave the task
-	// to others for a while.
+	// to others for a while; for good if Apart is set.
 	Avoid []chord.PeerID
+	Apart bool
+	// Priority goes from -MaxPriority to MaxPriority: of the tasks that wait at a peer
+	// those with a higher one start first, and are stolen first.
+	Priority int8
 }
 
 // taskOverhead is about what a task takes on the wire beside its input.

@@ -46,6 +46,9 @@ const (
 	maxAge   = 10 * time.Second
 	loadHalf = 2 * time.Second
 	maxRegs  = 3 // registrations sent without an answer
+	// vainPause is how long a peer that found nothing for it in a queue does not
+	// come back for what that queue's peer cannot run.
+	vainPause = 2 * time.Second
 )
 
 func newThief() thief { return thief{regAt: never, arrivals: make(map[arrivalKey]*arrival)} }
@@ -165,14 +168,15 @@ func (s *Scheduler) stealFailed() {
 // onGive handles tasks, or the lack of them, from a victim.
 func (s *Scheduler) onGive(p *peer, m *Message) {
 	t := &s.thief
-	s.learnLoad(p, &m.Load)
 	if m.Re != 0 && t.active && t.seq == m.Re {
 		if len(m.Tasks) == 0 {
+			p.vainUntil = s.now + vainPause
 			s.stealFailed()
 		} else {
 			t.active, t.asleep, t.fails = false, false, 0
 		}
 	}
+	s.learnLoad(p, &m.Load)
 	if m.Seq == 0 {
 		return
 	}
@@ -239,7 +243,7 @@ func (s *Scheduler) accept(p *peer, t *Task, a *arrival) bool {
 	_, busy := s.holder.running[run{t.ID, t.Attempt}]
 	owner, err := s.meet(t.Owner)
 	switch {
-	case !can, busy, err != nil, s.holder.foreign >= s.cfg.MaxQueue, s.holder.bytes > s.cfg.MaxBytes:
+	case !can, busy, err != nil, t.Apart && slices.Contains(t.Avoid, s.cfg.Self), s.holder.foreign >= s.cfg.MaxQueue, s.holder.bytes > s.cfg.MaxBytes:
 		return false
 	}
 	if t.Code.Func != "" {

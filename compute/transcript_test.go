@@ -103,7 +103,7 @@ func newStage() *stage {
 //	peer a [slots=2] [funcs=f/v1,g/v1] [errors=2] [crashes=2] [queue=10] [bytes=1000]   starts a peer
 //	meet                         all peers know all others, as lifelines
 //	meet c b                     c knows b alone
-//	submit a 4 [f/v1] [size=100]
+//	submit a 4 [f/v1] [size=100] [priority=1] [deadline=5s]
 //	deliver [from=a] [to=b] [kind=give] [keep]   passes on what matches, and what comes of it; keep leaves a copy
 //	drop [from=a] [to=b] [kind=give]
 //	pending                      what is under way
@@ -274,6 +274,12 @@ func (g *stage) submit(a *actor, args []string, opts map[string]string) error {
 		for i := range spec.Inputs {
 			spec.Inputs[i] = make([]byte, size)
 		}
+	}
+	if p, err := strconv.Atoi(opts["priority"]); err == nil {
+		spec.Priority = int8(p)
+	}
+	if d, err := time.ParseDuration(opts["deadline"]); err == nil {
+		spec.Deadline = g.now.Add(d)
 	}
 	job, out, err := a.s.Submit(g.now, spec)
 	if err != nil {

@@ -69,25 +69,37 @@ func (s *Scheduler) onSteal(p *peer, m *Message) {
 	}
 }
 
-// choose picks tasks for a thief from the steal end: half of what it can run,
-// less what this peer would start within a round trip, within the thief's room.
-func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
-	type cursor struct {
-		lane *lane
-		next int // index in the deque, going down
-		left int // tasks that may go
-	}
-	q := &s.holder.queue
-	var lanes []cursor
-	n, spare := 0, 0
-	for _, l := range q.lanes {
+// cursor goes through a lane from the steal end.
+type cursor struct {
+	lane *lane
+	next int // index in the deque, going down
+	left int // tasks that may go
+}
+
+// stealable lists the lanes with tasks that a thief can run, and counts those tasks: all,
+// those that may go, and of each priority half.
+func (s *Scheduler) stealable(p *peer) (lanes []cursor, n, free int, half [MaxPriority - spare + 1]int) {
+	for _, l := range s.holder.queue.lanes {
 		if l.n > 0 && p.can(l.capability) {
 			left := l.n - max(l.bound, s.keep(l, p.rtt))
 			n += l.n
-			spare += left
+			free += left
+			half[l.priority-spare] += l.n
 			lanes = append(lanes, cursor{l, l.deque.len - 1, left})
 		}
 	}
+	for i := range half {
+		half[i] = (half[i] + 1) / 2
+	}
+	return lanes, n, free, half
+}
+
+// choose picks tasks for a thief from the steal end: half of what it can run, of
+// each priority, the highest first; less what this peer would start within a round
+// trip, within the thief's room.
+func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
+	q := &s.holder.queue
+	lanes, n, free, half := s.stealable(p)
 	var chosen []*held
 	for _, h := range q.shelf[:min(len(q.shelf), maxSkip)] {
 		if p.can(h.task.Code.Cap()) && s.maySend(h, p.id) {
@@ -95,7 +107,7 @@ func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
 		}
 	}
 	n += len(chosen)
-	want := min((n+1)/2, spare+len(chosen), room)
+	want := min((n+1)/2, free+len(chosen), room)
 	chosen = chosen[:min(want, len(chosen))]
 	var size int64
 	for skipped := 0; len(chosen) < want && skipped < maxSkip; {
@@ -105,7 +117,11 @@ func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
 			for c.next >= 0 && !c.lane.deque.at(c.next).live() {
 				c.next--
 			}
-			if c.next >= 0 && c.left > 0 && (best == nil || c.lane.deque.at(c.next).pos > best.lane.deque.at(best.next).pos) {
+			if c.next < 0 || c.left <= 0 || half[c.lane.priority-spare] == 0 {
+				continue
+			}
+			if best == nil || c.lane.priority > best.lane.priority ||
+				c.lane.priority == best.lane.priority && c.lane.deque.at(c.next).pos > best.lane.deque.at(best.next).pos {
 				best = c
 			}
 		}
@@ -122,6 +138,7 @@ func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
 			break
 		}
 		best.left--
+		half[best.lane.priority-spare]--
 		chosen = append(chosen, h)
 	}
 	return chosen
@@ -348,12 +365,33 @@ func (s *Scheduler) offer(p *peer) int {
 	n := 0
 	q := &s.holder.queue
 	for _, l := range q.lanes {
-		if l.n > 0 && p.can(l.capability) {
+		switch {
+		case l.n == 0 || !p.can(l.capability):
+		case l.barred:
+			n += s.barredFor(l, p.id)
+		default:
 			n += l.n - max(l.bound, s.keep(l, p.rtt))
 		}
 	}
 	for _, h := range q.shelf[:min(len(q.shelf), maxSkip)] {
 		if p.can(h.task.Code.Cap()) && s.maySend(h, p.id) {
+			n++
+		}
+	}
+	return n
+}
+
+// barredFor counts the tasks that this peer must not run and another may, among
+// those that a steal would look at.
+func (s *Scheduler) barredFor(l *lane, to chord.PeerID) int {
+	n, looked := 0, 0
+	for i := l.deque.len - 1; i >= 0 && looked < maxSkip; i-- {
+		e := l.deque.at(i)
+		if !e.live() {
+			continue
+		}
+		looked++
+		if s.maySend(e.held, to) {
 			n++
 		}
 	}

@@ -80,7 +80,10 @@ func (n *Node) submitDurable(ctx context.Context, spec compute.Spec) (compute.ID
 	}
 	var id compute.ID
 	rand.Read(id[:]) // it does not fail
-	j := newDurableJob(n, id, wire.DurableSpec{Code: spec.Code, Limits: spec.Limits, Tasks: len(spec.Inputs), Submitted: time.Now()}, spec.Inputs)
+	j := newDurableJob(n, id, wire.DurableSpec{
+		Code: spec.Code, Limits: spec.Limits, Tasks: len(spec.Inputs), Submitted: time.Now(),
+		Priority: spec.Priority, Deadline: spec.Deadline,
+	}, spec.Inputs)
 	step, err := j.machine.Open(spec.Code, len(spec.Inputs))
 	if err != nil {
 		return id, submitError(err)
@@ -178,7 +181,10 @@ func (n *Node) loadDurable(ctx context.Context, id compute.ID) (spec wire.Durabl
 // start hands the tasks that have no result to the scheduler.
 func (j *durableJob) start(ctx context.Context) error {
 	left := j.machine.Ledger().Left()
-	spec := compute.Spec{Code: j.spec.Code, Limits: j.spec.Limits, Inputs: make([][]byte, len(left))}
+	spec := compute.Spec{
+		Code: j.spec.Code, Limits: j.spec.Limits, Inputs: make([][]byte, len(left)),
+		Priority: j.spec.Priority, Deadline: j.spec.Deadline,
+	}
 	for i, index := range left {
 		spec.Inputs[i] = j.inputs[index]
 	}
@@ -323,7 +329,7 @@ func (j *durableJob) resultOf(index uint32, st *compute.TaskStatus) wire.Durable
 		r.Output, r.Err, r.Log, r.Elapsed = st.Result.Output, st.Result.Err, st.Result.Log, st.Result.Elapsed
 		r.Started, r.Worker = st.Result.Started, st.Result.Worker
 	}
-	if st.State == compute.TaskCancelled {
+	if st.State == compute.TaskCancelled && r.Err == "" {
 		r.Err = "cancelled"
 	}
 	if sizeOfResult(&r) > maxDurableBlob {

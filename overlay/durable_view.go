@@ -30,7 +30,7 @@ func (n *Node) durableView(ctx context.Context, id compute.ID, results bool) (Jo
 	if !results {
 		return j, nil
 	}
-	_, err = n.lookUp(ctx, durableSpace, id.String()+"/spec", store.LevelQuorum)
+	rec, err := n.lookUp(ctx, durableSpace, id.String()+"/spec", store.LevelQuorum)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		j.Why = "its inputs and results were kept for a week, and are gone"
@@ -38,6 +38,11 @@ func (n *Node) durableView(ctx context.Context, id compute.ID, results bool) (Jo
 	case err != nil:
 		return j, err
 	}
+	spec, err := wire.ParseDurableSpec(rec.Value)
+	if err != nil {
+		return j, fmt.Errorf("job %s: %w", id, err)
+	}
+	j.Priority, j.Deadline = int(spec.Priority), spec.Deadline
 	return j, n.fillDurable(ctx, &j, id, &ledger)
 }
 
@@ -101,6 +106,9 @@ func (n *Node) fillResult(j *Job, r *wire.DurableResult) {
 		t.State, outcome = "failed", compute.OutcomeError
 	} else {
 		j.ByPeer[t.Peer]++
+	}
+	if j.State == "failed" && compute.Late(r.Err) {
+		j.State, j.Why = "expired", r.Err
 	}
 	t.History = []client.Attempt{{
 		Peer: t.Peer, Outcome: string(outcome), Error: r.Err, MS: t.MS, Started: r.Started, Worker: int(r.Worker),

@@ -17,8 +17,15 @@ import (
 // anew what a peer that died had taken. A job whose function no peer has waits
 // until one does, and its state says so.
 func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
-	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory}}
+	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory}, Priority: int8(spec.Priority)}
+	if spec.Deadline > 0 {
+		s.Deadline = time.Now().Add(spec.Deadline)
+	}
 	switch {
+	case int(s.Priority) != spec.Priority:
+		return "", usage("submit: priority %d, want %d to %d", spec.Priority, -compute.MaxPriority, compute.MaxPriority)
+	case spec.Deadline < 0:
+		return "", usage("submit: negative deadline %s", spec.Deadline)
 	case len(spec.Code.Module) > 0 && spec.Code.Func != "":
 		return "", usage("submit: both a function and a module are named")
 	case len(spec.Code.Module) > 0:
@@ -161,6 +168,7 @@ func (n *Node) jobOf(st compute.JobStatus) Job {
 	j := Job{
 		ID: st.ID.String(), Code: st.Code.String(), State: string(st.State), Why: st.Why,
 		Tasks: st.Tasks, Done: st.Done, Failed: st.Failed, ByPeer: make(map[string]int, len(st.ByPeer)),
+		Priority: int(st.Priority), Deadline: st.Deadline,
 	}
 	for _, c := range st.ByPeer {
 		j.ByPeer[n.label(c.Peer)] = c.Tasks

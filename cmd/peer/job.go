@@ -67,6 +67,8 @@ func jobShowCommand(c *console) *cobra.Command {
 						"code", job.Code,
 						"state", job.State,
 						"why", job.Why,
+						"priority", optional(job.Priority),
+						"deadline", optional(job.Deadline),
 						"owner", ownerOf(names, job),
 						"tasks", fmt.Sprintf("%d, %d done, %d failed", job.Tasks, job.Done, job.Failed),
 					)

@@ -87,6 +87,11 @@ func outcome(job client.Job) error {
 	switch {
 	case job.State == "cancelled":
 		return &client.Error{Code: client.CodeJobCancelled, Message: fmt.Sprintf("job %s was cancelled", job.ID)}
+	case job.State == "expired":
+		return &client.Error{
+			Code: client.CodeDeadline, Message: fmt.Sprintf("%d of %s done: %s", job.Done, count(job.Tasks, "task"), job.Why),
+			Fix: "peer job show " + job.ID + ", then submit it with a later --deadline",
+		}
 	case job.Failed == 0:
 		return nil
 	}

@@ -179,6 +179,9 @@ func testBadJobs(t *testing.T, s *shell) {
 	if out := s.ok("job", "logs", job.ID); !strings.Contains(out, "want a number") {
 		t.Errorf("job logs:\n%s", out)
 	}
+	s.run("submit", "sleep", "--input", "1h", "--n", "2", "--deadline", "300ms").fails(client.CodeDeadline, "0 of 2 tasks done", "300ms after it was submitted")
+	s.run("submit", "sleep", "--input", "1h", "--priority", "10").fails(client.CodeUsage, "-9 to 9")
+	s.run("submit", "sleep", "--input", "1h", "--deadline", "-1s").fails(client.CodeUsage)
 	slow := s.submitSlow()
 	s.run("job", "get", slow, "--timeout", "200ms").fails(client.CodeTimeout, slow)
 	s.during(interrupt, "job", "get", slow).fails(client.CodeInterrupted)

@@ -29,7 +29,9 @@ type submitFlags struct {
 	limit  time.Duration
 	memory int64
 
-	durable bool
+	durable  bool
+	priority int
+	deadline time.Duration
 }
 
 func submitCommand(c *console) *cobra.Command {
@@ -70,6 +72,8 @@ else the text itself, in which {i} stands for the number of the task.`,
 	flags.StringVar(&f.input, "input", "", "input of each task: a file, - or a text")
 	flags.IntVar(&f.n, "n", 1, "number of tasks")
 	flags.BoolVar(&f.durable, "durable", false, "keep the job's state in the ring: other peers continue it if this one goes, and each task gets one result")
+	flags.IntVar(&f.priority, "priority", 0, "from -9 to 9: tasks with a higher one go first where they wait beside others")
+	flags.DurationVar(&f.deadline, "deadline", 0, "end the job after this time although tasks are left, and stop them everywhere; 0 is never")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the results")
 	flags.DurationVar(&f.limit, "limit", 0, "time that one attempt at a task may take; 0 is the default of the peer that runs it")
 	flags.Int64Var(&f.memory, "memory", 0, "memory in bytes that a WebAssembly task may take; 0 is the default of the peer that runs it")
@@ -78,12 +82,12 @@ else the text itself, in which {i} stands for the number of the task.`,
 
 // jobSpec reads what a submission names.
 func (c *console) jobSpec(code string, f submitFlags) (client.JobSpec, error) {
-	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory, Durable: f.durable}
+	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory, Durable: f.durable, Priority: f.priority, Deadline: f.deadline}
 	switch {
 	case f.n < 1 || f.n > maxTasks:
 		return spec, usage("peer submit", "--n must be from 1 to %d, not %d", maxTasks, f.n)
-	case f.limit < 0 || f.memory < 0:
-		return spec, usage("peer submit", "--limit and --memory must not be negative")
+	case f.limit < 0 || f.memory < 0 || f.deadline < 0:
+		return spec, usage("peer submit", "--limit, --memory and --deadline must not be negative")
 	}
 	if strings.HasSuffix(code, ".wasm") {
 		module, err := readModule(code)

@@ -64,6 +64,15 @@ func (t *table) line(widths []int, row []string) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
+// optional is a value, or "" for its zero.
+func optional[T comparable](v T) any {
+	var zero T
+	if v == zero {
+		return ""
+	}
+	return v
+}
+
 // fields prints "name  value" lines, aligned. Pairs with an empty value are
 // left out.
 func fields(w io.Writer, pairs ...any) {

@@ -16,6 +16,8 @@ type DurableSpec struct {
 	Tasks     int
 	Inputs    int       // records of inputs
 	Submitted time.Time // to the millisecond
+	Priority  int8
+	Deadline  time.Time // to the millisecond; zero: none
 }
 
 // DurableResult is the committed result of one task.
@@ -46,7 +48,10 @@ func AppendDurableSpec(b []byte, s *DurableSpec) []byte {
 	m := &pb.DurableSpec{
 		Code:   &pb.TaskCode{Func: s.Code.Func, Size: s.Code.Size},
 		TimeNs: int64(s.Limits.Time), Memory: s.Limits.Memory, Tasks: uint32(s.Tasks), Inputs: uint32(s.Inputs),
-		SubmittedMs: s.Submitted.UnixMilli(),
+		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority),
+	}
+	if !s.Deadline.IsZero() {
+		m.DeadlineMs = s.Deadline.UnixMilli()
 	}
 	if s.Code.Func == "" {
 		m.Code.Module = s.Code.Module[:]
@@ -63,10 +68,17 @@ func ParseDurableSpec(b []byte) (DurableSpec, error) {
 	if m.Code == nil || m.Tasks < 1 || m.Tasks > compute.MaxDurable || m.Inputs < 1 || m.Inputs > m.Tasks || m.TimeNs < 0 || m.Memory < 0 {
 		return DurableSpec{}, malformed("durable job", fmt.Errorf("%d tasks, %d records of inputs", m.Tasks, m.Inputs))
 	}
+	if m.Priority < -compute.MaxPriority || m.Priority > compute.MaxPriority {
+		return DurableSpec{}, malformed("durable job", fmt.Errorf("priority %d", m.Priority))
+	}
 	s := DurableSpec{
 		Code:   compute.Code{Func: m.Code.Func, Size: m.Code.Size},
 		Limits: compute.Limits{Time: time.Duration(m.TimeNs), Memory: m.Memory},
 		Tasks:  int(m.Tasks), Inputs: int(m.Inputs), Submitted: time.UnixMilli(m.SubmittedMs),
+		Priority: int8(m.Priority),
+	}
+	if m.DeadlineMs != 0 {
+		s.Deadline = time.UnixMilli(m.DeadlineMs)
 	}
 	switch n := len(m.Code.Module); n {
 	case 0:

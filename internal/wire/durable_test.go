@@ -15,6 +15,7 @@ func TestDurableRoundTrip(t *testing.T) {
 	spec := DurableSpec{
 		Code: compute.Code{Func: "sha256/v1"}, Limits: compute.Limits{Time: time.Second, Memory: 1 << 20},
 		Tasks: 7, Inputs: 2, Submitted: time.UnixMilli(1234567),
+		Priority: -4, Deadline: time.UnixMilli(2345678),
 	}
 	module := spec
 	module.Code = compute.Code{Module: [32]byte{1, 2}, Size: 99}
@@ -50,6 +51,7 @@ func TestDurableBounds(t *testing.T) {
 		{Code: code, Tasks: compute.MaxDurable + 1, Inputs: 1},
 		{Code: code, Tasks: 1, Inputs: 2},
 		{Code: code, Tasks: 1, Inputs: 1, Memory: -1},
+		{Code: code, Tasks: 1, Inputs: 1, Priority: compute.MaxPriority + 1},
 		{Code: &pb.TaskCode{Module: []byte{1}}, Tasks: 1, Inputs: 1},
 	} {
 		if s, err := ParseDurableSpec(appendMessage(nil, m)); !errors.Is(err, ErrMalformed) {

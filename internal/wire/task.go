@@ -164,6 +164,7 @@ func encodeTask(t *compute.Task) *pb.Task {
 		Code: &pb.TaskCode{Func: t.Code.Func, Size: t.Code.Size}, Input: t.Input,
 		TimeNs: int64(t.Limits.Time), Memory: t.Limits.Memory, Output: t.Limits.Output,
 		Owner: []byte(t.Owner), Attempt: t.Attempt, Hop: t.Hop, Join: t.Join, Parts: t.Parts,
+		Priority: int32(t.Priority), Apart: t.Apart,
 	}
 	if t.Code.Func == "" {
 		p.Code.Module = t.Code.Module[:]
@@ -178,10 +179,14 @@ func decodeTask(p *pb.Task) (t compute.Task, err error) {
 	if p.Code == nil || len(p.Avoid) > compute.MaxAvoid {
 		return t, fmt.Errorf("task without code, or with %d peers to avoid", len(p.Avoid))
 	}
+	if p.Priority != int32(int8(p.Priority)) {
+		return t, fmt.Errorf("priority %d", p.Priority)
+	}
 	t = compute.Task{
 		Index: p.Index, Code: compute.Code{Func: p.Code.Func, Size: p.Code.Size}, Input: p.Input,
 		Limits: compute.Limits{Time: time.Duration(p.TimeNs), Memory: p.Memory, Output: p.Output},
 		Owner:  chord.PeerID(p.Owner), Attempt: p.Attempt, Hop: p.Hop, Join: p.Join, Parts: p.Parts,
+		Priority: int8(p.Priority), Apart: p.Apart,
 	}
 	switch n := len(p.Code.Module); n {
 	case 0:

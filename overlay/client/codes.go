@@ -20,6 +20,7 @@ const (
 	CodeBadToken        ErrorCode = "bad-token"
 	CodeClosed          ErrorCode = "stopping"
 	CodeConflict        ErrorCode = "conflict"
+	CodeDeadline        ErrorCode = "deadline-passed"
 	CodeDiskFull        ErrorCode = "disk-full"
 	CodeDiskReadOnly    ErrorCode = "disk-read-only"
 	CodeExpired         ErrorCode = "expired"
@@ -82,6 +83,7 @@ var codes = map[ErrorCode]struct {
 	CodeBadToken:        {exitUsage, "a token is not one, or not all of one"},
 	CodeClosed:          {exitNoPeer, "the peer stopped, or is stopping, while it was asked"},
 	CodeConflict:        {exitConflict, "a register is at another version than the one expected"},
+	CodeDeadline:        {exitTimeout, "the deadline of the job passed before all its tasks were done"},
 	CodeDiskFull:        {exitFailed, "the disk of the home has no space left"},
 	CodeDiskReadOnly:    {exitFailed, "the home cannot be written to"},
 	CodeExpired:         {exitRefused, "a token has expired, or a pass whose ring key was replaced long ago"},

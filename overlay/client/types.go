@@ -154,6 +154,12 @@ type JobSpec struct {
 	// continues it, and each task gets one result. At most 4,096 tasks; what it put out
 	// is kept for a week.
 	Durable bool `json:"durable,omitempty"`
+	// Priority goes from -9 to 9, 0 if not given: where tasks wait beside others, those
+	// with a higher one go first, and one start in eight is for those that are kept waiting.
+	Priority int `json:"priority,omitempty"`
+	// Deadline is how long after its submission the job ends although tasks are left;
+	// 0: never. They are stopped everywhere, and the job's state is then "expired".
+	Deadline time.Duration `json:"deadline,omitempty"`
 }
 
 // TaskResult is the one visible result of a task.
@@ -187,11 +193,14 @@ type Attempt struct {
 type Job struct {
 	ID     string `json:"job"`
 	Code   string `json:"code"`
-	State  string `json:"state"` // "running", "waiting", "done", "failed" or "cancelled"
+	State  string `json:"state"` // "running", "waiting", "done", "failed", "cancelled" or "expired" (its deadline passed)
 	Tasks  int    `json:"tasks"`
 	Done   int    `json:"done"`
 	Failed int    `json:"failed"`
-	Why    string `json:"why,omitempty"` // why it waits
+	Why    string `json:"why,omitempty"` // why it waits, or has expired
+	// As it was submitted.
+	Priority int       `json:"priority,omitempty"`
+	Deadline time.Time `json:"deadline,omitzero"`
 	// Of a durable job: who has it, and how many have had it so far.
 	Durable bool           `json:"durable,omitempty"`
 	Owner   string         `json:"owner,omitempty"`
@@ -220,5 +229,9 @@ const (
 
 // Ended reports whether the job's state is final.
 func (j Job) Ended() bool {
-	return j.State == "done" || j.State == "failed" || j.State == "cancelled"
+	switch j.State {
+	case "done", "failed", "cancelled", "expired":
+		return true
+	}
+	return false
 }

@@ -99,8 +99,11 @@ type Task struct {
 	Hop     uint32   `protobuf:"varint,12,opt,name=hop,proto3" json:"hop,omitempty"`
 	Avoid   [][]byte `protobuf:"bytes,13,rep,name=avoid,proto3" json:"avoid,omitempty"`
 	// Set where the task was divided and its parts are done: what they put out.
-	Join          bool     `protobuf:"varint,14,opt,name=join,proto3" json:"join,omitempty"`
-	Parts         [][]byte `protobuf:"bytes,15,rep,name=parts,proto3" json:"parts,omitempty"`
+	Join     bool     `protobuf:"varint,14,opt,name=join,proto3" json:"join,omitempty"`
+	Parts    [][]byte `protobuf:"bytes,15,rep,name=parts,proto3" json:"parts,omitempty"`
+	Priority int32    `protobuf:"zigzag32,16,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Set where the peers in avoid must never run the task.
+	Apart         bool `protobuf:"varint,17,opt,name=apart,proto3" json:"apart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -238,6 +241,20 @@ func (x *Task) GetParts() [][]byte {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *Task) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Task) GetApart() bool {
+	if x != nil {
+		return x.Apart
+	}
+	return false
 }
 
 type TaskResult struct {
@@ -713,8 +730,11 @@ type DurableSpec struct {
 	Memory int64  `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"`
 	Tasks  uint32 `protobuf:"varint,4,opt,name=tasks,proto3" json:"tasks,omitempty"`
 	// Inputs is how many records of inputs there are.
-	Inputs        uint32 `protobuf:"varint,5,opt,name=inputs,proto3" json:"inputs,omitempty"`
-	SubmittedMs   int64  `protobuf:"varint,6,opt,name=submitted_ms,json=submittedMs,proto3" json:"submitted_ms,omitempty"`
+	Inputs      uint32 `protobuf:"varint,5,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	SubmittedMs int64  `protobuf:"varint,6,opt,name=submitted_ms,json=submittedMs,proto3" json:"submitted_ms,omitempty"`
+	Priority    int32  `protobuf:"zigzag32,7,opt,name=priority,proto3" json:"priority,omitempty"`
+	// When the job ends although tasks are left; 0 is never.
+	DeadlineMs    int64 `protobuf:"varint,8,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -787,6 +807,20 @@ func (x *DurableSpec) GetInputs() uint32 {
 func (x *DurableSpec) GetSubmittedMs() int64 {
 	if x != nil {
 		return x.SubmittedMs
+	}
+	return 0
+}
+
+func (x *DurableSpec) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *DurableSpec) GetDeadlineMs() int64 {
+	if x != nil {
+		return x.DeadlineMs
 	}
 	return 0
 }
@@ -1256,7 +1290,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\bTaskCode\x12\x12\n" +
 	"\x04func\x18\x01 \x01(\tR\x04func\x12\x16\n" +
 	"\x06module\x18\x02 \x01(\fR\x06module\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x03R\x04size\"\xe0\x02\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\"\x92\x03\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\fR\x03job\x12\x16\n" +
@@ -1273,7 +1307,9 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x03hop\x18\f \x01(\rR\x03hop\x12\x14\n" +
 	"\x05avoid\x18\r \x03(\fR\x05avoid\x12\x12\n" +
 	"\x04join\x18\x0e \x01(\bR\x04join\x12\x14\n" +
-	"\x05parts\x18\x0f \x03(\fR\x05parts\"\xa6\x02\n" +
+	"\x05parts\x18\x0f \x03(\fR\x05parts\x12\x1a\n" +
+	"\bpriority\x18\x10 \x01(\x11R\bpriority\x12\x14\n" +
+	"\x05apart\x18\x11 \x01(\bR\x05apart\"\xa6\x02\n" +
 	"\n" +
 	"TaskResult\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\fR\x04task\x12\x18\n" +
@@ -1326,14 +1362,17 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05tasks\x18\x0e \x03(\v2\x0f.chorus.v1.TaskR\x05tasks\x12&\n" +
 	"\x04refs\x18\x0f \x03(\v2\x12.chorus.v1.TaskRefR\x04refs\x12/\n" +
 	"\aresults\x18\x10 \x03(\v2\x15.chorus.v1.TaskResultR\aresults\x12\x10\n" +
-	"\x03job\x18\x11 \x01(\fR\x03job\"\xb8\x01\n" +
+	"\x03job\x18\x11 \x01(\fR\x03job\"\xf5\x01\n" +
 	"\vDurableSpec\x12'\n" +
 	"\x04code\x18\x01 \x01(\v2\x13.chorus.v1.TaskCodeR\x04code\x12\x17\n" +
 	"\atime_ns\x18\x02 \x01(\x03R\x06timeNs\x12\x16\n" +
 	"\x06memory\x18\x03 \x01(\x03R\x06memory\x12\x14\n" +
 	"\x05tasks\x18\x04 \x01(\rR\x05tasks\x12\x16\n" +
 	"\x06inputs\x18\x05 \x01(\rR\x06inputs\x12!\n" +
-	"\fsubmitted_ms\x18\x06 \x01(\x03R\vsubmittedMs\"'\n" +
+	"\fsubmitted_ms\x18\x06 \x01(\x03R\vsubmittedMs\x12\x1a\n" +
+	"\bpriority\x18\a \x01(\x11R\bpriority\x12\x1f\n" +
+	"\vdeadline_ms\x18\b \x01(\x03R\n" +
+	"deadlineMs\"'\n" +
 	"\rDurableInputs\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
 	"\x0eDurableResults\x122\n" +
