@@ -4,6 +4,7 @@
 //
 //	make bench-peers
 //	go run . --rounds 5 --only floor,chorus
+//	go run . --draws 30
 //
 // Three peers each keep values of 100 bytes: etcd, NATS JetStream's key-value
 // store with every write synced, Chorus, and the floor, which is the least that a
@@ -13,6 +14,9 @@
 // turns with those of the others; figures are medians over the rounds. The last
 // column is the processor time that an operation took over all peers, which says
 // something on a busy machine, too.
+//
+// With --draws it spreads tasks of uneven length instead: over goroutines that share a channel,
+// over a work queue and a queue group of NATS, and over two peers of Chorus, in turns.
 //
 // It is a module of its own, so that the product carries none of these.
 package main

@@ -41,14 +41,18 @@ func main() {
 	rounds := flag.Int("rounds", 3, "how often each is measured")
 	duration := flag.Duration("duration", 2*time.Second, "how long each figure is measured for")
 	only := flag.String("only", strings.Join(names(), ","), "what to measure")
+	draws := flag.Int("draws", 0, "measure tasks instead of keys: so many jobs of uneven ones")
 	child := flag.String("child", "", "measure this one and print figures as JSON, for the command itself")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	var err error
-	if *child != "" {
+	switch {
+	case *child != "":
 		err = runChild(ctx, *child, *duration)
-	} else {
+	case *draws > 0:
+		err = compareFarms(ctx, *draws, os.Stdout)
+	default:
 		err = compare(ctx, strings.Split(*only, ","), *rounds, *duration)
 	}
 	if err != nil {
