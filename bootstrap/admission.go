@@ -27,6 +27,8 @@ type Admission struct {
 	// Ring and Pass are for the one who redeemed a token.
 	Ring Ring
 	Pass pass.Chain
+	// Decrees are those that the stranger must know before it can meet the others.
+	Decrees []pass.Decree
 	// Refusal says why not; nil: nothing is held against the stranger.
 	Refusal *Error
 }
@@ -41,6 +43,7 @@ type admissionJSON struct {
 	Format  int             `json:"format"`
 	Ring    json.RawMessage `json:"ring,omitempty"`
 	Pass    []byte          `json:"pass,omitempty"`
+	Decrees []byte          `json:"decrees,omitempty"`
 	Code    string          `json:"code,omitempty"`
 	Message string          `json:"message,omitempty"`
 	Fix     string          `json:"fix,omitempty"`
@@ -73,7 +76,10 @@ func (a Admission) Marshal() ([]byte, error) {
 	j := admissionJSON{Format: admissionFormat}
 	if a.Refusal != nil {
 		j.Code, j.Message, j.Fix = a.Refusal.Code, printable(a.Refusal.Message), printable(a.Refusal.Fix)
-	} else if len(a.Pass.Links) > 0 {
+	} else {
+		j.Decrees = pass.AppendDecrees(nil, a.Decrees)
+	}
+	if a.Refusal == nil && len(a.Pass.Links) > 0 {
 		ring, err := a.Ring.Marshal()
 		if err != nil {
 			return nil, fmt.Errorf("encode admission: %w", err)
@@ -101,6 +107,9 @@ func ParseAdmission(b []byte) (Admission, error) {
 		if a.Ring, err = ParseRing(j.Ring); err == nil {
 			a.Pass, err = pass.ParseChain(j.Pass)
 		}
+	}
+	if err == nil && a.Refusal == nil {
+		a.Decrees, err = pass.ParseDecrees(j.Decrees)
 	}
 	if err != nil {
 		return Admission{}, fmt.Errorf("parse admission: %w", err)

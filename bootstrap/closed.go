@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -73,13 +74,35 @@ func (h *Home) CreateClosed(r Ring, ringKey crypto.PrivKey, now time.Time) error
 	return h.Create(r)
 }
 
-// RingKey returns the private key of the ring, or nil if the home does not have it.
-func (h *Home) RingKey() (crypto.PrivKey, error) {
-	key, err := readKey(h.Path(RingKeyFile), "restore it from a backup, or remove it: the peer runs without it")
+// RingKey returns the private key of the ring, or nil if the home does not have it. root is
+// the public one: it tells whether the replacement of the key got so far that the
+// next one counts.
+func (h *Home) RingKey(root pass.Key) (crypto.PrivKey, error) {
+	const fix = "restore it from a backup, or remove it: the peer runs without it"
+	next, err := readKey(h.Path(nextKeyFile), fix)
+	if err == nil {
+		if key, err := KeyOf(next); err == nil && key == root {
+			return next, h.ReplaceRingKey()
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	key, err := readKey(h.Path(RingKeyFile), fix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return key, err
+}
+
+// SaveNextRingKey keeps the key that is about to replace the ring's, beside it.
+func (h *Home) SaveNextRingKey(key crypto.PrivKey) error { return writeKey(h.Path(nextKeyFile), key) }
+
+// ReplaceRingKey puts the key of SaveNextRingKey in the place of the ring's.
+func (h *Home) ReplaceRingKey() error {
+	if err := os.Rename(h.Path(nextKeyFile), h.Path(RingKeyFile)); err != nil {
+		return pathError("replace", h.Path(RingKeyFile), err)
+	}
+	return syncDir(h.dir)
 }
 
 // Pass returns the chain that lets the peer into its closed ring.
@@ -112,10 +135,8 @@ func (h *Home) Authority(r Ring) (*pass.Authority, error) {
 	if err == nil {
 		list, err = pass.ParseDecrees(b)
 	}
-	for _, d := range list {
-		if _, bad := a.Apply(d); bad != nil {
-			err = errors.Join(err, bad)
-		}
+	if err == nil {
+		_, err = a.Learn(list)
 	}
 	if err != nil {
 		return nil, &Error{
@@ -127,8 +148,8 @@ func (h *Home) Authority(r Ring) (*pass.Authority, error) {
 }
 
 // SaveDecrees keeps what is known of who may be in the ring.
-func (h *Home) SaveDecrees(a *pass.Authority) error {
-	return writeFile(h.Path(DecreesFile), pass.AppendDecrees(nil, a.Decrees()))
+func (h *Home) SaveDecrees(list []pass.Decree) error {
+	return writeFile(h.Path(DecreesFile), pass.AppendDecrees(nil, list))
 }
 
 // Spent returns the tokens for one use that were redeemed here.

@@ -43,7 +43,7 @@ func TestCreateClosed(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}
-	got, err := h.RingKey()
+	got, err := h.RingKey(r.Key)
 	if err != nil || !got.Equals(ringKey) {
 		t.Errorf("ring key: %v", err)
 	}
@@ -88,7 +88,7 @@ func TestClosedHomeKeeps(t *testing.T) {
 	if _, err := a.Apply(out); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SaveDecrees(a); err != nil {
+	if err := h.SaveDecrees(a.Decrees()); err != nil {
 		t.Fatal(err)
 	}
 	again, err := h.Authority(r)
@@ -123,29 +123,29 @@ func TestClosedHomeDamaged(t *testing.T) {
 		_, pe := h.Pass()
 		_, ae := h.Authority(r)
 		_, se := h.Spent()
-		_, ke := h.RingKey()
+		_, ke := h.RingKey(r.Key)
 		err := errors.Join(pe, ae, se, ke)
 		var e *Error
 		if !errors.As(err, &e) || e.Fix == "" || !strings.Contains(e.Message, h.Path(name)) {
 			t.Errorf("%s damaged: %v", name, err)
 		}
 	}
-	h, _, _ := closedHome(t)
+	h, r, _ := closedHome(t)
 	if err := os.Chmod(h.Path(RingKeyFile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err := h.RingKey()
+	_, err := h.RingKey(r.Key)
 	wantCode(t, err, CodeBadIdentity, "chmod 600", RingKeyFile)
 	if err := os.Remove(h.Path(RingKeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	if key, err := h.RingKey(); key != nil || err != nil {
+	if key, err := h.RingKey(r.Key); key != nil || err != nil {
 		t.Errorf("a home without the ring's key: %v, %v", key, err)
 	}
 }
 
 func TestAdmission(t *testing.T) {
-	h, r, _ := closedHome(t)
+	h, r, ringKey := closedHome(t)
 	chain, err := h.Pass()
 	if err != nil {
 		t.Fatal(err)
@@ -153,6 +153,7 @@ func TestAdmission(t *testing.T) {
 	for name, a := range map[string]Admission{
 		"let in":  {Ring: r, Pass: chain},
 		"fine":    {},
+		"news":    {Ring: longRing(r), Pass: longest(t, chain), Decrees: manyDecrees(t, r, ringKey)},
 		"refused": {Refusal: &Error{Code: CodeRevoked, Message: "out", Fix: "stay out"}},
 	} {
 		b, err := a.Marshal()
@@ -181,10 +182,80 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+func longRing(r Ring) Ring {
+	r.Name = strings.Repeat("n", 64)
+	r.Shards, r.Replicas = maxShards, maxReplicas
+	return r
+}
+
+// longest makes a chain of two links from one of one.
+func longest(t *testing.T, c pass.Chain) pass.Chain {
+	t.Helper()
+	c.Links = append(c.Links[:1:1], pass.Link{Key: pass.Key{9}, Right: pass.Right{Role: pass.Member}, Issued: epoch, Expires: epoch})
+	return c
+}
+
+// manyDecrees is what is told to a newcomer of a ring that has many inviters, and whose key
+// was replaced often.
+func manyDecrees(t *testing.T, r Ring, key crypto.PrivKey) []pass.Decree {
+	t.Helper()
+	a := pass.NewAuthority(r.ID, r.Key)
+	var inviters []pass.Key
+	for i := range byte(20) {
+		inviters = append(inviters, pass.Key{i})
+	}
+	for i := range 6 {
+		next, err := NewIdentity(seeded(100 + i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := KeyOf(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := a.Rotation(public, inviters, epoch, epoch.Add(time.Hour), key.Sign, next.Sign)
+		if err == nil {
+			_, err = a.Learn(list)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		key = next
+	}
+	return a.Introduce(pass.Chain{Links: []pass.Link{{Key: pass.Key{19}}}})
+}
+
+// While the ring's key is replaced both are in the home, and the one that the ring has counts.
+func TestReplaceRingKey(t *testing.T) {
+	h, r, old := closedHome(t)
+	next, err := NewIdentity(seeded(78))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := KeyOf(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.SaveNextRingKey(next); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := h.RingKey(r.Key); err != nil || !got.Equals(old) {
+		t.Errorf("before the ring has the new key: %v", err)
+	}
+	for range 2 { // the first time finishes what was begun
+		if got, err := h.RingKey(root); err != nil || !got.Equals(next) {
+			t.Errorf("when it has: %v", err)
+		}
+	}
+	if got, err := h.RingKey(pass.Key{}); err != nil || !got.Equals(next) {
+		t.Errorf("the old key is there still: %v", err)
+	}
+}
+
 func FuzzParseAdmission(f *testing.F) {
 	r := goldenRing()
 	r.Open, r.Key = false, pass.Key{1}
-	for _, a := range []Admission{{}, {Ring: r, Pass: pass.Chain{Links: make([]pass.Link, 1)}}, {Refusal: &Error{Code: CodeRevoked}}} {
+	for _, a := range []Admission{{}, {Ring: r, Pass: pass.Chain{Links: make([]pass.Link, 1)}}, {Refusal: &Error{Code: CodeRevoked}}, {Decrees: []pass.Decree{{Kind: pass.Inviter}}}} {
 		b, err := a.Marshal()
 		if err != nil {
 			f.Fatal(err)

@@ -26,6 +26,7 @@ const (
 	PassFile    = "pass"
 	DecreesFile = "decrees"
 	SpentFile   = "spent"
+	nextKeyFile = "ring.key.next" // while the ring's key is being replaced
 )
 
 // Home is a peer's folder, held by this process until Close.

@@ -85,10 +85,11 @@ type Config struct {
 	// Logger receives what happens; default: nothing.
 	Logger *slog.Logger
 
-	now        func() time.Time // what the gate of a closed ring takes for the time; nil: time.Now
-	chunkTimes chunkTimes       // of large values; zero: as they are for everybody
-	watchStall time.Duration    // zero: a minute
-	memory     *disk.MemoryDisk // of the engine "memory", so that it outlives a peer
+	now         func() time.Time // what the gate of a closed ring takes for the time; nil: time.Now
+	decreeEvery time.Duration    // between comparisons of decrees; zero: 10 s
+	chunkTimes  chunkTimes       // of large values; zero: as they are for everybody
+	watchStall  time.Duration    // zero: a minute
+	memory      *disk.MemoryDisk // of the engine "memory", so that it outlives a peer
 }
 
 func (c Config) withDefaults() Config {

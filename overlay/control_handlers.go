@@ -39,6 +39,8 @@ func (c *control) register() {
 	handle(c, wire.MethodCtlLookup, rpc.Spec{Name: "control.lookup"}, c.lookups)
 	handle(c, wire.MethodCtlForget, rpc.Spec{Name: "control.forget"}, c.forget)
 	handle(c, wire.MethodCtlInvite, rpc.Spec{Name: "control.invite"}, c.invite)
+	handle(c, wire.MethodCtlRevoke, rpc.Spec{Name: "control.revoke"}, c.revoke)
+	handle(c, wire.MethodCtlRotate, rpc.Spec{Name: "control.rotate"}, c.rotate)
 	handle(c, wire.MethodCtlLeave, rpc.Spec{Name: "control.leave"}, c.leave)
 }
 
@@ -171,6 +173,16 @@ func (c *control) forget(ctx context.Context, in wire.ControlName, _ []byte) (an
 func (c *control) invite(ctx context.Context, in client.InviteSpec, _ []byte) (any, []byte, error) {
 	invitation, err := c.node.Invite(ctx, in)
 	return invitation, nil, err
+}
+
+func (c *control) revoke(ctx context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
+	revoked, err := c.node.Revoke(ctx, in.ID)
+	return revoked, nil, err
+}
+
+func (c *control) rotate(ctx context.Context, in wire.ControlRotate, _ []byte) (any, []byte, error) {
+	rotation, err := c.node.RotateKey(ctx, time.Duration(in.OverlapMs)*time.Millisecond)
+	return rotation, nil, err
 }
 
 // leave hands the peer's keys over and closes the peer behind the answer: Close

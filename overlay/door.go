@@ -1,10 +1,12 @@
 package overlay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -23,11 +25,17 @@ type door struct {
 	home    *bootstrap.Home // nil in memory
 	key     passes.Key      // this peer's
 	sign    passes.Sign
-	ringKey crypto.PrivKey // nil where the ring's key is not
 	now     func() time.Time
 	log     *slog.Logger
+	strange atomic.Bool // a peer showed a pass of a key that does not count here
+	// announce is told of decrees that this peer made. It is set before the gate opens.
+	announce func([]passes.Decree)
+
+	// Tokens: whoever holds one may save decrees, or replace the ring's key.
+	saving, rotating chan struct{}
 
 	mu        sync.RWMutex
+	ringKey   crypto.PrivKey // nil where the ring's key is not
 	authority *passes.Authority
 	chain     passes.Chain // this peer's
 	spent     *passes.Spent
@@ -50,7 +58,7 @@ func (n *Node) openDoor(ring bootstrap.Ring) (*door, error) {
 	if d.spent, err = n.home.Spent(); err != nil {
 		return nil, err
 	}
-	if d.ringKey, err = n.home.RingKey(); err != nil {
+	if d.ringKey, err = n.home.RingKey(d.authority.Root()); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -71,6 +79,7 @@ func (n *Node) newDoor(ring bootstrap.Ring) (*door, error) {
 	return &door{
 		ring: ring, home: n.home, key: key, sign: n.key.Sign, now: n.cfg.now, log: n.log,
 		authority: passes.NewAuthority(ring.ID, ring.Key), spent: &passes.Spent{},
+		saving: make(chan struct{}, 1), rotating: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -88,6 +97,7 @@ func (d *door) Check(id chord.PeerID, shown []byte) (rpc.Role, error) {
 	}
 	right, err := d.judge(id, shown)
 	if err != nil {
+		d.noteStrange(err)
 		return rpc.RoleNone, bootstrap.PassError("its pass", err)
 	}
 	return rpc.Role(right.Role), nil
@@ -147,14 +157,19 @@ func (d *door) admit(id chord.PeerID, request []byte) (bootstrap.Admission, erro
 	}
 	switch {
 	case r.Token != "":
-		return d.redeem(id, r.Token)
+		a, err := d.redeem(id, r.Token)
+		if err == nil && a.Pass.Right().Invite {
+			err = d.tellInviter(a.Pass)
+		}
+		return a, err
 	case len(r.Pass) == 0:
 		return bootstrap.Admission{}, errNotInvited
 	}
 	if _, err := d.judge(id, r.Pass); err != nil {
 		return bootstrap.Admission{}, bootstrap.PassError("the pass", err)
 	}
-	return bootstrap.Admission{}, nil
+	chain, err := passes.ParseChain(r.Pass)
+	return bootstrap.Admission{Decrees: d.introduce(chain)}, err
 }
 
 // redeem makes a pass for the peer that presents a token. That a token for one
@@ -188,7 +203,18 @@ func (d *door) redeem(id chord.PeerID, text string) (bootstrap.Admission, error)
 	ring := d.ring
 	ring.Key = chain.Root
 	d.log.Info("token redeemed", "peer", p2p.FormatPeerID(id), "role", right.Role.String(), "inviter", right.Invite)
-	return bootstrap.Admission{Ring: ring, Pass: chain}, nil
+	return bootstrap.Admission{Ring: ring, Pass: chain, Decrees: d.authority.Introduce(chain)}, nil
+}
+
+// tellInviter lets all peers know of an inviter, before it is one.
+func (d *door) tellInviter(c passes.Chain) error {
+	decree, err := passes.InviterOf(c)
+	if err != nil {
+		return err
+	}
+	fresh, err := d.learn(context.Background(), []passes.Decree{decree})
+	d.announce(fresh)
+	return err
 }
 
 // mayGrant reports why this peer cannot make somebody's pass.

@@ -73,8 +73,19 @@ func (f *finder) checkPass(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
+	refusal, err := f.askNews(ctx, f.contacts)
+	if refusal == nil && err != nil {
+		f.n.log.Info("peers of the ring do not answer", "err", err)
+		return nil
+	}
+	return refusal
+}
+
+// askNews shows contacts this peer's pass, and learns of the ring's keys from the first that
+// holds nothing against it. If all do who answer, it returns what one of them holds.
+func (f *finder) askNews(ctx context.Context, contacts []bootstrap.Contact) (refusal, err error) {
 	refused := make(chan error, 1)
-	_, err = f.askIn(ctx, f.contacts, bootstrap.AdmissionRequest{Pass: f.n.door.Pass()}, func(_ bootstrap.Contact, refusal error) {
+	a, err := f.askIn(ctx, contacts, bootstrap.AdmissionRequest{Pass: f.n.door.Pass()}, func(_ bootstrap.Contact, refusal error) {
 		select {
 		case refused <- refusal:
 		default:
@@ -82,13 +93,16 @@ func (f *finder) checkPass(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		select {
-		case err := <-refused:
-			return err
+		case refusal = <-refused:
 		default:
-			f.n.log.Info("peers of the ring do not answer", "err", err)
 		}
+		return refusal, err
 	}
-	return nil
+	fresh, err := f.n.door.learn(ctx, a.Decrees)
+	if f.n.spread != nil {
+		f.n.spread.learnt(fresh)
+	}
+	return nil, err
 }
 
 // joinRing asks the contacts what their ring is, and makes the home one of it.
@@ -121,6 +135,9 @@ func (f *finder) redeem(ctx context.Context) error {
 		}
 		d.chain = a.Pass
 		if err := d.checkSelf(); err != nil {
+			return err
+		}
+		if _, err := d.learn(ctx, a.Decrees); err != nil {
 			return err
 		}
 		f.n.door = d

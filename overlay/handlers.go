@@ -32,6 +32,9 @@ func (n *Node) registry() *rpc.Registry {
 		return n.members.receive(ctx, req)
 	})
 	add(wire.MethodPeers, rpc.Spec{Name: "ring.peers"}, n.servePeers)
+	if n.door != nil {
+		add(wire.MethodDecrees, rpc.Spec{Name: "ring.decrees", MaxBytes: wire.MaxDecreesPage + 4<<10}, n.serveDecrees)
+	}
 	if n.cfg.PlainChord {
 		add(wire.MethodChord, rpc.Spec{Name: "ring.plain", MaxBytes: maxRingCall, Inline: true}, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
 			return n.plain.receive(ctx, req)

@@ -27,7 +27,8 @@ type Node struct {
 	started time.Time
 	home    *bootstrap.Home // nil in memory
 	ring    bootstrap.Ring
-	door    *door // nil in an open ring
+	door    *door   // nil in an open ring
+	spread  *spread // nil in an open ring
 	// returning: the home belonged to the ring before this start.
 	returning bool
 	key       crypto.PrivKey
@@ -123,6 +124,9 @@ func (n *Node) join(ctx context.Context) error {
 	n.group.start(func() { n.reunion.run(n.ctx) })
 	n.group.start(func() { n.collect(n.ctx) })
 	n.group.start(func() { n.durables.run(n.ctx) })
+	if n.spread != nil {
+		n.group.start(func() { n.spread.run(n.ctx) })
+	}
 	n.waitSeated(ctx)
 	return n.openControl()
 }
@@ -164,6 +168,8 @@ func (n *Node) openHost(ctx context.Context) (err error) {
 	}
 	if n.door != nil {
 		cfg.Gate = n.door
+		n.spread = newSpread(n)
+		n.door.announce = n.spread.learnt
 	}
 	if n.host, err = p2p.New(ctx, cfg); err != nil {
 		return listenError(err)

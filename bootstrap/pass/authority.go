@@ -12,9 +12,10 @@ const Skew = 10 * time.Minute
 
 // Authority is what a peer knows of who may be in its ring.
 type Authority struct {
-	ring    [32]byte
-	roots   []root // oldest first, never empty
-	revoked map[revocation]Decree
+	ring     [32]byte
+	roots    []root // oldest first, never empty
+	revoked  map[revocation]Decree
+	inviters map[Key]Decree // under the ring's key, as far as decrees tell
 }
 
 // root is a key of the ring, or one it had.
@@ -34,7 +35,7 @@ type revocation struct {
 // NewAuthority returns what a peer knows that has just learnt the ring's ID and
 // its key.
 func NewAuthority(ring [32]byte, key Key) *Authority {
-	return &Authority{ring: ring, roots: []root{{key: key}}, revoked: make(map[revocation]Decree)}
+	return &Authority{ring: ring, roots: []root{{key: key}}, revoked: make(map[revocation]Decree), inviters: make(map[Key]Decree)}
 }
 
 // Root returns the ring's key.
@@ -43,11 +44,15 @@ func (a *Authority) Root() Key { return a.roots[len(a.roots)-1].key }
 // Verify returns what the peer of key may do that shows c at now. The package's
 // comment lists what is checked.
 func (a *Authority) Verify(c Chain, key Key, now time.Time) (Right, error) {
-	if err := c.checkRights(); err != nil {
-		return Right{}, err
+	if len(c.Links) == 0 {
+		return Right{}, fmt.Errorf("%w: a chain without links", ErrMalformed)
 	}
 	if c.last().Key != key {
 		return Right{}, ErrSubject
+	}
+	c = a.Renew(c)
+	if err := c.checkRights(); err != nil {
+		return Right{}, err
 	}
 	generation, err := a.checkRoot(c.Root, now)
 	if err != nil {

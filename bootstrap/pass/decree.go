@@ -1,11 +1,8 @@
 package pass
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -14,8 +11,9 @@ type Kind uint8
 
 // The kinds.
 const (
-	Revoke Kind = 1 // Key is out of the ring for good
-	Rotate Kind = 2 // Key is the ring's key from now on
+	Revoke  Kind = 1 // Key is out of the ring for good
+	Rotate  Kind = 2 // Key is the ring's key from now on
+	Inviter Kind = 3 // Key is an inviter under the ring's key that signs
 )
 
 // MaxDecrees bounds the decrees that a ring can have.
@@ -29,12 +27,13 @@ type Decree struct {
 	Kind   Kind
 	Key    Key
 	Issued time.Time
-	// Until is when chains of the old ring key end; of a rotation only.
+	// Until is when chains of the old ring key end, or when an inviter's link does;
+	// zero otherwise, and for a link without an end.
 	Until time.Time
 	// Signer has the link of the inviter that signed, or none if the ring key,
 	// its Root, did.
 	Signer    Chain
-	Signature Signature
+	Signature Signature // of an inviter: its link's
 	Proof     Signature // by Key; of a rotation only
 }
 
@@ -99,6 +98,8 @@ func (d Decree) validate() error {
 	switch {
 	case d.Kind == Revoke && d.Until.IsZero() && len(d.Signer.Links) <= 1:
 		return nil
+	case d.Kind == Inviter && len(d.Signer.Links) == 0:
+		return nil
 	case d.Kind == Rotate && d.Until.After(d.Issued) && len(d.Signer.Links) == 0 && d.Key != d.Signer.Root:
 		return nil
 	default:
@@ -138,84 +139,6 @@ func ParseDecree(b []byte) (Decree, error) {
 	}
 	return d, nil
 }
-
-// Apply takes in a decree, and reports whether it changed anything. One that
-// the ring's keys do not bear out is an error, as is one too many (ErrFull).
-func (a *Authority) Apply(d Decree) (changed bool, err error) {
-	if err := a.check(d); err != nil {
-		return false, fmt.Errorf("decree: %w", err)
-	}
-	if d.Kind == Rotate {
-		if last := a.roots[len(a.roots)-1]; last.key != d.Signer.Root {
-			return false, nil // that key was replaced; by this decree, or it came too late
-		}
-		if a.count() >= MaxDecrees {
-			return false, fmt.Errorf("decree: %w", ErrFull)
-		}
-		a.roots[len(a.roots)-1].until = d.Until
-		a.roots[len(a.roots)-1].decree = d
-		a.roots = append(a.roots, root{key: d.Key})
-		return true, nil
-	}
-	r := revocation{root: d.Signer.Root, key: d.Key, byRing: len(d.Signer.Links) == 0}
-	old, known := a.revoked[r]
-	if known && bytes.Compare(old.Append(nil), d.Append(nil)) <= 0 {
-		return false, nil
-	}
-	if !known && a.count() >= MaxDecrees {
-		return false, fmt.Errorf("decree: %w", ErrFull)
-	}
-	a.revoked[r] = d
-	return true, nil
-}
-
-// check checks a decree's signatures, and that its signer may make it.
-func (a *Authority) check(d Decree) error {
-	if err := d.validate(); err != nil {
-		return err
-	}
-	if a.rootIndex(d.Signer.Root) < 0 {
-		return ErrRoot
-	}
-	if len(d.Signer.Links) == 1 && !d.Signer.Links[0].Invite {
-		return fmt.Errorf("%w: its signer may not revoke", ErrRight)
-	}
-	if err := d.Signer.checkSignatures(a.ring); err != nil {
-		return err
-	}
-	if !d.signer().verify(d.message(a.ring), d.Signature) {
-		return ErrSignature
-	}
-	if d.Kind == Rotate {
-		if !d.Key.verify(d.message(a.ring), d.Proof) {
-			return ErrSignature
-		}
-		if i := a.rootIndex(d.Key); i >= 0 && i <= a.rootIndex(d.Signer.Root) {
-			return fmt.Errorf("%w: a ring key returns", ErrRight)
-		}
-	}
-	return nil
-}
-
-func (a *Authority) count() int { return len(a.roots) - 1 + len(a.revoked) }
-
-// Decrees returns all decrees: rotations first, in order, then revocations. Those
-// who apply them in this order learn the keys before what these signed.
-func (a *Authority) Decrees() []Decree {
-	var out []Decree
-	for _, r := range a.roots[:len(a.roots)-1] {
-		out = append(out, r.decree)
-	}
-	n := len(out)
-	for _, d := range a.revoked {
-		out = append(out, d)
-	}
-	slices.SortFunc(out[n:], func(x, y Decree) int { return bytes.Compare(x.Append(nil), y.Append(nil)) })
-	return out
-}
-
-// Digest tells sets of decrees apart.
-func (a *Authority) Digest() [32]byte { return sha256.Sum256(AppendDecrees(nil, a.Decrees())) }
 
 // MaxDecreesBytes bounds what AppendDecrees appends.
 const MaxDecreesBytes = MaxDecrees * (2 + maxDecree)

@@ -113,7 +113,9 @@ func TestApplyRefuses(t *testing.T) {
 }
 
 func TestApplyTampered(t *testing.T) {
-	for name, d := range map[string]Decree{"revocation": revokeByAda(bob), "rotation": rotate(owner, second)} {
+	for name, d := range map[string]Decree{
+		"revocation": revokeByAda(bob), "rotation": rotate(owner, second), "inviter": must(InviterOf(adas())),
+	} {
 		good := d.Append(nil)
 		for i := range len(good) * 8 {
 			bad := append([]byte(nil), good...)
@@ -179,7 +181,7 @@ func TestRotate(t *testing.T) {
 func TestDecreesConverge(t *testing.T) {
 	people := []who{ada, bob, mallory, person(20), person(21)}
 	second1 := inviterOf(second, ada)
-	all := []Decree{rotate(owner, second)}
+	all := []Decree{rotate(owner, second), must(InviterOf(adas())), must(InviterOf(second1))}
 	for _, p := range people {
 		all = append(all, revokeByAda(p), revokeByOwner(p),
 			must(RevokeByInviter(ring, second1, p.Key, now, ada.sign)),
@@ -240,7 +242,7 @@ func TestDecreesBound(t *testing.T) {
 }
 
 func TestDecreesGolden(t *testing.T) {
-	list := []Decree{rotate(owner, second), revokeByAda(bob)}
+	list := []Decree{rotate(owner, second), revokeByAda(bob), must(InviterOf(adas()))}
 	b := AppendDecrees(nil, list)
 	golden(t, "decrees.hex", b)
 	got, err := ParseDecrees(b)
@@ -253,7 +255,7 @@ func TestDecreesGolden(t *testing.T) {
 }
 
 func FuzzParseDecrees(f *testing.F) {
-	f.Add(AppendDecrees(nil, []Decree{rotate(owner, second), revokeByAda(bob), revokeByOwner(ada)}))
+	f.Add(AppendDecrees(nil, []Decree{rotate(owner, second), revokeByAda(bob), revokeByOwner(ada), must(InviterOf(adas()))}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		list, err := ParseDecrees(b)
 		if err != nil {

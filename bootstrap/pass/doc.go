@@ -29,12 +29,20 @@
 //     let in, the ring key may revoke inviters as well.
 //   - rotate: a new ring key takes the place of the old one, which signs it.
 //     Chains of the old key are good until the time that the decree names.
+//   - inviter: the link of an inviter under the ring's key, for all to know. What
+//     an inviter signed does not name the ring's key, so with this link the chains
+//     of the old key to it, and to those whom it let in, become chains of the new
+//     one ([Authority.Renew]), whoever is away at the time.
+//
+// [Authority.Rotation] makes what it takes to replace the ring's key: the rotation,
+// the links of inviters, and the revocations so far, once more under the new key, since
+// anybody could splice an inviter's new link to a chain that was revoked.
 //
 // # What Verify checks
 //
 // An [Authority] is what one peer knows: the ring's ID, its keys, the decrees. A
-// chain is valid for a peer at a time if all of this holds; each is a named
-// error otherwise.
+// chain, renewed if it can be, is valid for a peer at a time if all of this holds; each
+// is a named error otherwise.
 //
 //  1. It has one or two links, and ends at that peer (ErrSubject).
 //  2. Its root is the ring's key, or one replaced so short ago that the overlap
@@ -52,8 +60,10 @@
 // decrees agree, in whatever order these came. A revocation counts for chains of the
 // ring key that it was signed under, and of older ones: whoever holds a
 // retired key can revoke nobody who has a chain of the new one. Of two revocations
-// of one key the smaller encoding is kept. Of two rotations of one ring key a peer
-// keeps the one it saw first. A set holds at most 4,096 decrees.
+// of one key the smaller encoding is kept. Links of inviters count under the newest
+// key and are dropped with it. Of two rotations of one ring key a peer keeps the one it saw
+// first. Who joins after a rotation begins with the new key and believes it about the
+// one before, since both signed the rotation. A set holds at most 4,096 decrees.
 //
 // # Encodings
 //
@@ -63,7 +73,8 @@
 //	link    key 32, right 1, issued 4, expires 4, signature 64
 //	chain   format 1, root 32, count 1, links of 105 each
 //	decree  format 1, kind 1, key 32, issued 4, until 4, chain of the signer,
-//	        signature 64, and for a rotation the new key's signature 64
+//	        signature 64 (an inviter's: of its link), and for a rotation the new
+//	        key's signature 64
 //	token   format 1, ring 16, inviter's link 105, right and flags 1, expires 4,
 //	        nonce 8, key 32 if bound, addresses, signature 64, checksum 4;
 //	        in base64url behind "chorus1_"

@@ -1,6 +1,7 @@
 package pass
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ func KeyOf(id chord.PeerID) (Key, error) {
 
 // PeerID returns the ID of the peer whose key it is.
 func (k Key) PeerID() chord.PeerID { return chord.PeerID(idPrefix + string(k[:])) }
+
+func (k Key) compare(other Key) int { return bytes.Compare(k[:], other[:]) }
 
 // Sign signs a message with a private key, as libp2p's keys and ed25519 do.
 type Sign func(message []byte) ([]byte, error)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -42,6 +43,8 @@ func TestClosedRing(t *testing.T) {
 	agreed(t, []*process{first, second})
 
 	t.Run("refused", func(t *testing.T) { testRefused(t, first, second, token) })
+	t.Run("rotated", func(t *testing.T) { testRotated(t, first, second) })
+	t.Run("revoked", func(t *testing.T) { testRevoked(t, first, second) })
 	for _, p := range []*process{first, second} {
 		if strings.Contains(p.logs(), "chorus1_") {
 			t.Errorf("a token is in the log:\n%s", p.logs())
@@ -76,7 +79,6 @@ func testRefused(t *testing.T, ada, bob *process, token string) {
 	ada.run("invite", "--role", "read", "--inviter").fails(client.CodeUsage, "inviter")
 	ada.run("invite", "--role", "read").fails(client.CodeNotAvailable, "read")
 	ada.run("invite", "--for", "bob").fails(client.CodeUsage)
-	meet(client.CodeRevoked) // in package bootstrap
 
 	other := stranger()
 	other.ok("init")
@@ -85,6 +87,44 @@ func testRefused(t *testing.T, ada, bob *process, token string) {
 	open.ok("init", "--open")
 	open.start()
 	open.run("invite").fails(client.CodeUsage, "open")
+}
+
+// The ring's key is replaced, and is in the home.
+func testRotated(t *testing.T, ada, bob *process) {
+	path := filepath.Join(ada.home, bootstrap.RingKeyFile)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.run("rotate").fails(client.CodeRefused, "ring's key")
+	ada.run("rotate", "--overlap", "1s").fails(client.CodeUsage, "2m")
+	var r client.Rotation
+	ada.doc(&r, "rotate", "--overlap", "1h")
+	if r.Ring != "choir" || r.Inviters != 1 || r.Told < 1 || time.Until(r.Until) > time.Hour {
+		t.Errorf("%+v", r)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) == string(before) {
+		t.Errorf("ring.key is what it was, %v", err)
+	}
+	if got := bob.ok("get", "greeting"); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Who is put out does not come back.
+func testRevoked(t *testing.T, ada, bob *process) {
+	var status client.Status
+	ada.doc(&status, "status")
+	bob.run("revoke", status.ID).fails(client.CodeRefused, "may not revoke")
+	bob.doc(&status, "status")
+	ada.run("revoke", "nobody").fails(client.CodeNotFound, "fix: peer ring")
+	if out := ada.ok("revoke", status.ID[len(status.ID)-10:]); !strings.Contains(out, status.ID+" is out") {
+		t.Errorf("revoke said %q", out)
+	}
+	bob.signal(syscall.SIGINT)
+	bob.run("run").fails(client.CodeRevoked, "fix: who was revoked stays out")
+	token := strings.TrimSpace(ada.ok("invite"))
+	bob.run("run", "--join", token).fails(client.CodeRevoked)
 }
 
 // A clock that is behind by years is named.

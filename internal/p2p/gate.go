@@ -104,6 +104,13 @@ func (k *gatekeeper) role(id peer.ID) (rpc.Role, error) {
 	return s.role, s.err
 }
 
+// pass returns what a peer showed last, nil if nothing is remembered.
+func (k *gatekeeper) pass(id peer.ID) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.shown[id].pass
+}
+
 // refusal returns why a peer was kept out since a time, nil if it was not.
 func (k *gatekeeper) refusal(id peer.ID, since time.Time) error {
 	k.mu.Lock()

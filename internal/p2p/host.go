@@ -132,6 +132,14 @@ func (h *Host) Recheck() {
 	}
 }
 
+// PassOf returns the pass that a peer showed last, nil if it is not known.
+func (h *Host) PassOf(id chord.PeerID) []byte {
+	if h.keeper == nil {
+		return nil
+	}
+	return h.keeper.pass(peer.ID(id))
+}
+
 // ID returns the peer's ID.
 func (h *Host) ID() chord.PeerID { return chord.PeerID(h.host.ID()) }
 

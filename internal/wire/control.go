@@ -62,6 +62,10 @@ type (
 	ControlName struct {
 		ID string `json:"id"`
 	}
+	// ControlRotate says for how long both keys of the ring are good.
+	ControlRotate struct {
+		OverlapMs int64 `json:"overlap_ms,omitempty"`
+	}
 )
 
 // MaxControl bounds a frame of the control socket in bytes: a job's module and

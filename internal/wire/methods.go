@@ -5,10 +5,11 @@ import "github.com/chorus-net/chorus/internal/rpc"
 // Methods of the calls between peers (below 100) and of the control socket
 // (100 and above). Numbers are part of the protocol: never reuse one.
 const (
-	MethodPing  rpc.Method = 1 // echoes its payload; round trips and benchmarks
-	MethodRing  rpc.Method = 2 // cast: one ring message
-	MethodPeers rpc.Method = 3 // the peer records of the ring's view
-	MethodChord rpc.Method = 5 // cast: one message of a ring of textbook Chord, to compare with; 4 was used
+	MethodPing    rpc.Method = 1 // echoes its payload; round trips and benchmarks
+	MethodRing    rpc.Method = 2 // cast: one ring message
+	MethodPeers   rpc.Method = 3 // the peer records of the ring's view
+	MethodChord   rpc.Method = 5 // cast: one message of a ring of textbook Chord, to compare with; 4 was used
+	MethodDecrees rpc.Method = 6 // decrees of a closed ring
 
 	MethodWrite       rpc.Method = 10 // store one record at a replica
 	MethodRead        rpc.Method = 11 // read one record from a replica
@@ -66,4 +67,6 @@ const (
 	MethodCtlSwap     rpc.Method = 131 // change a register
 	MethodCtlRegister rpc.Method = 132 // read one
 	MethodCtlTop      rpc.Method = 133 // what all peers have to do
+	MethodCtlRevoke   rpc.Method = 140 // put a peer out of a closed ring
+	MethodCtlRotate   rpc.Method = 141 // replace the key of a closed ring
 )

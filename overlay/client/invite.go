@@ -42,3 +42,35 @@ func (c *Client) Invite(ctx context.Context, spec InviteSpec) (Invitation, error
 	_, err := c.call(ctx, wire.MethodCtlInvite, spec, nil, &i)
 	return i, err
 }
+
+// Revoked tells of a peer that was put out of the ring.
+type Revoked struct {
+	ID   string `json:"id"`
+	Told int    `json:"told"` // peers that are known to know, of Of; the others hear within a minute
+	Of   int    `json:"of"`
+}
+
+// Revoke puts a peer out of the peer's closed ring for good, by its ID or, if it is in the
+// ring, the end of that.
+func (c *Client) Revoke(ctx context.Context, peer string) (Revoked, error) {
+	var r Revoked
+	_, err := c.call(ctx, wire.MethodCtlRevoke, wire.ControlName{ID: peer}, nil, &r)
+	return r, err
+}
+
+// Rotation tells how the key of a ring was replaced.
+type Rotation struct {
+	Ring     string    `json:"ring"`
+	Until    time.Time `json:"until"`    // when what only the old key made good ends
+	Inviters int       `json:"inviters"` // whose links are under the new key
+	Told     int       `json:"told"`     // peers that are known to know, of Of
+	Of       int       `json:"of"`
+}
+
+// RotateKey replaces the key of the peer's closed ring, with so much time for which both are
+// good; 0: 24 hours.
+func (c *Client) RotateKey(ctx context.Context, overlap time.Duration) (Rotation, error) {
+	var r Rotation
+	_, err := c.call(ctx, wire.MethodCtlRotate, wire.ControlRotate{OverlapMs: overlap.Milliseconds()}, nil, &r)
+	return r, err
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+func revokeCommand(c *console) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke PEER",
+		Short: "Put a peer out of this closed ring for good: its ID or the end of that",
+		Long: `Put a peer out of this closed ring for good, by its ID or, if it is in the ring,
+the end of that, as peer ring shows it. Its connections end, everywhere within a minute. Its
+keys are at their other replicas, and get new ones by themselves.
+
+An inviter can revoke whom inviters let in. An inviter is revoked where the ring's key
+is, and all whom it let in go with it.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				r, err := cl.Revoke(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return c.print(r, func(out io.Writer) {
+					fmt.Fprintf(out, "%s is out: %d of %s know, the others within a minute\n", r.ID, r.Told, count(r.Of, "peer"))
+				})
+			})
+		},
+	}
+}
+
+func rotateCommand(c *console) *cobra.Command {
+	var overlap time.Duration
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Replace the key of this closed ring",
+		Long: `Replace the key of this closed ring, as after somebody may have seen it. It needs
+the present one: run it at the peer that made the ring. Members and inviters stay what
+they are, need do nothing, and tokens stay good. Inviters that this peer does not know of,
+such as one that a thief of the old key made, are out when the overlap ends, and all whom
+they let in.
+
+The file ring.key of the home holds the new key then: replace your copy of it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
+				r, err := cl.RotateKey(ctx, overlap)
+				if err != nil {
+					return err
+				}
+				return c.print(r, func(out io.Writer) {
+					fmt.Fprintf(out, "ring %s has a new key: %d of %s know, the others within a minute; %s stay\n",
+						r.Ring, r.Told, count(r.Of, "peer"), count(r.Inviters, "inviter"))
+					c.note("the old key ends at %s; keep a copy of the new ring.key instead of it", r.Until.Local().Format(time.DateTime))
+				})
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "for how long the old key is good as well")
+	return cmd
+}
