@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/chorus-net/chorus/compute/wasm/wasmtest"
 )
 
 // BenchmarkWarm runs a small module in a child that has it.
@@ -15,9 +17,11 @@ func BenchmarkWarm(b *testing.B) {
 		module []byte
 		input  int
 	}{
-		{"nothing", moduleNothing, 0},
-		{"echo/bytes=100", moduleEcho, 100},
-		{"echo/bytes=1000000", moduleEcho, 1000000},
+		{"nothing", wasmtest.Nothing, 0},
+		{"reactor/bytes=100", wasmtest.EchoReactor, 100},
+		{"reactor/bytes=30000", wasmtest.EchoReactor, 30000},
+		{"echo/bytes=100", wasmtest.Echo, 100},
+		{"echo/bytes=1000000", wasmtest.Echo, 1000000},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			p := newPool(b, nil)
@@ -42,7 +46,7 @@ func BenchmarkCold(b *testing.B) {
 	dir := cacheDir(b)
 	for b.Loop() {
 		p := newPool(b, func(c *Config) { c.CacheDir = dir })
-		if _, err := p.Run(b.Context(), Request{Module: moduleEcho}); err != nil {
+		if _, err := p.Run(b.Context(), Request{Module: wasmtest.Echo}); err != nil {
 			b.Fatal(err)
 		}
 		if err := p.Close(); err != nil {
@@ -57,7 +61,7 @@ func BenchmarkRunaway(b *testing.B) {
 	const limit = 20 * time.Millisecond
 	var late []time.Duration
 	for b.Loop() {
-		result, err := p.Run(b.Context(), Request{Module: moduleSpin, Limits: Limits{Time: limit}})
+		result, err := p.Run(b.Context(), Request{Module: wasmtest.Spin, Limits: Limits{Time: limit}})
 		if err == nil {
 			b.Fatal("it ended")
 		}

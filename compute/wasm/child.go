@@ -34,7 +34,9 @@ type child struct {
 	out     *os.File
 	answers *bufio.Reader
 	stderr  head
-	exited  chan struct{} // closed once the process is reaped
+	exited  chan struct{}   // closed once the process is reaped
+	life    context.Context // ends when it is killed
+	end     context.CancelFunc
 
 	seq     uint32
 	modules [][hashSize]byte // what the child has compiled, least recently used first
@@ -68,6 +70,7 @@ func newChild() (*child, []*os.File, error) {
 		answers: bufio.NewReaderSize(out, 64<<10),
 		exited:  make(chan struct{}),
 	}
+	c.life, c.end = context.WithCancel(context.Background())
 	name := filepath.Base(os.Args[0])
 	c.cmd = &exec.Cmd{
 		Path:       path,
@@ -107,6 +110,7 @@ func (c *child) kill(cause error) {
 	// descendant keeps the other end.
 	_ = c.in.Close()
 	_ = c.out.Close()
+	c.end()
 }
 
 func (c *child) alive() bool {
@@ -218,8 +222,7 @@ func (c *child) load(ctx context.Context, hash [hashSize]byte, code []byte, limi
 		if err := writeFrame(c.in, frameLoad, binary.LittleEndian.AppendUint32(nil, c.seq), hash[:], code); err != nil {
 			return err
 		}
-		_, err := c.expect(frameLoaded, &done, 0)
-		return err
+		return c.expectLoaded(&done)
 	})
 	if err == nil {
 		err = done.err()
@@ -230,75 +233,17 @@ func (c *child) load(ctx context.Context, hash [hashSize]byte, code []byte, limi
 	return err
 }
 
-// run has the child run a loaded module.
-func (c *child) run(ctx context.Context, hash [hashSize]byte, req *Request, limits Limits) (Result, error) {
-	var (
-		result Result
-		done   doneFrame
-	)
-	began := time.Now()
-	late := failure(KindTime, "it ran for more than %v", limits.Time)
-	err := c.within(ctx, limits.Time, late, func() error {
-		c.seq++
-		frame := runFrame{
-			seq: c.seq, hash: hash, seed: req.Seed,
-			memory: limits.Memory, output: limits.Output, log: limits.Log,
-		}
-		if err := writeFrame(c.in, frameRun, frame.encode(), req.Input); err != nil {
-			return err
-		}
-		for {
-			kind, body, err := readFrame(c.answers, doneFrameSize+maxText+int(max(limits.Output, limits.Log)))
-			if err != nil {
-				return err
-			}
-			switch kind {
-			case frameLog:
-				if len(body) < 4 || binary.LittleEndian.Uint32(body) != c.seq || int64(len(result.Log)+len(body)-4) > limits.Log {
-					return errors.New("unexpected log")
-				}
-				result.Log = append(result.Log, body[4:]...)
-			case frameDone:
-				output, err := c.accept(&done, body, int(limits.Output))
-				result.Output = output
-				return err
-			default:
-				return fmt.Errorf("unexpected frame %d", kind)
-			}
-		}
-	})
-	result.Elapsed = time.Since(began)
-	if err == nil {
-		result.Memory, result.LogDropped = int64(done.memory), int64(done.dropped)
-		err = done.err()
-	}
+// expectLoaded reads the answer to a load.
+func (c *child) expectLoaded(done *doneFrame) error {
+	kind, body, err := readFrame(c.answers, doneFrameSize+maxText+maxBlobs)
 	if err != nil {
-		result.Output = nil
+		return err
 	}
-	return result, err
-}
-
-// expect reads one frame, which must be an answer of that kind to the last request.
-func (c *child) expect(want frameKind, done *doneFrame, output int) ([]byte, error) {
-	kind, body, err := readFrame(c.answers, doneFrameSize+maxText+output)
-	if err != nil {
-		return nil, err
+	if kind != frameLoaded {
+		return fmt.Errorf("unexpected frame %d", kind)
 	}
-	if kind != want {
-		return nil, fmt.Errorf("unexpected frame %d", kind)
-	}
-	return c.accept(done, body, output)
-}
-
-func (c *child) accept(done *doneFrame, body []byte, limit int) ([]byte, error) {
-	output, err := done.decode(body)
-	if err != nil {
-		return nil, err
-	}
-	if done.seq != c.seq || len(output) > limit {
-		return nil, fmt.Errorf("answer %d with %d bytes to request %d", done.seq, len(output), c.seq)
-	}
-	return output, nil
+	_, err = c.accept(done, body, 0)
+	return err
 }
 
 // head keeps the first few kilobytes of what a child prints when it breaks.

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chorus-net/chorus/compute/wasm/wasmtest"
 )
 
 // pids lists the pool's processes.
@@ -42,7 +44,7 @@ func TestKilledFromOutside(t *testing.T) {
 	mustEcho(t, p, "warm up")
 	failed := make(chan error)
 	go func() {
-		_, err := p.Run(context.Background(), Request{Module: moduleSpin})
+		_, err := p.Run(context.Background(), Request{Module: wasmtest.Spin})
 		failed <- err
 	}()
 	waitFor(t, func() bool { return p.Stats().Runs == 2 })
@@ -85,7 +87,7 @@ func dyingParent(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	go p.Run(context.Background(), Request{Module: moduleSpin})
+	go p.Run(context.Background(), Request{Module: wasmtest.Spin})
 	for p.Stats().Runs == 0 {
 		time.Sleep(time.Millisecond)
 	}
@@ -152,10 +154,10 @@ func TestEndsWithItsPipe(t *testing.T) {
 	if err := c.hello(ctx, setupFrame{version: protocolVersion, data: 1 << 30, cache: t.TempDir()}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.load(ctx, sum(moduleSpin), moduleSpin, time.Minute, 8); err != nil {
+	if err := c.load(ctx, sum(wasmtest.Spin), wasmtest.Spin, time.Minute, 8); err != nil {
 		t.Fatal(err)
 	}
-	frame := runFrame{seq: 2, hash: sum(moduleSpin), memory: 1 << 20}
+	frame := runFrame{seq: 2, hash: sum(wasmtest.Spin), memory: 1 << 20}
 	if err := writeFrame(c.in, frameRun, frame.encode()); err != nil {
 		t.Fatal(err)
 	}
@@ -184,21 +186,30 @@ func TestLyingChild(t *testing.T) {
 	seq := binary.LittleEndian.AppendUint32(nil, 1)
 	limits := Limits{Time: 5 * time.Second, Memory: pageSize, Output: 100, Log: 100}
 	for what, answer := range map[string][]byte{
-		"garbage":             bytes.Repeat([]byte{0xfe, 0xca}, 1000),
-		"zeroes":              make([]byte, 1000),
-		"huge frame":          {byte(frameDone), 0xff, 0xff, 0xff, 0xff},
-		"unknown frame":       frame(99),
-		"request's frame":     frame(frameRun, seq),
-		"answer to a load":    frame(frameLoaded, (&doneFrame{seq: 1}).encode()),
-		"short answer":        frame(frameDone, seq),
-		"other request":       frame(frameDone, (&doneFrame{seq: 7}).encode()),
-		"unknown outcome":     frame(frameDone, (&doneFrame{seq: 1, outcome: 200}).encode()),
-		"too much output":     frame(frameDone, (&doneFrame{seq: 1}).encode(), make([]byte, 101)),
-		"text without an end": frame(frameDone, seq, []byte{1}, make([]byte, 20), []byte{0xff, 0xff, 0, 0}),
-		"too much log":        frame(frameLog, seq, make([]byte, 101)),
-		"log of another run":  frame(frameLog, []byte{9, 0, 0, 0}, []byte("x")),
-		"short log":           frame(frameLog, []byte{1}),
-		"half a frame":        frame(frameDone, (&doneFrame{seq: 1}).encode())[:9],
+		"garbage":              bytes.Repeat([]byte{0xfe, 0xca}, 1000),
+		"zeroes":               make([]byte, 1000),
+		"huge frame":           {byte(frameDone), 0xff, 0xff, 0xff, 0xff},
+		"unknown frame":        frame(99),
+		"request's frame":      frame(frameRun, seq),
+		"answer to a load":     frame(frameLoaded, (&doneFrame{seq: 1}).encode()),
+		"short answer":         frame(frameDone, seq),
+		"other request":        frame(frameDone, (&doneFrame{seq: 7}).encode()),
+		"unknown outcome":      frame(frameDone, (&doneFrame{seq: 1, outcome: 200}).encode()),
+		"too much output":      frame(frameDone, (&doneFrame{seq: 1}).encode(), make([]byte, 101)),
+		"text without an end":  frame(frameDone, seq, []byte{1}, make([]byte, 20), []byte{0xff, 0xff, 0, 0}),
+		"too much log":         frame(frameLog, seq, make([]byte, 101)),
+		"log of another run":   frame(frameLog, []byte{9, 0, 0, 0}, []byte("x")),
+		"short log":            frame(frameLog, []byte{1}),
+		"other run's question": frame(frameAsk, (&askFrame{seq: 7, ask: askGet}).encode()),
+		"unknown question":     frame(frameAsk, (&askFrame{seq: 1, ask: 9}).encode()),
+		"get with a value":     frame(frameAsk, (&askFrame{seq: 1, ask: askGet}).encode(), []byte("x")),
+		"put too large":        frame(frameAsk, (&askFrame{seq: 1, ask: askPut}).encode(), make([]byte, MaxValue+1)),
+		"long key":             frame(frameAsk, (&askFrame{seq: 1, ask: askGet, key: strings.Repeat("k", MaxKey+1)}).encode()),
+		"short question":       frame(frameAsk, seq),
+		"parts without an end": frame(frameDone, append((&doneFrame{seq: 1}).encode()[:doneFrameSize], 9, 0, 0, 0)),
+		"too many parts":       frame(frameDone, append((&doneFrame{seq: 1}).encode()[:doneFrameSize], 0xff, 0xff, 0, 0)),
+		"parts too large":      frame(frameDone, (&doneFrame{seq: 1, spawned: [][]byte{make([]byte, MaxPartBytes+1)}}).encode()),
+		"half a frame":         frame(frameDone, (&doneFrame{seq: 1}).encode())[:9],
 	} {
 		t.Run(what, func(t *testing.T) {
 			c := startAlone(t, true)
@@ -230,7 +241,7 @@ func TestStoppedChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := p.Run(context.Background(), Request{
-		Module: moduleEcho, Input: make([]byte, 1<<20), Limits: Limits{Time: 100 * time.Millisecond},
+		Module: wasmtest.Echo, Input: make([]byte, 1<<20), Limits: Limits{Time: 100 * time.Millisecond},
 	})
 	wantKind(t, err, KindTime)
 	mustEcho(t, p, "still here")

@@ -105,6 +105,7 @@ func (p *Pool) startChild(ctx context.Context) (*child, error) {
 	setup := setupFrame{
 		version: protocolVersion,
 		data:    uint64(p.config.Ceiling.Memory + p.config.spare),
+		memory:  uint64(p.config.Ceiling.Memory),
 		cache:   p.config.CacheDir,
 	}
 	if err := c.hello(ctx, setup); err != nil {

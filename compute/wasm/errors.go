@@ -15,6 +15,7 @@ const (
 	KindTime   Kind = "time-limit"   // killed at its deadline, or its compilation took too long
 	KindMemory Kind = "memory-limit" // it failed after it was refused memory, or needs more to start
 	KindOutput Kind = "output-limit" // it wrote more than its limit
+	KindSpawn  Kind = "spawn-limit"  // it spawned more than a run may, or while it joined
 	KindLimits Kind = "limits"       // the request asks for more than this pool grants; another peer may
 	KindModule Kind = "not-wasm"     // these bytes are no module that can run here
 	// KindCrashed is a failure of the machinery, not of the module: the child
@@ -47,6 +48,13 @@ var (
 	ErrNotLent = errors.New("wasm: this program does not lend itself as the sandbox: call overlay.Init() first thing in main")
 	// ErrClosed is returned by Run once the pool is closed.
 	ErrClosed = errors.New("wasm: pool is closed")
+)
+
+// Errors that a [Store] wraps to say how a call went; the module sees a code of
+// its own for each, and the text.
+var (
+	ErrNoKey      = errors.New("no such key")
+	ErrNotGranted = errors.New("not granted")
 )
 
 func failure(kind Kind, format string, args ...any) *Error {

@@ -4,14 +4,17 @@ package wasm_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chorus-net/chorus/compute/wasm"
 )
@@ -35,8 +38,8 @@ func ExamplePool() {
 		}
 		defer pool.Close()
 		result, err := pool.Run(context.Background(), wasm.Request{
-			Path:  "/var/lib/app/upper.wasm",
-			Hash:  [32]byte{ /* the file's SHA-256 */ },
+			Hash:  [32]byte{ /* the module's SHA-256 */ },
+			Fetch: func(context.Context) ([]byte, error) { return os.ReadFile("/var/lib/app/upper.wasm") },
 			Input: []byte("shout this"),
 		})
 		if err != nil {
@@ -47,9 +50,9 @@ func ExamplePool() {
 	_ = main
 }
 
-// build builds a command for WASI and keeps it between runs of the tests, with
-// its compiled code beside it.
-func build(t testing.TB, source string) (pool *wasm.Pool, module []byte) {
+// build builds a module for WASI and keeps it between runs of the tests, with
+// its compiled code beside it. Flags make it a reactor.
+func build(t testing.TB, source string, flags ...string) (pool *wasm.Pool, module []byte) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("compiling a module that Go built takes seconds")
@@ -63,7 +66,7 @@ func build(t testing.TB, source string) (pool *wasm.Pool, module []byte) {
 	}
 	dir := filepath.Join(cache, "chorus-test-wasm")
 	path := filepath.Join(dir, filepath.Base(source)+".wasm")
-	cmd := exec.Command("go", "build", "-o", path, source)
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-o", path}, flags, []string{source})...)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -94,6 +97,103 @@ func TestGoModule(t *testing.T) {
 			t.Fatalf("output %q, log %q", result.Output, result.Log)
 		}
 		t.Logf("ran %v in %d KiB", result.Elapsed, result.Memory>>10)
+	}
+}
+
+const asReactor = "-buildmode=c-shared"
+
+func TestGoReactor(t *testing.T) {
+	pool, module := build(t, "./example/checksum", asReactor)
+	for i := range 3 {
+		input := fmt.Appendf(nil, "sum this %d", i)
+		result, err := pool.Run(t.Context(), wasm.Request{Module: module, Input: input})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%x", sha256.Sum256(input)); string(result.Output) != want {
+			t.Fatalf("output %q, want %q", result.Output, want)
+		}
+		t.Logf("ran %v in %d KiB, warm: %v", result.Elapsed, result.Memory>>10, result.Warm)
+	}
+}
+
+// Whatever a call of a Go reactor leaves behind, the next one is like the first.
+func TestGoReactorKeepsNothing(t *testing.T) {
+	pool, module := build(t, "./testdata/keeper", asReactor)
+	var first string
+	for i := range 5 {
+		result, err := pool.Run(t.Context(), wasm.Request{Module: module, Input: []byte("same")})
+		if err != nil {
+			t.Fatalf("call %d: %v: %s", i, err, result.Log)
+		}
+		if i == 0 {
+			first = string(result.Output)
+			t.Log(first)
+		}
+		if string(result.Output) != first || result.Warm != (i > 0) {
+			t.Errorf("call %d, warm: %v:\n%s", i, result.Warm, result.Output)
+		}
+	}
+}
+
+// A module divides its task, and joins what the parts put out.
+func TestGoSpawn(t *testing.T) {
+	pool, module := build(t, "./example/primes", asReactor)
+	runs := 0
+	var count func(input string) []byte
+	count = func(input string) []byte {
+		run := func(request wasm.Request) wasm.Result {
+			runs++
+			request.Module = module
+			result, err := pool.Run(t.Context(), request)
+			if err != nil {
+				t.Fatalf("%v: %s", err, result.Log)
+			}
+			return result
+		}
+		result := run(wasm.Request{Input: []byte(input)})
+		if result.Spawned == nil {
+			return result.Output
+		}
+		var parts [][]byte
+		for _, in := range result.Spawned {
+			parts = append(parts, count(string(in)))
+		}
+		return run(wasm.Request{Input: result.Output, Parts: parts}).Output
+	}
+	if got := string(count("0 100000")); got != "9592" {
+		t.Errorf("%s primes below 100,000, want 9592", got)
+	}
+	if runs != 8+7+7 { // leaves, and inner nodes twice
+		t.Errorf("it took %d runs", runs)
+	}
+}
+
+// shelf holds what a module may read and write.
+type shelf map[string]string
+
+func (s shelf) Get(_ context.Context, key string) ([]byte, error) {
+	if !strings.HasPrefix(key, "books/") {
+		return nil, fmt.Errorf("key %q: %w", key, wasm.ErrNotGranted)
+	}
+	return []byte(s[key]), nil
+}
+
+func (s shelf) Put(_ context.Context, key string, value []byte) error {
+	s[key] = string(value)
+	return nil
+}
+
+func TestGoStore(t *testing.T) {
+	pool, module := build(t, "./example/words", asReactor)
+	books := shelf{"books/moby": "Call me Ishmael"}
+	result, err := pool.Run(t.Context(), wasm.Request{Module: module, Input: []byte("books/moby"), Store: books})
+	if err != nil || string(result.Output) != "3" || books["books/moby.words"] != "3" {
+		t.Errorf("%q, %v, %v", result.Output, err, books)
+	}
+	result, err = pool.Run(t.Context(), wasm.Request{Module: module, Input: []byte("safe/code"), Store: books})
+	if err == nil || string(result.Log) != "key \"safe/code\": not granted\n" {
+		t.Errorf("%v, log %q", err, result.Log)
 	}
 }
 
@@ -133,13 +233,27 @@ clock `
 
 func BenchmarkGoModule(b *testing.B) {
 	pool, module := build(b, "./example/upper")
-	request := wasm.Request{Module: module, Input: []byte("shout this")}
+	benchmark(b, pool, wasm.Request{Module: module, Input: []byte("shout this")})
+}
+
+func BenchmarkGoReactor(b *testing.B) {
+	pool, module := build(b, "./example/checksum", asReactor)
+	benchmark(b, pool, wasm.Request{Module: module, Hash: sha256.Sum256(module), Input: []byte("sum this")})
+}
+
+func benchmark(b *testing.B, pool *wasm.Pool, request wasm.Request) {
 	if _, err := pool.Run(b.Context(), request); err != nil {
 		b.Fatal(err)
 	}
+	var took []time.Duration
 	for b.Loop() {
+		began := time.Now()
 		if _, err := pool.Run(b.Context(), request); err != nil {
 			b.Fatal(err)
 		}
+		took = append(took, time.Since(began))
 	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }

@@ -2,105 +2,113 @@ package wasm
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// guest is one run of a module, inside the child.
+// guest is one run of a module, inside the child: what the module is handed, and
+// what it leaves.
 type guest struct {
-	memory memory
-	output output
-	log    logStream
+	input   []byte
+	parts   [][]byte // to be joined
+	stdin   bytes.Reader
+	stdout  io.Writer // output, but while a reactor is readied
+	output  output
+	log     *logStream
+	random  *rand.ChaCha8
+	clock   clock
+	spawned [][]byte
+	answer  []byte // to the last question to the parent: a value, or why there is none
+	fault   *Error // for which a host function ended the run
 }
 
-// run returns nil or an *Error.
-func (g *guest) run(ctx context.Context, r wazero.Runtime, module wazero.CompiledModule, input []byte, seed [seedSize]byte) error {
-	ctx = experimental.WithMemoryAllocator(ctx, &g.memory)
-	defer g.memory.Free()
-	config := wazero.NewModuleConfig().
-		WithName(""). // many instances of one module
-		WithArgs("task").
-		WithStdin(bytes.NewReader(input)).
-		WithStdout(&g.output).
-		WithStderr(&g.log).
-		WithRandSource(rand.NewChaCha8(seed)).
-		WithStartFunctions()
-	instance, err := r.InstantiateModule(ctx, module, config)
-	if err != nil {
-		return g.explain(err)
+func newGuest(frame *runFrame, input []byte, log *logStream) *guest {
+	g := &guest{
+		input: input, parts: frame.parts, output: output{limit: int(frame.output)}, log: log,
+		random: rand.NewChaCha8(frame.seed),
 	}
-	_, err = instance.ExportedFunction("_start").Call(ctx)
-	if closeErr := instance.Close(ctx); err == nil {
-		err = closeErr
-	}
-	return g.explain(err)
+	g.stdin.Reset(input)
+	g.stdout = &g.output
+	return g
+}
+
+// newPreparation is the run in which a reactor is readied. It knows nothing of the
+// call that it precedes, so that all instances are alike; what it prints is logged.
+func newPreparation(log *logStream) *guest {
+	return &guest{stdout: log, log: log, random: rand.NewChaCha8([seedSize]byte{})}
+}
+
+// fail ends the run: wazero turns the panic of a host function into a trap.
+func (g *guest) fail(kind Kind, format string, args ...any) {
+	g.fault = failure(kind, format, args...)
+	panic(g.fault)
 }
 
 // explain finds the reason behind the way in which a run ended.
-func (g *guest) explain(err error) error {
-	var exit *sys.ExitError
+func (g *guest) explain(err error, m *memory) error {
+	var (
+		exit  *sys.ExitError
+		known *Error
+	)
 	exited := errors.As(err, &exit)
 	switch {
+	case g.fault != nil:
+		return g.fault
 	case g.output.over:
 		return failure(KindOutput, "it wrote more than %d bytes", g.output.limit)
 	case err == nil || exited && exit.ExitCode() == 0:
 		return nil
-	case g.memory.refused > 0:
-		return failure(KindMemory, "it failed after it was refused %d MiB of memory; the limit is %d MiB", mebibytes(g.memory.refused), g.memory.limit>>20)
+	case m.refused > 0:
+		return failure(KindMemory, "it failed after it was refused %d MiB of memory; the limit is %d MiB", mebibytes(m.refused), m.limit>>20)
+	case errors.As(err, &known):
+		return known
 	case exited:
-		return &Error{Kind: KindExit, Exit: exit.ExitCode(), Text: fmt.Sprintf("exit code %d", exit.ExitCode())}
+		return exitError(exit.ExitCode())
 	default:
 		return failure(KindTrap, "%v", err)
 	}
 }
 
+func exitError(code uint32) *Error {
+	return &Error{Kind: KindExit, Exit: code, Text: fmt.Sprintf("exit code %d", code)}
+}
+
 func mebibytes(n uint64) uint64 { return (n + 1<<20 - 1) >> 20 }
 
-// memory is the linear memory of one run. It implements both the allocator and
-// the memory that it allocates, since a module has at most one.
-type memory struct {
-	limit   uint64
-	peak    uint64
-	refused uint64 // the largest size that was refused
-	region  region
-}
+// clock is what a module takes for time: it starts at the same moment for each
+// run, and goes on by a little with each look and by as long as the module sleeps.
+// It has to go on, or a module that waits for it would wait for ever.
+type clock struct{ passed int64 } // nanoseconds
 
-var (
-	_ experimental.MemoryAllocator = (*memory)(nil)
-	_ experimental.LinearMemory    = (*memory)(nil)
+const (
+	clockStart = 1640995200 // seconds since 1970: 2022-01-01 00:00 UTC
+	clockTick  = 1000       // nanoseconds
 )
 
-// Allocate reserves addresses, not memory, for the largest size.
-func (m *memory) Allocate(_, largest uint64) experimental.LinearMemory {
-	m.region = reserve(min(largest, m.limit))
-	return m
+func (c *clock) walltime() (sec int64, nsec int32) {
+	c.passed += clockTick
+	return clockStart + c.passed/1e9, int32(c.passed % 1e9)
 }
 
-// Reallocate returns nil when size is over the limit, which the module sees as
-// a memory.grow of -1.
-func (m *memory) Reallocate(size uint64) []byte {
-	if size <= m.limit {
-		if b := m.region.commit(size); b != nil {
-			m.peak = max(m.peak, size)
-			return b
-		}
+func (c *clock) nanotime() int64 {
+	c.passed += clockTick
+	return c.passed
+}
+
+// sleep takes no time. The clock stops at its end instead of going back.
+func (c *clock) sleep(ns int64) {
+	if ns > 0 {
+		c.passed = max(c.passed, c.passed+ns)
 	}
-	m.refused = max(m.refused, size)
-	return nil
 }
 
-// Free may be called more than once.
-func (m *memory) Free() { m.region.release() }
-
-// output collects standard output up to its limit.
+// output collects what a module puts out, up to its limit.
 type output struct {
 	bytes []byte
 	limit int
@@ -121,7 +129,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// logStream sends standard error to the parent as it comes, so that a run that
+// logStream sends what a module logs to the parent as it comes, so that a run that
 // is killed leaves its log. What is over the limit is counted, not kept.
 type logStream struct {
 	sandbox *sandbox

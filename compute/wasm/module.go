@@ -12,6 +12,11 @@ const (
 	pageSize    = 64 << 10
 	elementSize = 8 // of a table, in the host's memory
 	wasiModule  = "wasi_snapshot_preview1"
+	hostModule  = "chorus" // the module of the host functions
+	// What a module exports to be run.
+	startExport  = "_start"      // of a command
+	handleExport = "handle"      // of a reactor
+	initExport   = "_initialize" // of a reactor, if it has to be readied
 )
 
 // The parts of the binary format that Check reads; section 5.5 of the core
@@ -20,9 +25,11 @@ const (
 	sectionImport = 2
 	sectionTable  = 4
 	sectionMemory = 5
+	sectionGlobal = 6
 	sectionExport = 7
 
-	externFunc = 0
+	externFunc   = 0
+	externGlobal = 3
 
 	limitsHasMax = 1 // the only flag of limits that core modules have
 )
@@ -33,8 +40,8 @@ var (
 	errTruncated = errors.New("it ends in the middle of a section")
 )
 
-// Check tells whether module looks like a command of WASI preview 1, without
-// compiling it: the header, what it imports and that it can be started. The
+// Check tells whether module looks like a command or a reactor of WASI preview 1,
+// without compiling it: the header, what it imports and that it can be started. The
 // error is an [Error] of [KindModule] that says what to do about it. A module
 // that passes may still be refused by Run, which validates its code.
 func Check(module []byte) error {
@@ -42,21 +49,20 @@ func Check(module []byte) error {
 	return err
 }
 
-// inspect is Check, and returns the memory that the module needs to start.
-func inspect(module []byte) (minMemory int64, err error) {
+// inspect is Check, and returns what it found.
+func inspect(module []byte) (found contents, err error) {
 	switch {
 	case len(module) > MaxModule:
-		return 0, failure(KindModule, "%d bytes; a module has at most %d", len(module), MaxModule)
+		return found, failure(KindModule, "%d bytes; a module has at most %d", len(module), MaxModule)
 	case bytes.HasPrefix(bytes.TrimLeft(module, " \t\r\n;"), []byte("(module")):
-		return 0, failure(KindModule, "this is WebAssembly as text; assemble it first, as with wat2wasm")
+		return found, failure(KindModule, "this is WebAssembly as text; assemble it first, as with wat2wasm")
 	case !bytes.HasPrefix(module, magic):
-		return 0, failure(KindModule, "it does not start as a WebAssembly module does; build one with GOOS=wasip1 GOARCH=wasm go build")
+		return found, failure(KindModule, "it does not start as a WebAssembly module does; build one with GOOS=wasip1 GOARCH=wasm go build")
 	case len(module) < 8:
-		return 0, failure(KindModule, "%v", errTruncated)
+		return found, failure(KindModule, "%v", errTruncated)
 	case !bytes.Equal(module[4:8], coreVersion):
-		return 0, failure(KindModule, "this is a component or a later version; core modules of WASI preview 1 run here")
+		return found, failure(KindModule, "this is a component or a later version; core modules of WASI preview 1 run here")
 	}
-	var found contents
 	r := reader{rest: module[8:]}
 	for len(r.rest) > 0 && r.err == nil {
 		id := r.byte()
@@ -75,22 +81,23 @@ func inspect(module []byte) (minMemory int64, err error) {
 			found.exports(&section)
 		}
 		if err != nil {
-			return 0, err
+			return found, err
 		}
 		r.err = section.err
 	}
 	switch {
 	case r.err != nil:
-		return 0, failure(KindModule, "%v", r.err)
-	case !found.start:
-		return 0, failure(KindModule, "it exports no function _start, so it is a library; build a command (a package main)")
+		return found, failure(KindModule, "%v", r.err)
+	case !found.start && !found.handle:
+		return found, failure(KindModule, "it exports neither a function _start, as a command does, nor handle, as a reactor does; build a package main, or export handle")
 	}
-	return found.memory, nil
+	return found, nil
 }
 
 // contents is what Check wants to know about a module.
 type contents struct {
-	start  bool
+	start  bool  // it exports what a command has to
+	handle bool  // it exports what a reactor has to
 	memory int64 // what it needs to start: memories, and tables on the host's side
 }
 
@@ -101,8 +108,8 @@ func (c *contents) imports(r *reader) error {
 		if r.err != nil {
 			return nil
 		}
-		if from != wasiModule {
-			return failure(KindModule, "it imports %.64q from %.64q; only functions of %s are granted", name, from, wasiModule)
+		if from != wasiModule && from != hostModule {
+			return failure(KindModule, "it imports %.64q from %.64q; only functions of %s and %s are granted", name, from, wasiModule, hostModule)
 		}
 		if kind != externFunc {
 			return failure(KindModule, "it imports %.64q, which is not a function", name)
@@ -134,8 +141,9 @@ func (c *contents) exports(r *reader) {
 	for n := r.u32(); n > 0 && r.err == nil; n-- {
 		name, kind := r.bytes(r.u32()), r.byte()
 		r.u32() // index
-		if r.err == nil && kind == externFunc && string(name) == "_start" {
-			c.start = true
+		if r.err == nil && kind == externFunc {
+			c.start = c.start || string(name) == startExport
+			c.handle = c.handle || string(name) == handleExport
 		}
 	}
 }

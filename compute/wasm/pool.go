@@ -2,7 +2,6 @@ package wasm
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -10,9 +9,6 @@ import (
 	"sync"
 	"time"
 )
-
-// MaxInput is the size of the largest input of a run, in bytes.
-const MaxInput = 64 << 20
 
 // Limits bound one run. A zero field means the pool's default.
 type Limits struct {
@@ -127,32 +123,6 @@ func (l Limits) within(ceiling Limits) error {
 	return nil
 }
 
-// Request is one run of a module.
-type Request struct {
-	// Module is the module's bytes. Without them Path names the file that holds
-	// them, which is read only when no warm child has the module.
-	Module []byte
-	Path   string
-	// Hash is the SHA-256 of the module; required with Path, computed from
-	// Module when it is zero.
-	Hash [32]byte
-	// Input is what the module reads from standard input.
-	Input []byte
-	// Seed determines the module's random bytes.
-	Seed   [32]byte
-	Limits Limits
-}
-
-// Result is what a run left. Of a run that failed it holds the log, as far as it
-// came, and the time.
-type Result struct {
-	Output     []byte
-	Log        []byte
-	LogDropped int64         // bytes of log over the limit
-	Memory     int64         // the module's memory at its largest, bytes
-	Elapsed    time.Duration // without waiting for a child and without compiling
-}
-
 // Stats counts what a pool did.
 type Stats struct {
 	Children int    // processes now
@@ -239,14 +209,8 @@ func (p *Pool) Run(ctx context.Context, req Request) (Result, error) {
 	if err := limits.within(p.config.Ceiling); err != nil {
 		return Result{}, err
 	}
-	if len(req.Input) > MaxInput {
-		return Result{}, failure(KindLimits, "the input has %d bytes; at most %d are allowed", len(req.Input), MaxInput)
-	}
-	if req.Hash == [32]byte{} {
-		if req.Module == nil {
-			return Result{}, failure(KindModule, "the request holds neither a module nor its hash")
-		}
-		req.Hash = sha256.Sum256(req.Module)
+	if err := req.check(); err != nil {
+		return Result{}, err
 	}
 	if !p.enter() {
 		return Result{}, ErrClosed
@@ -269,7 +233,7 @@ func (p *Pool) Run(ctx context.Context, req Request) (Result, error) {
 	}
 	defer p.release(c)
 	if !c.has(req.Hash) {
-		code, _, err := req.read()
+		code, _, err := req.read(ctx)
 		if err != nil {
 			return Result{}, err
 		}
@@ -284,7 +248,7 @@ func (p *Pool) Run(ctx context.Context, req Request) (Result, error) {
 // compile brings the module into the shared directory, and one child, for the
 // first time.
 func (p *Pool) compile(ctx context.Context, req *Request) (facts, error) {
-	code, f, err := req.read()
+	code, f, err := req.read(ctx)
 	if err != nil {
 		return facts{}, err
 	}
@@ -306,28 +270,6 @@ func (p *Pool) compile(ctx context.Context, req *Request) (facts, error) {
 func (p *Pool) load(ctx context.Context, c *child, hash [32]byte, code []byte) error {
 	p.count(func(s *Stats) { s.Loaded++ })
 	return c.load(ctx, hash, code, p.config.Compile, p.config.Modules)
-}
-
-// read returns the module after a look at it.
-func (r *Request) read() ([]byte, facts, error) {
-	code := r.Module
-	if code == nil {
-		info, err := os.Stat(r.Path)
-		if err != nil {
-			return nil, facts{}, fmt.Errorf("wasm: read module: %w", err)
-		}
-		if info.Size() > MaxModule {
-			return nil, facts{}, failure(KindModule, "%d bytes; a module has at most %d", info.Size(), MaxModule)
-		}
-		if code, err = os.ReadFile(r.Path); err != nil {
-			return nil, facts{}, fmt.Errorf("wasm: read module: %w", err)
-		}
-	}
-	if sha256.Sum256(code) != r.Hash {
-		return nil, facts{}, failure(KindModule, "its bytes do not match its hash %x", r.Hash[:8])
-	}
-	memory, err := inspect(code)
-	return code, facts{memory: memory}, err
 }
 
 func (p *Pool) enter() bool {

@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/chorus-net/chorus/compute/wasm/wasmtest"
 
 	"go.uber.org/goleak"
 )
@@ -58,7 +61,7 @@ func wantKind(t *testing.T, err error, kind Kind) *Error {
 
 func mustEcho(t *testing.T, p *Pool, input string) {
 	t.Helper()
-	result, err := p.Run(context.Background(), Request{Module: moduleEcho, Input: []byte(input)})
+	result, err := p.Run(context.Background(), Request{Module: wasmtest.Echo, Input: []byte(input)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func TestRunEcho(t *testing.T) {
 	for i := range large {
 		large[i] = byte(rand.Uint32())
 	}
-	result, err := p.Run(context.Background(), Request{Module: moduleEcho, Input: large})
+	result, err := p.Run(context.Background(), Request{Module: wasmtest.Echo, Input: large})
 	if err != nil || !bytes.Equal(result.Output, large) {
 		t.Fatalf("%d bytes came back, error %v", len(result.Output), err)
 	}
@@ -95,25 +98,31 @@ func TestRunFailures(t *testing.T) {
 		kind   Kind
 		text   string
 	}{
-		{"trap", moduleTrap, KindTrap, "unreachable"},
-		{"recursion", moduleRecurse, KindTrap, "stack overflow"},
-		{"exit code", moduleExit3, KindExit, "3"},
-		{"loop", moduleSpin, KindTime, "300ms"},
-		{"log flood", moduleFloodErr, KindTime, "300ms"},
-		{"output flood", moduleFloodOut, KindOutput, "4194304"},
-		{"4 GiB at once", moduleHuge, KindMemory, "4096 MiB"},
-		{"4 GiB by growing", moduleGrow, KindMemory, "256 MiB"},
-		{"a table of 1 GiB", moduleTable, KindMemory, "256 MiB"},
-		{"page after page", moduleGrowTouch, KindMemory, "256 MiB"},
+		{"trap", wasmtest.Trap, KindTrap, "unreachable"},
+		{"recursion", wasmtest.Recurse, KindTrap, "stack overflow"},
+		{"exit code", wasmtest.Exit3, KindExit, "3"},
+		{"loop", wasmtest.Spin, KindTime, "300ms"},
+		{"log flood", wasmtest.FloodLog, KindTime, "300ms"},
+		{"output flood", wasmtest.FloodOut, KindOutput, "4194304"},
+		{"4 GiB at once", wasmtest.Huge, KindMemory, "4096 MiB"},
+		{"4 GiB by growing", wasmtest.Grow, KindMemory, "256 MiB"},
+		{"a table of 1 GiB", wasmtest.Table, KindMemory, "256 MiB"},
+		{"page after page", wasmtest.GrowTouch, KindMemory, "256 MiB"},
 		{"not wasm", []byte("#!/bin/sh\n"), KindModule, "GOOS=wasip1"},
 		{"empty", []byte{}, KindModule, "GOOS=wasip1"},
 		{"text", []byte("(module)"), KindModule, "wat2wasm"},
 		{"component", []byte("\x00asm\x0d\x00\x01\x00"), KindModule, "component"},
-		{"truncated", moduleEcho[:len(moduleEcho)/2], KindModule, "ends"},
-		{"library", join(magic, coreVersion), KindModule, "_start"},
-		{"foreign import", moduleStranger, KindModule, "env"},
-		{"unknown import", moduleUnknown, KindModule, "fd_teleport"},
-		{"invalid code", moduleInvalid, KindModule, ""},
+		{"truncated", wasmtest.Echo[:len(wasmtest.Echo)/2], KindModule, "ends"},
+		{"empty module", slices.Concat(magic, coreVersion), KindModule, "_start"},
+		{"library", wasmtest.Library, KindModule, "handle"},
+		{"misspelled import", wasmtest.Misspelled, KindModule, "imput"},
+		{"import of another type", wasmtest.Mistyped, KindModule, "(i32 i32 i32) i32"},
+		{"handle of another type", wasmtest.MistypedHandle, KindModule, "handle as (i32)"},
+		{"start of another type", wasmtest.MistypedStart, KindModule, "_start as () i32"},
+		{"loop before the start", wasmtest.SpinAtStart, KindTime, "300ms"},
+		{"foreign import", wasmtest.Stranger, KindModule, "env"},
+		{"unknown import", wasmtest.Unknown, KindModule, "fd_teleport"},
+		{"invalid code", wasmtest.Invalid, KindModule, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			began := time.Now()
@@ -136,7 +145,7 @@ func TestRunFailures(t *testing.T) {
 }
 
 func TestExitCodeTravels(t *testing.T) {
-	_, err := newPool(t, nil).Run(context.Background(), Request{Module: moduleExit3})
+	_, err := newPool(t, nil).Run(context.Background(), Request{Module: wasmtest.Exit3})
 	if f := wantKind(t, err, KindExit); f.Exit != 3 {
 		t.Errorf("exit code %d", f.Exit)
 	}
@@ -146,7 +155,7 @@ func TestExitCodeTravels(t *testing.T) {
 // child has to stop it.
 func TestTableBomb(t *testing.T) {
 	p := newPool(t, func(c *Config) { c.Ceiling.Memory = 64 << 20; c.spare = 256 << 20 })
-	_, err := p.Run(context.Background(), Request{Module: moduleTableGrow})
+	_, err := p.Run(context.Background(), Request{Module: wasmtest.TableGrow})
 	var f *Error
 	if !errors.As(err, &f) || f.Kind != KindMemory && f.Kind != KindTrap {
 		t.Fatalf("error is %v", err) // a runtime without memory does not always say so
@@ -159,7 +168,7 @@ func TestKilledAtDeadline(t *testing.T) {
 	p := newPool(t, nil)
 	mustEcho(t, p, "warm up")
 	for _, limit := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
-		result, err := p.Run(context.Background(), Request{Module: moduleSpin, Limits: Limits{Time: limit}})
+		result, err := p.Run(context.Background(), Request{Module: wasmtest.Spin, Limits: Limits{Time: limit}})
 		wantKind(t, err, KindTime)
 		t.Logf("limit %v: ended %v late", limit, result.Elapsed-limit)
 		if late := result.Elapsed - limit; late < 0 || late > 2*time.Second {
@@ -172,13 +181,13 @@ func TestLog(t *testing.T) {
 	p := newPool(t, nil)
 	limits := Limits{Time: 200 * time.Millisecond, Log: 1000}
 
-	result, err := p.Run(context.Background(), Request{Module: moduleSpeak, Limits: limits})
+	result, err := p.Run(context.Background(), Request{Module: wasmtest.Speak, Limits: limits})
 	wantKind(t, err, KindTime)
 	if string(result.Log) != "working\n" {
 		t.Errorf("a killed run left the log %q", result.Log)
 	}
 
-	result, err = p.Run(context.Background(), Request{Module: moduleFloodErr, Limits: limits})
+	result, err = p.Run(context.Background(), Request{Module: wasmtest.FloodLog, Limits: limits})
 	wantKind(t, err, KindTime)
 	if len(result.Log) != 1000 {
 		t.Errorf("log has %d bytes, want the limit", len(result.Log))
@@ -191,10 +200,10 @@ func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	why := errors.New("job was cancelled")
 	time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
-	if _, err := p.Run(ctx, Request{Module: moduleSpin}); !errors.Is(err, why) {
+	if _, err := p.Run(ctx, Request{Module: wasmtest.Spin}); !errors.Is(err, why) {
 		t.Errorf("error is %v", err)
 	}
-	if _, err := p.Run(ctx, Request{Module: moduleEcho}); !errors.Is(err, why) {
+	if _, err := p.Run(ctx, Request{Module: wasmtest.Echo}); !errors.Is(err, why) {
 		t.Errorf("a cancelled context runs: %v", err)
 	}
 	mustEcho(t, p, "still here")
@@ -204,17 +213,18 @@ func TestRefused(t *testing.T) {
 	p := newPool(t, nil)
 	ctx := context.Background()
 	for _, limits := range []Limits{{Time: 2 * time.Hour}, {Memory: 2 << 30}, {Output: 1 << 40}, {Log: -1}} {
-		_, err := p.Run(ctx, Request{Module: moduleEcho, Limits: limits})
+		_, err := p.Run(ctx, Request{Module: wasmtest.Echo, Limits: limits})
 		wantKind(t, err, KindLimits)
 	}
-	_, err := p.Run(ctx, Request{Module: moduleEcho, Input: make([]byte, MaxInput+1)})
+	_, err := p.Run(ctx, Request{Module: wasmtest.Echo, Input: make([]byte, MaxInput+1)})
 	wantKind(t, err, KindLimits)
-	_, err = p.Run(ctx, Request{Module: moduleEcho, Hash: [32]byte{1}})
+	_, err = p.Run(ctx, Request{Module: wasmtest.Echo, Hash: [32]byte{1}})
 	wantKind(t, err, KindModule)
 	_, err = p.Run(ctx, Request{})
 	wantKind(t, err, KindModule)
-	if _, err = p.Run(ctx, Request{Path: "/nonexistent", Hash: [32]byte{1}}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("missing file: %v", err)
+	missing := func(context.Context) ([]byte, error) { return nil, os.ErrNotExist }
+	if _, err = p.Run(ctx, Request{Fetch: missing, Hash: [32]byte{1}}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing module: %v", err)
 	}
 	if s := p.Stats(); s.Started != 0 {
 		t.Errorf("%d children were started for nothing", s.Started)
@@ -223,7 +233,7 @@ func TestRefused(t *testing.T) {
 
 func TestNotLent(t *testing.T) {
 	p := newPool(t, func(c *Config) { c.Lent = false })
-	_, err := p.Run(context.Background(), Request{Module: moduleEcho})
+	_, err := p.Run(context.Background(), Request{Module: wasmtest.Echo})
 	if !errors.Is(err, ErrNotLent) || !strings.Contains(err.Error(), "overlay.Init()") {
 		t.Errorf("error is %v", err)
 	}
@@ -235,7 +245,7 @@ func TestClose(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if _, err := p.Run(context.Background(), Request{Module: moduleSpin}); !errors.Is(err, ErrClosed) {
+			if _, err := p.Run(context.Background(), Request{Module: wasmtest.Spin}); !errors.Is(err, ErrClosed) {
 				t.Errorf("error is %v", err)
 			}
 		})
@@ -243,7 +253,7 @@ func TestClose(t *testing.T) {
 	waitFor(t, func() bool { return p.Stats().Runs >= 3 })
 	p.Close()
 	wg.Wait()
-	if _, err := p.Run(context.Background(), Request{Module: moduleEcho}); !errors.Is(err, ErrClosed) {
+	if _, err := p.Run(context.Background(), Request{Module: wasmtest.Echo}); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 	if s := p.Stats(); s.Children != 0 {
@@ -266,7 +276,7 @@ func TestModulesAreDropped(t *testing.T) {
 	p := newPool(t, func(c *Config) { c.Children, c.Modules = 1, 2 })
 	for round := range 2 {
 		for i := range 4 {
-			module := command(uint32(i+1), nil)
+			module := wasmtest.Pages(uint32(i + 1))
 			result, err := p.Run(context.Background(), Request{Module: module})
 			if err != nil || result.Memory != int64(i+1)*pageSize {
 				t.Fatalf("round %d, module %d: %+v, %v", round, i, result, err)
@@ -285,14 +295,14 @@ func TestConcurrentRuns(t *testing.T) {
 		wg.Go(func() {
 			input := fmt.Sprintf("input %d", i)
 			if i%10 == 9 {
-				_, err := p.Run(context.Background(), Request{Module: moduleSpin, Limits: Limits{Time: 30 * time.Millisecond}})
+				_, err := p.Run(context.Background(), Request{Module: wasmtest.Spin, Limits: Limits{Time: 30 * time.Millisecond}})
 				var f *Error
 				if !errors.As(err, &f) || f.Kind != KindTime {
 					t.Errorf("run %d: %v", i, err)
 				}
 				return
 			}
-			result, err := p.Run(context.Background(), Request{Module: moduleEcho, Input: []byte(input)})
+			result, err := p.Run(context.Background(), Request{Module: wasmtest.Echo, Input: []byte(input)})
 			if err != nil || string(result.Output) != input {
 				t.Errorf("run %d: %q, %v", i, result.Output, err)
 			}
@@ -306,7 +316,7 @@ func TestConcurrentRuns(t *testing.T) {
 
 func TestManyHostileThenGood(t *testing.T) {
 	p := newPool(t, func(c *Config) { c.Children = 1 })
-	hostile := [][]byte{moduleSpin, moduleRecurse, moduleFloodOut, moduleGrow, moduleTrap}
+	hostile := [][]byte{wasmtest.Spin, wasmtest.Recurse, wasmtest.FloodOut, wasmtest.Grow, wasmtest.Trap}
 	for i := range 20 {
 		_, err := p.Run(context.Background(), Request{Module: hostile[i%len(hostile)], Limits: Limits{Time: 100 * time.Millisecond}})
 		var f *Error
@@ -317,20 +327,26 @@ func TestManyHostileThenGood(t *testing.T) {
 	mustEcho(t, p, "good")
 }
 
-func TestPath(t *testing.T) {
+// A module is fetched when no warm child has it.
+func TestFetch(t *testing.T) {
 	p := newPool(t, nil)
-	path := t.TempDir() + "/echo.wasm"
-	if err := os.WriteFile(path, moduleEcho, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	hash := sum(moduleEcho)
-	for range 2 {
-		result, err := p.Run(context.Background(), Request{Path: path, Hash: hash, Input: []byte("from a file")})
-		if err != nil || string(result.Output) != "from a file" {
+	fetched := 0
+	request := Request{Hash: sum(wasmtest.Echo), Input: []byte("from afar"), Fetch: func(context.Context) ([]byte, error) {
+		fetched++
+		return wasmtest.Echo, nil
+	}}
+	for range 3 {
+		result, err := p.Run(context.Background(), request)
+		if err != nil || string(result.Output) != "from afar" {
 			t.Fatalf("%q, %v", result.Output, err)
 		}
-		os.Remove(path) // the second time it is warm
 	}
+	if fetched != 1 {
+		t.Errorf("fetched %d times", fetched)
+	}
+	request.Hash[0]++
+	_, err := p.Run(context.Background(), request)
+	wantKind(t, err, KindModule)
 }
 
 func waitFor(t *testing.T, condition func() bool) {

@@ -7,8 +7,9 @@ import "golang.org/x/sys/unix"
 // region is a range of addresses whose front part is usable memory. It grows
 // without moving, and the Go heap knows nothing of it.
 type region struct {
-	all  []byte
-	used uint64
+	all   []byte
+	used  uint64
+	saved saved
 }
 
 func reserve(size uint64) region {
@@ -20,6 +21,35 @@ func reserve(size uint64) region {
 		return region{}
 	}
 	return region{all: all}
+}
+
+// save keeps the first size bytes, all that is in use, so that rewind can bring them back.
+func (r *region) save(size uint64) error {
+	if size == 0 {
+		return nil
+	}
+	return r.saved.take(r.all[:size])
+}
+
+// rewind makes the memory what it was when it was saved: what came on top of it is
+// gone, and empty when it is committed again.
+func (r *region) rewind() error {
+	size := r.saved.size
+	if size == 0 {
+		return nil
+	}
+	if err := r.saved.restore(r.all[:size]); err != nil {
+		return err
+	}
+	if r.used == size {
+		return nil
+	}
+	top := r.all[size:r.used]
+	if err := unix.Madvise(top, unix.MADV_DONTNEED); err != nil {
+		return err
+	}
+	r.used = size
+	return unix.Mprotect(top, unix.PROT_NONE)
 }
 
 // commit makes size bytes usable, or returns nil.

@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/experimental"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
 // childVariable marks a process as a sandbox. It is the only one of the parent's
@@ -49,10 +46,11 @@ func runChild() error {
 	requests := make(chan request)
 	go readRequests(bufio.NewReader(os.NewFile(childRequests, "requests")), requests)
 	s := &sandbox{
-		answers: bufio.NewWriterSize(os.NewFile(childAnswers, "answers"), 64<<10),
-		modules: make(map[[hashSize]byte]loaded),
+		requests: requests,
+		answers:  bufio.NewWriterSize(os.NewFile(childAnswers, "answers"), 64<<10),
+		modules:  make(map[[hashSize]byte]*loaded),
 	}
-	return s.serve(context.Background(), requests)
+	return s.serve(context.Background())
 }
 
 type request struct {
@@ -72,24 +70,38 @@ func readRequests(in io.Reader, requests chan<- request) {
 	}
 }
 
-// sandbox is the child's side: it owns the runtimes and the compiled modules.
+// sandbox is the child's side: it owns the runtimes, the compiled modules and the
+// instances of reactors.
 type sandbox struct {
-	answers *bufio.Writer
-	cached  wazero.Runtime // shares compiled code with other children
-	plain   wazero.Runtime // without the shared directory, made when that fails
-	modules map[[hashSize]byte]loaded
+	requests <-chan request
+	answers  *bufio.Writer
+	cached   wazero.Runtime // shares compiled code with other children
+	plain    wazero.Runtime // without the shared directory, made when that fails
+	modules  map[[hashSize]byte]*loaded
+	largest  uint64 // bytes of the largest memory that a module may be given
+	seq      uint32 // of the run under way
+	guest    *guest // the run under way
+	runs     uint64
 }
 
+// loaded is a module that was compiled.
 type loaded struct {
 	module  wazero.CompiledModule
 	runtime wazero.Runtime
+	reactor bool
+	globals int       // of a reactor, exported
+	warm    *instance // of a reactor, ready for the next run; nil if there is none
+	used    uint64    // number of the last run
 }
+
+// maxWarm bounds the bytes of memory that instances keep while they wait.
+const maxWarm = 256 << 20
 
 // serve answers requests until the process ends. An error is one of the
 // protocol or of the pipe; the module's failures are answers.
-func (s *sandbox) serve(ctx context.Context, requests <-chan request) error {
+func (s *sandbox) serve(ctx context.Context) error {
 	var setup setupFrame
-	if r := <-requests; r.kind != frameSetup {
+	if r := <-s.requests; r.kind != frameSetup {
 		return fmt.Errorf("frame %d before setup", r.kind)
 	} else if err := setup.decode(r.body); err != nil {
 		return err
@@ -100,19 +112,20 @@ func (s *sandbox) serve(ctx context.Context, requests <-chan request) error {
 	if err := limitData(setup.data); err != nil {
 		return err
 	}
+	s.largest = setup.memory
 	config := wazero.NewRuntimeConfig()
 	// Without the directory everything works, only slower after a restart.
 	if cache, err := wazero.NewCompilationCacheWithDir(setup.cache); err == nil {
 		config = config.WithCompilationCache(cache)
 	}
 	var err error
-	if s.cached, err = newRuntime(ctx, config); err != nil {
+	if s.cached, err = s.newRuntime(ctx, config); err != nil {
 		return err
 	}
 	if err := s.answer(frameHello, []byte{protocolVersion}); err != nil {
 		return err
 	}
-	for r := range requests {
+	for r := range s.requests {
 		var err error
 		switch r.kind {
 		case frameLoad:
@@ -129,14 +142,6 @@ func (s *sandbox) serve(ctx context.Context, requests <-chan request) error {
 		}
 	}
 	return nil
-}
-
-func newRuntime(ctx context.Context, config wazero.RuntimeConfig) (wazero.Runtime, error) {
-	r := wazero.NewRuntimeWithConfig(ctx, config)
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
-		return nil, errors.Join(fmt.Errorf("provide WASI: %w", err), r.Close(ctx))
-	}
-	return r, nil
 }
 
 func (s *sandbox) answer(kind frameKind, parts ...[]byte) error {
@@ -163,33 +168,6 @@ func (s *sandbox) load(ctx context.Context, body []byte) error {
 	return s.answer(frameLoaded, done.encode())
 }
 
-// compile tries a second time without the shared directory, since a full disk or
-// a damaged entry must not pass for a bad module.
-func (s *sandbox) compile(ctx context.Context, code []byte) (loaded, error) {
-	ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
-	l := loaded{runtime: s.cached}
-	var err error
-	if l.module, err = l.runtime.CompileModule(ctx, code); err != nil {
-		if s.plain == nil {
-			if s.plain, err = newRuntime(ctx, wazero.NewRuntimeConfig()); err != nil {
-				return loaded{}, err
-			}
-		}
-		l.runtime = s.plain
-		if l.module, err = l.runtime.CompileModule(ctx, code); err != nil {
-			return loaded{}, err
-		}
-	}
-	granted := l.runtime.Module(wasiModule).ExportedFunctionDefinitions()
-	for _, imported := range l.module.ImportedFunctions() {
-		from, name, _ := imported.Import()
-		if from != wasiModule || granted[name] == nil {
-			return loaded{}, errors.Join(fmt.Errorf("it imports %.64q, which %s does not have", name, wasiModule), l.module.Close(ctx))
-		}
-	}
-	return l, nil
-}
-
 func (s *sandbox) drop(ctx context.Context, body []byte) error {
 	if len(body) != hashSize {
 		return errShortFrame
@@ -200,7 +178,7 @@ func (s *sandbox) drop(ctx context.Context, body []byte) error {
 		return nil
 	}
 	delete(s.modules, hash)
-	return l.module.Close(ctx)
+	return errors.Join(l.cool(ctx), l.module.Close(ctx))
 }
 
 func (s *sandbox) run(ctx context.Context, body []byte) error {
@@ -213,19 +191,30 @@ func (s *sandbox) run(ctx context.Context, body []byte) error {
 	if !ok {
 		return fmt.Errorf("module %x is not loaded", frame.hash[:8])
 	}
-	g := guest{
-		memory: memory{limit: uint64(frame.memory)},
-		output: output{limit: int(frame.output)},
-		log:    logStream{sandbox: s, seq: frame.seq, room: int(frame.log)},
+	log := &logStream{sandbox: s, seq: frame.seq, room: int(frame.log)}
+	s.seq, s.guest = frame.seq, newGuest(&frame, input, log)
+	g := s.guest
+	warm := l.warm != nil
+	i, err := s.take(ctx, l, uint64(frame.memory))
+	ended := err != nil // or by itself, with an exit
+	if err == nil {
+		err = i.call(ctx)
+		ended = err != nil || i.module.IsClosed()
 	}
-	err = g.run(ctx, l.runtime, l.module, input, frame.seed)
-	done := doneFrame{seq: frame.seq, memory: g.memory.peak, dropped: g.log.dropped}
+	done := doneFrame{seq: frame.seq, warm: warm, memory: i.memory.peak, dropped: log.dropped}
 	var out []byte
 	var f *Error
-	if errors.As(err, &f) {
+	if errors.As(g.explain(err, &i.memory), &f) {
 		done.outcome, done.exit, done.text = outcomeOf(f.Kind), f.Exit, f.Text
 	} else {
-		out = g.output.bytes
+		out, done.spawned = g.output.bytes, g.spawned
 	}
-	return s.answer(frameDone, done.encode(), out)
+	if err := s.answer(frameDone, done.encode(), out); err != nil {
+		return err
+	}
+	// The answer is out: what follows does not keep anybody waiting.
+	if ended || !l.reactor || !i.rewind() {
+		return i.close(ctx)
+	}
+	return s.keep(ctx, l, i)
 }

@@ -30,4 +30,8 @@ func reserve(uint64) region { return region{} }
 
 func (*region) commit(uint64) []byte { return nil }
 
+func (*region) save(uint64) error { return errors.ErrUnsupported }
+
+func (*region) rewind() error { return errors.ErrUnsupported }
+
 func (*region) release() {}

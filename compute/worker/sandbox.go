@@ -3,8 +3,8 @@ package worker
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/chorus-net/chorus/compute"
 	"github.com/chorus-net/chorus/compute/wasm"
@@ -14,33 +14,48 @@ import (
 // wasm.Pool. It may be used from any goroutine.
 type Sandbox struct {
 	Pool *wasm.Pool
-	// Fetch returns a module's bytes, which have the hash that the code names.
+	// Fetch returns a module's bytes, which have the hash that the code names. It is
+	// called when no child of the pool has the module.
 	Fetch func(ctx context.Context, code compute.Code) ([]byte, error)
 }
 
 var _ ModuleRunner = (*Sandbox)(nil)
 
-// RunModule runs one attempt. The module's random bytes follow from the task, so
-// that every attempt gives the same output. What another peer might do better
-// (it could not fetch the module, its sandbox failed, it grants too little)
+// RunModule runs one attempt. The module's random bytes follow from the code and what
+// it is handed, so that every run gives the same output. What another peer might do
+// better (it could not fetch the module, its sandbox failed, it grants too little)
 // counts as a crash; what the module did is an error.
 func (s *Sandbox) RunModule(ctx context.Context, t *compute.Task) compute.Result {
-	module, err := s.Fetch(ctx, t.Code)
-	if err != nil {
-		return compute.Result{Crashed: true, Err: fmt.Sprintf("fetch module %x: %v", t.Code.Module[:4], err)}
-	}
 	out, err := s.Pool.Run(ctx, wasm.Request{
-		Module: module,
 		Hash:   t.Code.Module,
+		Fetch:  func(ctx context.Context) ([]byte, error) { return s.Fetch(ctx, t.Code) },
 		Input:  t.Input,
-		Seed:   sha256.Sum256(t.ID[:]),
+		Parts:  t.Parts,
+		Seed:   seed(t),
 		Limits: wasm.Limits{Time: t.Limits.Time, Memory: t.Limits.Memory, Output: t.Limits.Output},
 	})
-	r := compute.Result{Output: out.Output, Log: out.Log}
+	r := compute.Result{Output: out.Output, Fork: out.Spawned, Log: out.Log}
 	if err != nil {
-		r.Output, r.Err, r.Crashed = nil, errorText(err), elsewhere(err)
+		r.Err, r.Crashed = errorText(err), elsewhere(err)
 	}
 	return r
+}
+
+// seed is the hash of the module, the input, and what is joined.
+func seed(t *compute.Task) [32]byte {
+	h := sha256.New()
+	add := func(b []byte) {
+		var n [8]byte
+		binary.LittleEndian.PutUint64(n[:], uint64(len(b)))
+		h.Write(n[:])
+		h.Write(b)
+	}
+	add(t.Code.Module[:])
+	add(t.Input)
+	for _, p := range t.Parts {
+		add(p)
+	}
+	return [32]byte(h.Sum(nil))
 }
 
 // elsewhere reports whether another peer may succeed where this one failed.
