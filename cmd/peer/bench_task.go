@@ -35,7 +35,7 @@ type benchTaskDoc struct {
 	Pareto *paretoFigures `json:"pareto,omitempty"`
 }
 
-// noopFigures are of one job whose tasks do nothing.
+// noopFigures are of a job whose tasks do nothing, the median of five.
 type noopFigures struct {
 	Tasks   int            `json:"tasks"`
 	Seconds float64        `json:"seconds"` // from its submission until its results are there

@@ -203,9 +203,9 @@ func (p *Pool) begin(a *attempt, worker int) {
 	if limit <= 0 {
 		limit = p.cfg.Time
 	}
-	cause := fmt.Errorf("time limit of %s exceeded", limit)
+	left := limit
 	if a.task.Code.Func == "" {
-		limit += moduleExtra
+		left += moduleExtra
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,10 +214,10 @@ func (p *Pool) begin(a *attempt, worker int) {
 		a.timer = time.AfterFunc(p.cfg.Grace, func() { p.abandon(a) })
 		return
 	}
-	a.timer = time.AfterFunc(limit, func() {
+	a.timer = time.AfterFunc(left, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.end(a, cause)
+		p.end(a, fmt.Errorf("time limit of %s exceeded", limit))
 	})
 }
 
