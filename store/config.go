@@ -131,10 +131,14 @@ func (c Config) Check() error {
 	return nil
 }
 
-// CheckNext reports why d cannot follow c in the chain, or nil.
+// CheckNext reports why d cannot follow c in the chain, by a move, a raise of the
+// horizon, or by force; or nil.
 func (c Config) CheckNext(d Config) error {
 	if err := d.Check(); err != nil {
 		return err
+	}
+	if c.forces(d) {
+		return nil
 	}
 	if d.Epoch != c.Epoch+1 {
 		return fmt.Errorf("epoch %d after %d", d.Epoch, c.Epoch)

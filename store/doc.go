@@ -6,7 +6,7 @@
 //     version;
 //   - quorum operations: [Write], [Read], [Scan], one machine for each request;
 //   - configurations: the acceptor in [State], the [Proposer], and
-//     [Situation.Next], which tells a shard's leader what to do;
+//     [Situation.Next], which tells a shard's leader what to do, by force, too;
 //   - reconciliation: [Fingerprint], [Tree], [Diff] and [Pull];
 //   - deletes: the horizon in [Config], and [Raise], which moves it on;
 //   - registers: the acceptor in [Register], and [CAS], which changes one.
@@ -31,6 +31,8 @@
 //	     ^                              |
 //	     +------------------------------+
 //	                give up
+//
+// Only by force, see there, does another configuration follow.
 //
 // A stable configuration may also be followed by itself with a higher horizon: see
 // Deletes and expiry.
@@ -232,6 +234,34 @@
 // Dropping loses nothing acknowledged: it is done by members that have yet to
 // synchronise, whom (2) above does not count upon. A write of level one that only
 // such a peer had is lost with it.
+//
+// # Force
+//
+// Where a majority of a shard's voters is gone for good, none of the above goes on,
+// and only the operator can know that it is. What they alone held is lost, and with
+// it, perhaps, writes that were acknowledged. The survivors go on with what they
+// have ([Situation.Forced], [Config.Force]):
+//
+//  16. A voter is marked only by the operator's explicit word. As long as one member
+//     of the configuration that is not live is not marked, the shard waits: it may
+//     come back.
+//  17. The first live member asks every peer that it sees in the ring for a newer
+//     configuration, and starts again if there is one or if one does not answer. Then
+//     it pulls from all other live members, and then proposes.
+//
+// What follows is decided by all survivors, acceptors of the same ballots as ever.
+// Two proposers with other survivors in mind have one in common, unless each was
+// told that all of the other's are gone; so one value comes out. Its only voter is
+// the proposer, who holds what any survivor holds, and the others synchronise from
+// it like any new voter: (2) above holds from there, for what the survivors held.
+//
+// Its epoch lies in a range above that of all who are gone. Whatever they decided
+// last, and whoever returns after all, alone or with a majority of them, is of an
+// older epoch, so it is referred, serves no more, and takes a seat again like a peer
+// that was away. Writes that such a peer took above the horizon come back with it,
+// by their versions. Only while two parts of a ring are apart, each of them forced
+// because it was told that the other is dead, do both serve; when they meet, the one
+// with the higher epoch goes on. That is the operator's doing and his alone.
 //
 // # Clocks that are wrong
 //

@@ -52,6 +52,7 @@ func (p *peer) situation() Situation {
 		Told:      func(v Voter) bool { return p.told[v] >= p.mem.Config.Epoch },
 		Leaving:   func(v Voter) bool { return p.w.peer(v.Peer).leaving && p.w.peer(v.Peer).self == v },
 		Forgotten: func(v Voter) bool { return p.w.forgotten[v] },
+		Forced:    p.w.force.has,
 	}
 	for _, i := range p.w.order {
 		q := p.w.peers[i]
@@ -98,8 +99,11 @@ func (p *peer) act(s Situation) {
 	if plan.Action == Rest && p.w.deletes {
 		p.raise(s)
 	}
-	if plan.Action == Await {
+	switch plan.Action {
+	case Await:
 		p.tell(s.State.Config, plan.Await)
+	case Salvage:
+		p.salvage(s.State.Config, plan)
 	}
 	if plan.Action != Propose {
 		return
@@ -117,6 +121,7 @@ func (p *peer) propose(base, value Config) {
 	p.busy = true
 	pr := NewProposer(p.self.Incarnation, base, value)
 	attempts, over := 0, false
+	ask := pr.Acceptors()
 	finish := func(c Config) {
 		over, p.busy = true, false
 		if c.Epoch == 0 {
@@ -148,8 +153,11 @@ func (p *peer) propose(base, value Config) {
 			})
 			return
 		}
+		if base.forces(value) {
+			p.w.force.quorums[ballotOf{base.Epoch, st.Proposal.Ballot}] = ask
+		}
 		for i := range st.Send.All() {
-			p.w.call(p, base.Voters[i].Peer, func(q *peer, answer func(any)) {
+			p.w.call(p, ask[i].Peer, func(q *peer, answer func(any)) {
 				q.serveProposal(st.Proposal, answer)
 			}, func(reply any, ok bool) {
 				if !ok {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"flag"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -310,12 +309,7 @@ func TestModelDeletes(t *testing.T) {
 			total[what] += n
 		}
 	}
-	var lines []string
-	for what, n := range total {
-		lines = append(lines, fmt.Sprintf("%-26s %7d", what, n))
-	}
-	slices.Sort(lines)
-	t.Logf("%d schedules did:\n%s", *modelDeletes, strings.Join(lines, "\n"))
+	t.Logf("%d schedules did:\n%s", *modelDeletes, lines(total))
 	for _, what := range []string{
 		"raises proposed", "horizons raised", "dead records reclaimed", "covered records dropped", "answers stale", "peers retired",
 	} {

@@ -23,7 +23,8 @@ type peer struct {
 	index int
 	self  Voter
 	up    bool
-	life  int // counts crashes: callbacks of a former life are dropped
+	dead  bool // for good, the operator says
+	life  int  // counts crashes: callbacks of a former life are dropped
 	wall  int64
 
 	// On disk.
@@ -61,6 +62,9 @@ func newPeer(w *world, index int) *peer {
 
 // boot starts a life from what the disk holds.
 func (p *peer) boot() {
+	if p.dead {
+		return
+	}
 	p.up = true
 	p.life++
 	p.mem, p.dirty, p.queue, p.flying = p.disk, 0, nil, nil

@@ -59,6 +59,9 @@ func (w *world) schedule() {
 
 // disturb does one bad thing to p, or to all.
 func (w *world) disturb(p *peer) {
+	if p.dead {
+		return
+	}
 	kinds := 12
 	if w.deletes {
 		kinds++
@@ -126,6 +129,9 @@ func (w *world) disturb(p *peer) {
 // mayWipe reports whether p may lose its disk without breaking the promise's
 // premise: fewer than W voters are lost between completed repairs.
 func (w *world) mayWipe(p *peer) bool {
+	if w.force.struck {
+		return false
+	}
 	c := w.newest()
 	hold := 0
 	for _, v := range c.Voters {
@@ -150,15 +156,21 @@ func (w *world) calm() {
 	w.chaos = false
 	w.loss = 0
 	clear(w.cut)
-	w.target = 3
-	clear(w.forgotten)
 	for _, p := range w.peers {
 		p.leaving = false
 		if !p.up {
 			p.boot()
 		}
 	}
-	w.run(modelChaos + modelQuiet)
+	w.quietAfter(modelChaos)
+}
+
+// quietAfter checks that all is in order some time later, and what was acknowledged
+// can be read everywhere.
+func (w *world) quietAfter(from int64) {
+	w.target = 3
+	clear(w.forgotten)
+	w.run(from + modelQuiet)
 	if w.failure != nil {
 		return
 	}
@@ -201,6 +213,15 @@ func (w *world) play() *world {
 	return w
 }
 
+// lines lists what was done how often.
+func lines(total map[string]int) string {
+	var b strings.Builder
+	for _, what := range slices.Sorted(maps.Keys(total)) {
+		fmt.Fprintf(&b, "%-26s %7d\n", what, total[what])
+	}
+	return b.String()
+}
+
 func TestModel(t *testing.T) {
 	if *modelSeed > 0 {
 		w := runModel(*modelSeed, sound)
@@ -220,12 +241,7 @@ func TestModel(t *testing.T) {
 			total[what] += n
 		}
 	}
-	var lines []string
-	for what, n := range total {
-		lines = append(lines, fmt.Sprintf("%-26s %7d", what, n))
-	}
-	slices.Sort(lines)
-	t.Logf("%d schedules did:\n%s", *modelSchedules, strings.Join(lines, "\n"))
+	t.Logf("%d schedules did:\n%s", *modelSchedules, lines(total))
 	// Gentle luck must not pass for proof.
 	for _, what := range []string{
 		"crashes", "disks lost", "splits", "moves settled", "moves aborted", "ballots retried",

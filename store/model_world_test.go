@@ -4,7 +4,9 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
@@ -66,6 +68,12 @@ const (
 	latePulls      mutant = "what was pulled under a former epoch is stored"
 	reclaimAll     mutant = "tombstones are dropped without a horizon"
 
+	// Of force.
+	forceSome    mutant = "a shard is forced when only some of those who are missing are marked"
+	forceBlindly mutant = "a shard is forced without pulling from the survivors"
+	forceNext    mutant = "a force goes on in the next epoch"
+	forceDeaf    mutant = "a shard is forced without asking who knows a newer configuration"
+
 	// Of registers.
 	casForgets     mutant = "a register's promises are kept in memory"
 	casIgnores     mutant = "a change ignores what was accepted"
@@ -92,6 +100,7 @@ const (
 	ofNetwork            // delays, losses, duplicates, how much fits an answer
 	ofDisks              // how long a commit takes, and how much of it survives a crash
 	ofDrivers            // what peers believe, whom they ask, how long they wait
+	ofForce              // who dies for good, and when the operator says so
 	dice
 )
 
@@ -124,6 +133,7 @@ type world struct {
 	slow    bool               // trouble comes so seldom that a horizon is raised before the next
 	// forgotten are retired by the operator.
 	forgotten map[Voter]bool
+	force     force
 	failure   error          // a broken promise, which ends the run
 	hung      error          // something that should have come in order once quiet, and did not
 	did       map[string]int // what the schedule did
@@ -132,6 +142,7 @@ type world struct {
 
 func newWorld(seed uint64, m mutant) *world {
 	w := &world{
+		force:   newForce(),
 		mutant:  m,
 		cut:     map[[2]int]bool{},
 		decided: map[uint64]Config{},
@@ -275,7 +286,11 @@ func (w *world) accepted(base Config, b Ballot, v Voter, value Config) {
 		}
 	}
 	votes[v] = value
-	if len(votes) < Majority(len(base.Voters)) {
+	if base.forces(value) {
+		if !w.forcedBy(base, b, votes) {
+			return
+		}
+	} else if len(votes) < Majority(len(base.Voters)) {
 		return
 	}
 	if old, ok := w.decided[epoch]; ok && !old.Equal(value) {
@@ -285,6 +300,8 @@ func (w *world) accepted(base Config, b Ballot, v Voter, value Config) {
 		w.logf("decided %v", value)
 		w.did["decisions"]++
 		switch {
+		case base.forces(value):
+			w.salvaged(base, value)
 		case value.Raised == epoch:
 			w.did["horizons raised"]++
 		case !value.Stable():
@@ -305,7 +322,7 @@ func (w *world) learned(p *peer, c Config) {
 }
 
 func (w *world) newest() Config {
-	return w.decided[uint64(len(w.decided))]
+	return w.decided[slices.Max(slices.Collect(maps.Keys(w.decided)))]
 }
 
 // start is the wall clock at virtual time 0.

@@ -26,6 +26,9 @@ type Situation struct {
 	Gone      VoterSet // not reachable for so long that others take over its part
 	Leaving   VoterSet // announced its leave
 	Forgotten VoterSet // retired by the operator
+	// Forced are those of Forgotten without whom the shard is to go on even if no
+	// majority of its voters is left.
+	Forced VoterSet
 
 	// Told are the members of State.Config that confirmed to hold it, or a newer
 	// one, on stable storage; self need not be. Nil stands for all.
@@ -46,6 +49,9 @@ const (
 	// Await: send State.Config to those of Plan.Await in a learn call. The answers
 	// tell whether they hold it, and what they synchronised from.
 	Await
+	// Salvage: look for a configuration newer than State.Config at every peer that
+	// may know one, pull all that those of Plan.Await hold, then Propose.
+	Salvage
 )
 
 // Plan is the next step of a shard.
@@ -67,13 +73,17 @@ type Plan struct {
 //
 // A crash never shrinks a configuration: a voter that is gone keeps its seat
 // unless another peer can take it. Only a voter that leaves or is forgotten
-// goes without a replacement.
+// goes without a replacement, and only by force do the survivors of a lost majority
+// go on.
 func (s *Situation) Next() Plan {
 	c := s.State.Config
 	leads := s.leads()
+	salvage, salvages := s.salvage(c)
 	switch {
 	case c.Epoch == 0:
 		return Plan{Why: "no configuration is known"}
+	case salvages:
+		return salvage
 	case !c.IsVoter(s.Self):
 		return s.retire(c)
 	case s.State.Pending() && (leads || s.Stuck):

@@ -10,7 +10,7 @@ import (
 
 // A transcript of plans sets words, which stay set, and asks for the plan:
 //
-//	plan self=a config=3:abc->abd ring=abd live=abd gone=c leaving= forgotten= told=bc synced=d:ab n=3 pending=4:abd stuck
+//	plan self=a config=3:abc->abd ring=abd live=abd gone=c leaving= forgotten= forced= told=bc synced=d:ab n=3 pending=4:abd stuck
 func TestPlanTranscripts(t *testing.T) {
 	transcripts(t, "plan", func() func(string) (string, error) {
 		words := map[string]string{"n": "3"}
@@ -39,7 +39,7 @@ func readSituation(words map[string]string) (*Situation, error) {
 		return func(v Voter) bool { return slices.Contains(vs(set), v) }
 	}
 	s := &Situation{
-		Proposal: vs(words["ring"]), Live: in("live"), Gone: in("gone"), Leaving: in("leaving"), Forgotten: in("forgotten"), Told: in("told"),
+		Proposal: vs(words["ring"]), Live: in("live"), Gone: in("gone"), Leaving: in("leaving"), Forgotten: in("forgotten"), Forced: in("forced"), Told: in("told"),
 	}
 	s.Synced = func(v Voter) []Voter {
 		for report := range strings.SplitSeq(words["synced"], ",") {
@@ -76,6 +76,8 @@ func describePlan(s *Situation) string {
 		return fmt.Sprintf("propose %s: %s", describe(p.Value), p.Why)
 	case Await:
 		return fmt.Sprintf("await %s: %s", names(p.Await), p.Why)
+	case Salvage:
+		return fmt.Sprintf("salvage from %s to propose %s: %s", names(p.Await), describe(p.Value), p.Why)
 	}
 	return "rest: " + p.Why
 }

@@ -17,8 +17,8 @@ const (
 // ProposerStep is what the driver of a Proposer does next.
 type ProposerStep struct {
 	Attempt Attempt
-	// Send names the voters of the base to send Proposal to: to accept if it has
-	// a value, to prepare if not.
+	// Send names the acceptors to send Proposal to, by their place in Acceptors: to
+	// accept if it has a value, to prepare if not.
 	Send     Set
 	Proposal Proposal
 	// Round numbers the step's requests.
@@ -26,12 +26,20 @@ type ProposerStep struct {
 }
 
 // Proposer is the machine that decides the successor of a configuration:
-// single-decree Paxos, acceptors being the voters of the base. It may be given
-// up at any time; what it left half done is finished by any other.
+// single-decree Paxos, acceptors being the voters of the base, of whom a majority
+// decides. It may be given up at any time; what it left half done is finished by
+// any other.
+//
+// What Config.Force made is decided by its members, the survivors, all of them.
+// Among them such values have precedence: one that was accepted is finished, and
+// others, which the dead may or may not have decided, it supersedes by its epoch.
 type Proposer struct {
 	self   uint64
 	base   Config
 	want   Config
+	forced bool
+	voters []Voter // the acceptors
+	quorum int
 	ballot Ballot
 	seen   Ballot // the highest ballot heard of
 	found  Ballot // the ballot of the value adopted from a promise
@@ -47,8 +55,16 @@ type Proposer struct {
 // NewProposer returns a proposer of incarnation self that wants want to follow
 // base. The pair must pass Config.CheckNext.
 func NewProposer(self uint64, base, want Config) *Proposer {
-	return &Proposer{self: self, base: base, want: want}
+	p := &Proposer{self: self, base: base, want: want, voters: base.Voters, quorum: Majority(len(base.Voters))}
+	if base.forces(want) {
+		p.forced, p.voters = true, want.Members()
+		p.quorum = len(p.voters)
+	}
+	return p
 }
+
+// Acceptors returns those who decide. They are not to be changed.
+func (p *Proposer) Acceptors() []Voter { return p.voters }
 
 // Start begins an attempt with a ballot above all seen so far.
 func (p *Proposer) Start() ProposerStep {
@@ -61,7 +77,7 @@ func (p *Proposer) Start() ProposerStep {
 // ask sends the present phase's proposal to all acceptors.
 func (p *Proposer) ask() ProposerStep {
 	p.round++
-	p.sent = bit(len(p.base.Voters)) - 1
+	p.sent = bit(len(p.voters)) - 1
 	p.acks, p.failed = 0, 0
 	st := ProposerStep{Send: p.sent, Round: p.round, Proposal: Proposal{Base: p.base, Ballot: p.ballot}}
 	if p.accept {
@@ -70,17 +86,14 @@ func (p *Proposer) ask() ProposerStep {
 	return st
 }
 
-// Vote takes in the answer of voter i of the base.
+// Vote takes in the answer of acceptor i.
 func (p *Proposer) Vote(round uint32, i int, v Vote) ProposerStep {
 	if !p.waits(round, i) {
 		return p.step()
 	}
 	switch v.Status {
 	case StatusOK:
-		p.acks |= bit(i)
-		if !p.accept && p.found.Compare(v.Accepted) < 0 && p.base.CheckNext(v.Value) == nil {
-			p.found, p.value = v.Accepted, v.Value
-		}
+		p.promised(i, v)
 	case StatusReferral:
 		if v.Config.Epoch > p.base.Epoch && v.Config.Check() == nil {
 			p.result = v.Config
@@ -96,7 +109,7 @@ func (p *Proposer) Vote(round uint32, i int, v Vote) ProposerStep {
 	return p.count()
 }
 
-// Fail tells that voter i of the base did not answer: the call failed.
+// Fail tells that acceptor i did not answer: the call failed.
 func (p *Proposer) Fail(round uint32, i int) ProposerStep {
 	if !p.waits(round, i) {
 		return p.step()
@@ -105,13 +118,27 @@ func (p *Proposer) Fail(round uint32, i int) ProposerStep {
 	return p.count()
 }
 
+// promised takes in that acceptor i agrees. One that accepted by force agrees to
+// nothing else.
+func (p *Proposer) promised(i int, v Vote) {
+	forced := !p.accept && p.base.forces(v.Value)
+	if forced && !p.forced {
+		p.failed |= bit(i)
+		return
+	}
+	p.acks |= bit(i)
+	if !p.accept && forced == p.forced && p.found.Compare(v.Accepted) < 0 && p.base.CheckNext(v.Value) == nil {
+		p.found, p.value = v.Accepted, v.Value
+	}
+}
+
 func (p *Proposer) waits(round uint32, i int) bool {
 	return round == p.round && i >= 0 && p.result.Epoch == 0 && (p.sent &^ (p.acks | p.failed)).Has(i)
 }
 
 // count goes on to the next phase, or to the decision, with a majority.
 func (p *Proposer) count() ProposerStep {
-	if p.acks.Len() < Majority(len(p.base.Voters)) {
+	if p.acks.Len() < p.quorum {
 		return p.step()
 	}
 	if !p.accept {
@@ -128,7 +155,7 @@ func (p *Proposer) step() ProposerStep {
 	switch {
 	case p.result.Epoch > 0:
 		st.Attempt = Decided
-	case (p.sent &^ p.failed).Len() < Majority(len(p.base.Voters)):
+	case (p.sent &^ p.failed).Len() < p.quorum:
 		st.Attempt = Backoff
 	}
 	return st

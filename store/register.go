@@ -8,8 +8,8 @@ import (
 )
 
 // ErrFork reports two different configurations of one shard and epoch. The
-// protocol makes that impossible: who sees it has a bug, or an operator who
-// forced a shard, in front of him.
+// protocol makes that impossible: who sees it has a bug in front of him, or an
+// operator who forced both parts of a split ring.
 var ErrFork = errors.New("two configurations of one epoch")
 
 // Ballot numbers an attempt at deciding a configuration. The zero Ballot is
@@ -40,7 +40,7 @@ type State struct {
 	Config   Config
 	Promised Ballot
 	Accepted Ballot // zero: no value accepted
-	Value    Config // the value accepted for Config.Epoch+1
+	Value    Config // the value accepted to follow Config
 
 	// Closed is a clock: the peer accepts no write at or below it any more, in
 	// view of a horizon up to there.
@@ -118,7 +118,9 @@ func (s *State) Accept(self Voter, p Proposal) (v Vote, changed bool, err error)
 	if err != nil || v.Status != StatusOK {
 		return v, changed, err
 	}
-	if p.Ballot.Compare(s.Promised) < 0 {
+	// Who accepted what the operator forces accepts nothing else: its ballots are
+	// counted among the survivors, and a majority need not meet those.
+	if p.Ballot.Compare(s.Promised) < 0 || s.Config.forces(s.Value) && !s.Config.forces(p.Value) {
 		return Vote{Status: StatusOutbid, Promised: s.Promised}, changed, nil
 	}
 	if p.Ballot == s.Accepted { // a repetition
@@ -145,7 +147,7 @@ func (s *State) open(self Voter, p Proposal) (v Vote, changed bool, err error) {
 		return Vote{}, false, errors.New("proposal without a base")
 	case s.Config.Epoch > p.Base.Epoch:
 		return Vote{Status: StatusReferral, Config: s.Config}, changed, nil
-	case !s.Config.IsVoter(self):
+	case !s.Config.IsMember(self): // one that is no voter is asked only by force
 		return Vote{Status: StatusNotMember}, changed, nil
 	}
 	return Vote{Status: StatusOK}, changed, nil

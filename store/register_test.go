@@ -67,7 +67,7 @@ func (r *registerRun) do(command string) (string, error) {
 				continue
 			}
 			fmt.Fprintf(&b, "%s votes %s\n", v.Peer, describeVote(vote))
-			i := slices.Index(p.Base().Voters, v)
+			i := slices.Index(p.Acceptors(), v)
 			if i < 0 {
 				continue
 			}
@@ -81,7 +81,7 @@ func (r *registerRun) do(command string) (string, error) {
 		round := p.step.Round
 		var out string
 		for _, v := range vs(f[2]) {
-			if st := p.Fail(round, slices.Index(p.Base().Voters, v)); st.Attempt != Voting {
+			if st := p.Fail(round, slices.Index(p.Acceptors(), v)); st.Attempt != Voting {
 				out = p.show(st)
 			}
 		}
@@ -210,7 +210,7 @@ func (m *mess) send(who int, st ProposerStep) {
 		m.decide(m.proposers[who].Outcome(), "told")
 	}
 	for i := range st.Send.All() {
-		to := slices.Index(m.universe, m.proposers[who].Base().Voters[i])
+		to := slices.Index(m.universe, m.proposers[who].Acceptors()[i])
 		m.post = append(m.post, mail{proposer: who, acceptor: to, index: i, round: st.Round, proposal: st.Proposal})
 	}
 }
