@@ -165,8 +165,8 @@ func (c *control) lookups(ctx context.Context, in client.LookupSpec, _ []byte) (
 	return lookups, nil, err
 }
 
-func (c *control) forget(ctx context.Context, in wire.ControlName, _ []byte) (any, []byte, error) {
-	f, err := c.node.Forget(ctx, in.ID)
+func (c *control) forget(ctx context.Context, in client.ForgetSpec, _ []byte) (any, []byte, error) {
+	f, err := c.node.Forget(ctx, in)
 	return f, nil, err
 }
 

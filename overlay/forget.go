@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/rpc"
@@ -16,80 +17,6 @@ import (
 	"github.com/chorus-net/chorus/store"
 )
 
-// metaForgotten is the name of the value on disk that lists forgotten voters.
-const metaForgotten = "ring/forgotten"
-
-// forgotten are the voters that the operator retired: the shards go on without
-// them, and without replacements where there are none.
-type forgotten struct {
-	save func(ctx context.Context, list []byte) error
-
-	saving chan struct{} // a token; whoever holds it may change the set
-	mu     sync.Mutex
-	set    map[store.Voter]bool
-}
-
-// loadForgotten returns those whom the disk lists.
-func loadForgotten(b []byte, save func(context.Context, []byte) error) (*forgotten, error) {
-	list, err := wire.ParseVoters(b)
-	if err != nil {
-		return nil, fmt.Errorf("forgotten voters: %w", err)
-	}
-	f := &forgotten{save: save, saving: make(chan struct{}, 1), set: make(map[store.Voter]bool)}
-	for _, v := range list {
-		f.set[v] = true
-	}
-	return f, nil
-}
-
-func (f *forgotten) has(v store.Voter) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.set[v]
-}
-
-// list returns the forgotten voters in the order of their peers.
-func (f *forgotten) list() []store.Voter {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	list := make([]store.Voter, 0, len(f.set))
-	for v := range f.set {
-		list = append(list, v)
-	}
-	slices.SortFunc(list, func(v, w store.Voter) int {
-		return cmp.Or(cmp.Compare(v.Peer, w.Peer), cmp.Compare(v.Incarnation, w.Incarnation))
-	})
-	return list
-}
-
-// change marks voters, as many as there is room for, or takes their marks away, and
-// returns when that is on disk. It reports whether anything was new.
-func (f *forgotten) change(ctx context.Context, voters []store.Voter, mark bool) (bool, error) {
-	select {
-	case f.saving <- struct{}{}:
-		defer func() { <-f.saving }()
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	f.mu.Lock()
-	changed := false
-	for _, v := range voters {
-		switch {
-		case f.set[v] == mark, mark && len(f.set) >= wire.MaxVoterList:
-		case mark:
-			f.set[v], changed = true, true
-		default:
-			delete(f.set, v)
-			changed = true
-		}
-	}
-	f.mu.Unlock()
-	if !changed {
-		return false, nil
-	}
-	return true, f.save(ctx, wire.AppendVoters(nil, f.list()))
-}
-
 // Forget retires a peer that will not come back: its ID or the end of that. The
 // shards that count on it go on without it, with another peer in its place if the
 // ring has one, and what it kept from being reclaimed is reclaimed. Should it come
@@ -97,28 +24,46 @@ func (f *forgotten) change(ctx context.Context, voters []store.Voter, mark bool)
 // far as nothing was deleted since.
 //
 // A peer that answers is refused (use Leave there), and so is one without which a
-// shard has no majority of its voters.
-func (n *Node) Forget(ctx context.Context, peer string) (client.Forgotten, error) {
-	voters, shards, err := n.seatsOf(peer)
+// shard has no majority of its voters, unless the operator forces it. Such a shard
+// then goes on with the voters that are left, as soon as all who are missing are
+// forgotten by force or back. What was acknowledged there and is held by none of
+// those is lost.
+func (n *Node) Forget(ctx context.Context, spec client.ForgetSpec) (client.Forgotten, error) {
+	voters, shards, err := n.seatsOf(spec.Peer)
 	if err != nil {
 		return client.Forgotten{}, err
 	}
-	if short := n.shortWithout(voters); short > 0 {
+	short := n.shortWithout(voters)
+	if len(short) > 0 && !spec.Force {
 		return client.Forgotten{}, &client.Error{
 			Code:    client.CodeQuorumLost,
-			Message: fmt.Sprintf("forget %s: %d shards would be left without a majority of their voters", peer, short),
-			Fix:     "peer ring (to see who is missing), then start the peers that are down",
+			Message: fmt.Sprintf("forget %s: %d shards would be left without a majority of their voters", spec.Peer, len(short)),
+			Fix:     "start the peers that are down (peer ring shows who is there); if none will come back: peer forget --force " + spec.Peer,
 		}
 	}
-	if _, err := n.forgotten.change(ctx, voters, true); err != nil {
+	more := wire.Forgotten{Voters: voters}
+	if spec.Force {
+		for _, v := range voters {
+			more.Forces = append(more.Forces, wire.Force{Voter: v, By: n.self.Peer, At: time.Now()})
+		}
+	}
+	if _, err := n.forgotten.mark(ctx, more); err != nil {
 		return client.Forgotten{}, diskError(err)
 	}
-	if !n.forgotten.has(voters[0]) {
-		return client.Forgotten{}, fmt.Errorf("forget %s: %d peers are being forgotten already", peer, wire.MaxVoterList)
+	for _, v := range voters {
+		if !n.forgotten.has(v) || spec.Force && !n.forgotten.forced(v) {
+			return client.Forgotten{}, fmt.Errorf("forget %s: %d peers are being forgotten already", spec.Peer, wire.MaxForgotten)
+		}
 	}
-	n.log.Warn("peer is forgotten", "peer", n.label(voters[0].Peer), "shards", shards)
-	n.mover.kick()
 	f := client.Forgotten{ID: n.label(voters[0].Peer), Shards: shards, Told: 1, Of: 1}
+	n.log.Warn("peer is forgotten", "peer", f.ID, "shards", shards, "force", spec.Force, "without_majority", len(short))
+	if spec.Force {
+		f.Waits = n.waitedFor(short)
+		for _, id := range short {
+			f.Forced = append(f.Forced, int(id))
+		}
+	}
+	n.mover.kick()
 	for _, p := range n.view().Peers() {
 		if p.ID == n.self.Peer {
 			continue
@@ -133,8 +78,8 @@ func (n *Node) Forget(ctx context.Context, peer string) (client.Forgotten, error
 	return f, nil
 }
 
-// seatsOf returns the voters that a peer is, in the configurations known here,
-// and in how many shards.
+// seatsOf returns the voters that a peer is, or was before it lost its disk, in the
+// configurations known here, and in how many shards. None of them answers.
 func (n *Node) seatsOf(peer string) (voters []store.Voter, shards int, err error) {
 	var ids []chord.PeerID
 	for i := range n.shards.list {
@@ -164,7 +109,7 @@ func (n *Node) seatsOf(peer string) (voters []store.Voter, shards int, err error
 	case len(ids) > 1:
 		return nil, 0, usage("forget %s: %d peers' IDs end like that", peer, len(ids))
 	}
-	if _, ok := n.view().Peer(ids[0]); ok {
+	if voters = slices.DeleteFunc(voters, n.present); len(voters) == 0 {
 		return nil, 0, &client.Error{
 			Code: client.CodeUsage, Message: fmt.Sprintf("forget %s: the peer is in the ring", peer),
 			Fix: "peer leave (on its host), or stop it first",
@@ -176,21 +121,26 @@ func (n *Node) seatsOf(peer string) (voters []store.Voter, shards int, err error
 // minPeerEnd is how much of a peer's ID names it.
 const minPeerEnd = 6
 
-// shortWithout counts the shards that have no majority of live voters without
-// some.
-func (n *Node) shortWithout(voters []store.Voter) (short int) {
-	view := n.view()
+// present reports whether a voter is in the ring, with the disk that made it one.
+func (n *Node) present(v store.Voter) bool {
+	p, ok := n.view().Peer(v.Peer)
+	return ok && p.Incarnation == v.Incarnation
+}
+
+// shortWithout returns the shards that count on one of some voters and have no
+// majority of voters in the ring.
+func (n *Node) shortWithout(voters []store.Voter) (short []store.ShardID) {
 	for i := range n.shards.list {
 		c := n.shards.config(store.ShardID(i))
 		for _, set := range [2][]store.Voter{c.Voters, c.Next} {
 			live := 0
 			for _, v := range set {
-				if p, ok := view.Peer(v.Peer); ok && p.Incarnation == v.Incarnation {
+				if n.present(v) {
 					live++
 				}
 			}
-			if len(set) > 0 && live < store.Majority(len(set)) && slices.ContainsFunc(voters, func(v store.Voter) bool { return slices.Contains(set, v) }) {
-				short++
+			if live < store.Majority(len(set)) && slices.ContainsFunc(voters, func(v store.Voter) bool { return slices.Contains(set, v) }) {
+				short = append(short, store.ShardID(i))
 				break
 			}
 		}
@@ -198,12 +148,40 @@ func (n *Node) shortWithout(voters []store.Voter) (short int) {
 	return short
 }
 
+// waitedFor names the peers without whom shards have no majority, and that are not
+// forgotten by force.
+func (n *Node) waitedFor(short []store.ShardID) []string {
+	waits := make(map[string]bool)
+	for _, id := range short {
+		for _, v := range n.shards.config(id).Members() {
+			if !n.present(v) && !n.forgotten.forced(v) {
+				waits[n.label(v.Peer)] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(waits))
+}
+
+// forces tells who was forgotten by force, and of how many shards' configurations
+// that was the origin.
+func (n *Node) forces() (forced []client.ForcedPeer, shards int) {
+	for _, f := range n.forgotten.list().Forces {
+		forced = append(forced, client.ForcedPeer{Peer: n.label(f.Voter.Peer), By: n.label(f.By), At: f.At, Done: f.Done})
+	}
+	for i := range n.shards.list {
+		if n.shards.config(store.ShardID(i)).Forces() > 0 {
+			shards++
+		}
+	}
+	return forced, shards
+}
+
 // tellForgotten tells a peer who is forgotten, and hears whom it knows of.
 func (n *Node) tellForgotten(ctx context.Context, peer chord.PeerID) error {
 	ctx, cancel := context.WithTimeout(ctx, configTimeout)
 	defer cancel()
-	list := wire.AppendVoters(nil, n.forgotten.list())
-	theirs, err := call(ctx, n, peer, rpc.Header{Method: wire.MethodForget}, list, wire.ParseVoters)
+	list := n.forgotten.active()
+	theirs, err := call(ctx, n, peer, rpc.Header{Method: wire.MethodForget}, wire.AppendForgotten(nil, &list), wire.ParseForgotten)
 	if err != nil {
 		return err
 	}
@@ -212,24 +190,30 @@ func (n *Node) tellForgotten(ctx context.Context, peer chord.PeerID) error {
 
 // serveForget answers a peer that tells who is forgotten.
 func (n *Node) serveForget(ctx context.Context, req *rpc.Request) ([]byte, error) {
-	voters, err := wire.ParseVoters(req.Payload)
+	list, err := wire.ParseForgotten(req.Payload)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.noteForgotten(ctx, voters); err != nil {
+	if err := n.noteForgotten(ctx, list); err != nil {
 		return nil, err
 	}
-	return wire.AppendVoters(nil, n.forgotten.list()), nil
+	list = n.forgotten.active()
+	return wire.AppendForgotten(nil, &list), nil
 }
 
 // noteForgotten marks those voters of a list who are missed here too, and have a
 // seat.
-func (n *Node) noteForgotten(ctx context.Context, voters []store.Voter) error {
-	if slices.Contains(voters, n.self) {
+func (n *Node) noteForgotten(ctx context.Context, list wire.Forgotten) error {
+	if slices.Contains(list.Voters, n.self) {
 		return errors.New("this peer is not to be forgotten: it answers")
 	}
-	voters = slices.DeleteFunc(voters, n.settled)
-	changed, err := n.forgotten.change(ctx, voters, true)
+	list.Voters = slices.DeleteFunc(list.Voters, n.settled)
+	changed, err := n.forgotten.mark(ctx, list)
+	for _, f := range list.Forces {
+		if changed && n.forgotten.forced(f.Voter) {
+			n.log.Warn("peer is forgotten by force", "peer", n.label(f.Voter.Peer), "by", n.label(f.By), "at", f.At)
+		}
+	}
 	if changed {
 		n.mover.kick()
 	}
@@ -239,7 +223,7 @@ func (n *Node) noteForgotten(ctx context.Context, voters []store.Voter) error {
 // settled reports whether there is no reason to forget a voter: it is in the ring, or
 // has no seat in any configuration known here.
 func (n *Node) settled(v store.Voter) bool {
-	if p, ok := n.view().Peer(v.Peer); ok && p.Incarnation == v.Incarnation {
+	if n.present(v) {
 		return true
 	}
 	for i := range n.shards.list {
@@ -255,15 +239,15 @@ func (n *Node) settled(v store.Voter) bool {
 // settled: they may return, or have.
 func (n *Node) spreadForgotten(ctx context.Context, peers []chord.PeerID) {
 	var done []store.Voter
-	for _, v := range n.forgotten.list() {
+	for _, v := range n.forgotten.list().Voters {
 		if n.settled(v) {
 			done = append(done, v)
 		}
 	}
-	if _, err := n.forgotten.change(ctx, done, false); err != nil {
+	if err := n.forgotten.unmark(ctx, done); err != nil {
 		n.log.Warn("save who is forgotten", "err", err)
 	}
-	if len(n.forgotten.list()) == 0 {
+	if len(n.forgotten.list().Voters) == 0 {
 		return
 	}
 	for _, peer := range peers {

@@ -189,8 +189,8 @@ func (m *mover) release(id store.ShardID) {
 
 // push takes the planned steps of one shard until it is in place, somebody
 // else's, or time is up.
-func (m *mover) push(ctx context.Context, id store.ShardID) {
-	ctx, cancel := context.WithTimeout(ctx, moveTimeout)
+func (m *mover) push(whole context.Context, id store.ShardID) {
+	ctx, cancel := context.WithTimeout(whole, moveTimeout)
 	defer cancel()
 	synced := make(map[store.Voter][]store.Voter)
 	epoch, pause := uint64(0), time.Duration(0)
@@ -216,6 +216,11 @@ func (m *mover) push(ctx context.Context, id store.ShardID) {
 			}
 			pause = min(max(2*pause, awaitFirst), awaitMost)
 			m.tell(ctx, id, s.State.Config, plan.Await, synced)
+		case store.Salvage:
+			if err := m.salvage(whole, id, s.State.Config, plan); err != nil {
+				m.n.log.Info("force shard", "shard", id, "err", err)
+				return
+			}
 		}
 	}
 }
@@ -275,7 +280,7 @@ func (m *mover) attempt(ctx context.Context, id store.ShardID, p *store.Proposer
 	votes := make(chan vote, 2*store.MaxVoters)
 	for st := p.Start(); ; {
 		for i := range st.Send.All() {
-			to, proposal, round := p.Base().Voters[i], st.Proposal, st.Round
+			to, proposal, round := p.Acceptors()[i], st.Proposal, st.Round
 			m.n.group.start(func() {
 				v, err := m.n.askVote(ctx, to, id, proposal)
 				votes <- vote{round, i, v, err}
@@ -291,7 +296,7 @@ func (m *mover) attempt(ctx context.Context, id store.ShardID, p *store.Proposer
 		select {
 		case v := <-votes:
 			if v.err != nil {
-				m.n.log.Debug("vote", "shard", id, "peer", m.n.label(p.Base().Voters[v.i].Peer), "err", v.err)
+				m.n.log.Debug("vote", "shard", id, "peer", m.n.label(p.Acceptors()[v.i].Peer), "err", v.err)
 				st = p.Fail(v.round, v.i)
 			} else {
 				st = p.Vote(v.round, v.i, v.vote)
@@ -341,6 +346,7 @@ func (m *mover) situation(view *chord.View, id store.ShardID, state store.State)
 		Told:      func(v store.Voter) bool { return m.isTold(id, v, state.Config.Epoch) },
 		Gone:      func(v store.Voter) bool { return m.gone(v.Peer) },
 		Forgotten: m.n.forgotten.has,
+		Forced:    m.n.forgotten.forced,
 		Leaving:   func(v store.Voter) bool { p, ok := view.Peer(v.Peer); return ok && p.Weight == 0 },
 	}
 	for _, p := range view.Successors(store.ShardStart(id, m.n.ring.Shards), 2*n+len(state.Config.Voters)) {

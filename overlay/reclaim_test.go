@@ -104,7 +104,7 @@ func TestForget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := first.Forget(t.Context(), third.ID()); err == nil {
+	if _, err := first.Forget(t.Context(), client.ForgetSpec{Peer: third.ID()}); err == nil {
 		t.Error("forgot a peer that is there")
 	}
 	third.Kill()
@@ -121,7 +121,7 @@ func TestForget(t *testing.T) {
 		return nil
 	})
 	soon(t, "forgotten", func() error { // not before the ring has missed it
-		f, err := first.Forget(t.Context(), third.ID()[len(third.ID())-8:])
+		f, err := first.Forget(t.Context(), client.ForgetSpec{Peer: third.ID()[len(third.ID())-8:]})
 		if err == nil && (f.ID != third.ID() || f.Shards != first.ring.Shards || f.Told != 2 || f.Of != 2) {
 			t.Errorf("forgotten: %+v", f)
 		}
@@ -129,10 +129,10 @@ func TestForget(t *testing.T) {
 	})
 	gone(t, "without the peer that was forgotten", keys, first, second)
 	soon(t, "two voters", func() error { return alike([]*Node{first, second}, 2) })
-	if _, err := first.Forget(t.Context(), third.ID()); err == nil {
+	if _, err := first.Forget(t.Context(), client.ForgetSpec{Peer: third.ID()}); err == nil {
 		t.Error("forgot a peer that no shard counts on")
 	}
-	if _, err := first.Forget(t.Context(), second.ID()); err == nil {
+	if _, err := first.Forget(t.Context(), client.ForgetSpec{Peer: second.ID()}); err == nil {
 		t.Error("forgot a peer that is there")
 	}
 
@@ -149,7 +149,7 @@ func TestForgetNotAMajority(t *testing.T) {
 	soon(t, "two voters", func() error { return alike([]*Node{first, second}, 2) })
 	second.Kill()
 	soon(t, "the peer is missed", func() error {
-		_, err := first.Forget(t.Context(), second.ID())
+		_, err := first.Forget(t.Context(), client.ForgetSpec{Peer: second.ID()})
 		var e *client.Error
 		if !errors.As(err, &e) || e.Code != client.CodeQuorumLost {
 			return fmt.Errorf("forget: %w", err)

@@ -37,6 +37,7 @@ func printStatus(out io.Writer, s client.Status) {
 		"ring", fmt.Sprintf("%s, %s, %d of %d agree", s.Ring, count(s.Peers, "peer"), s.Agree, s.Of),
 		"keys", fmt.Sprintf("%d here, %d under-replicated", s.Keys, s.UnderReplicated),
 		"deletes", deletesLine(s),
+		"forced", forcedLine(s),
 		"tasks", fmt.Sprintf("%d queued, %d running, %d done, %d stolen in, %d stolen out",
 			t.Queued, t.Running, t.Done, t.StolenIn, t.StolenOut),
 		"functions", strings.Join(s.Functions, ", "),
@@ -44,6 +45,18 @@ func printStatus(out io.Writer, s client.Status) {
 		"version", s.Version,
 		"listens", strings.Join(s.Addrs, "\n"+strings.Repeat(" ", len("functions  "))),
 	)
+}
+
+// forcedLine tells who was forgotten by force, and what that may have cost.
+func forcedLine(s client.Status) string {
+	if len(s.Forced) == 0 && s.ForcedShards == 0 {
+		return ""
+	}
+	line := count(s.ForcedShards, "shard") + " went on by force: acknowledged writes may have been lost there"
+	for _, f := range s.Forced {
+		line += fmt.Sprintf("\n           without %s, by %s at %s", f.Peer, f.By, f.At.Local().Format(time.DateTime))
+	}
+	return line
 }
 
 // deletesLine tells what keeps deleted keys on disk.

@@ -120,34 +120,3 @@ func ParseHorizonReply(b []byte) (r store.HorizonReply, err error) {
 	r.Status, r.Config, err = parseStatus(m.Status, m.Config)
 	return r, err
 }
-
-// MaxVoterList bounds the voters of a list.
-const MaxVoterList = 1024
-
-// AppendVoters appends the encoding of a list of voters.
-func AppendVoters(b []byte, list []store.Voter) []byte {
-	m := &pb.Voters{Voters: make([]*pb.Voter, len(list))}
-	for i, v := range list {
-		m.Voters[i] = &pb.Voter{Peer: []byte(v.Peer), Incarnation: v.Incarnation}
-	}
-	return appendMessage(b, m)
-}
-
-// ParseVoters reads a list of up to MaxVoterList voters.
-func ParseVoters(b []byte) ([]store.Voter, error) {
-	var m pb.Voters
-	if err := parseMessage(b, &m, "voters"); err != nil {
-		return nil, err
-	}
-	if len(m.Voters) > MaxVoterList {
-		return nil, malformed("voters", fmt.Errorf("%d voters", len(m.Voters)))
-	}
-	list := make([]store.Voter, len(m.Voters))
-	for i, v := range m.Voters {
-		if len(v.Peer) > store.MaxPeerID {
-			return nil, malformed("voters", fmt.Errorf("peer ID of %d bytes", len(v.Peer)))
-		}
-		list[i] = store.Voter{Peer: chord.PeerID(string(v.Peer)), Incarnation: v.Incarnation}
-	}
-	return list, nil
-}

@@ -138,10 +138,10 @@ func (c *Client) Ping(ctx context.Context, id string) (Pong, error) {
 	return p, err
 }
 
-// Forget retires a peer that will not come back, by its ID or the end of that.
-func (c *Client) Forget(ctx context.Context, peer string) (Forgotten, error) {
+// Forget retires a peer that will not come back.
+func (c *Client) Forget(ctx context.Context, spec ForgetSpec) (Forgotten, error) {
 	var f Forgotten
-	_, err := c.call(ctx, wire.MethodCtlForget, wire.ControlName{ID: peer}, nil, &f)
+	_, err := c.call(ctx, wire.MethodCtlForget, spec, nil, &f)
 	return f, err
 }
 

@@ -111,6 +111,10 @@ type Status struct {
 	Peers           int      `json:"peers"`
 	Keys            int      `json:"keys"`
 	UnderReplicated int      `json:"under_replicated"`
+	// Forced tells who was forgotten by force, the latest last, and ForcedShards from
+	// how many shards acknowledged writes may have been lost by that.
+	Forced       []ForcedPeer `json:"forced,omitempty"`
+	ForcedShards int          `json:"forced_shards,omitempty"`
 	// Deleted counts the records of deleted keys that wait to be reclaimed, and
 	// Blockers names the peers that they wait for, if any is out of reach.
 	Deleted  int        `json:"deleted"`
@@ -130,12 +134,33 @@ type Blocker struct {
 	Keys int    `json:"keys"`
 }
 
+// ForgetSpec says which peer is to be retired.
+type ForgetSpec struct {
+	Peer string `json:"peer"` // its ID, or the end of that
+	// Force retires it even where no majority of a shard's voters is left, and loses
+	// what the voters that are left do not hold.
+	Force bool `json:"force,omitempty"`
+}
+
 // Forgotten tells how a peer was retired.
 type Forgotten struct {
 	ID     string `json:"id"`
 	Shards int    `json:"shards"` // those that counted on it
 	Told   int    `json:"told"`   // peers that know of it, of Of
 	Of     int    `json:"of"`
+	// Forced are the shards that have no majority of their voters left: writes that
+	// were acknowledged there may be lost. They go on when the peers of Waits, who are
+	// missing too, are back or forgotten by force.
+	Forced []int    `json:"forced,omitempty"`
+	Waits  []string `json:"waits,omitempty"`
+}
+
+// ForcedPeer is a peer that was forgotten by force.
+type ForcedPeer struct {
+	Peer string    `json:"peer"`
+	By   string    `json:"by"`   // the peer at which the operator said so
+	At   time.Time `json:"at"`   // by that peer's clock
+	Done bool      `json:"done"` // no shard counts on it any more, or it is back
 }
 
 // Code names what a job runs: a registered function or a WebAssembly module.

@@ -2014,28 +2014,30 @@ func (x *HorizonReply) GetConfig() []byte {
 	return nil
 }
 
-// Voters lists voters whom the operator retired.
-type Voters struct {
+// Forgotten lists voters whom the operator retired, and those of them who were
+// retired by force.
+type Forgotten struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Voters        []*Voter               `protobuf:"bytes,1,rep,name=voters,proto3" json:"voters,omitempty"`
+	Forces        []*Force               `protobuf:"bytes,2,rep,name=forces,proto3" json:"forces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Voters) Reset() {
-	*x = Voters{}
+func (x *Forgotten) Reset() {
+	*x = Forgotten{}
 	mi := &file_chorus_v1_kv_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Voters) String() string {
+func (x *Forgotten) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Voters) ProtoMessage() {}
+func (*Forgotten) ProtoMessage() {}
 
-func (x *Voters) ProtoReflect() protoreflect.Message {
+func (x *Forgotten) ProtoReflect() protoreflect.Message {
 	mi := &file_chorus_v1_kv_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -2047,16 +2049,93 @@ func (x *Voters) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Voters.ProtoReflect.Descriptor instead.
-func (*Voters) Descriptor() ([]byte, []int) {
+// Deprecated: Use Forgotten.ProtoReflect.Descriptor instead.
+func (*Forgotten) Descriptor() ([]byte, []int) {
 	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{30}
 }
 
-func (x *Voters) GetVoters() []*Voter {
+func (x *Forgotten) GetVoters() []*Voter {
 	if x != nil {
 		return x.Voters
 	}
 	return nil
+}
+
+func (x *Forgotten) GetForces() []*Force {
+	if x != nil {
+		return x.Forces
+	}
+	return nil
+}
+
+// Force is the operator's word that a voter will not come back, even if no majority
+// is left without it.
+type Force struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Voter         *Voter                 `protobuf:"bytes,1,opt,name=voter,proto3" json:"voter,omitempty"`
+	By            []byte                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`      // the peer that was told
+	At            int64                  `protobuf:"zigzag64,3,opt,name=at,proto3" json:"at,omitempty"`   // Unix milliseconds, by that peer's clock
+	Done          bool                   `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"` // no shard counts on the voter any more, or it is back
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Force) Reset() {
+	*x = Force{}
+	mi := &file_chorus_v1_kv_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Force) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Force) ProtoMessage() {}
+
+func (x *Force) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_kv_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Force.ProtoReflect.Descriptor instead.
+func (*Force) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Force) GetVoter() *Voter {
+	if x != nil {
+		return x.Voter
+	}
+	return nil
+}
+
+func (x *Force) GetBy() []byte {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *Force) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Force) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
 }
 
 // ShardInfo is what is said about one shard when many are talked about.
@@ -2072,7 +2151,7 @@ type ShardInfo struct {
 
 func (x *ShardInfo) Reset() {
 	*x = ShardInfo{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[31]
+	mi := &file_chorus_v1_kv_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2163,7 @@ func (x *ShardInfo) String() string {
 func (*ShardInfo) ProtoMessage() {}
 
 func (x *ShardInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[31]
+	mi := &file_chorus_v1_kv_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2176,7 @@ func (x *ShardInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfo.ProtoReflect.Descriptor instead.
 func (*ShardInfo) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{31}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ShardInfo) GetShard() uint32 {
@@ -2137,7 +2216,7 @@ type ShardInfos struct {
 
 func (x *ShardInfos) Reset() {
 	*x = ShardInfos{}
-	mi := &file_chorus_v1_kv_proto_msgTypes[32]
+	mi := &file_chorus_v1_kv_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2228,7 @@ func (x *ShardInfos) String() string {
 func (*ShardInfos) ProtoMessage() {}
 
 func (x *ShardInfos) ProtoReflect() protoreflect.Message {
-	mi := &file_chorus_v1_kv_proto_msgTypes[32]
+	mi := &file_chorus_v1_kv_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2241,7 @@ func (x *ShardInfos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardInfos.ProtoReflect.Descriptor instead.
 func (*ShardInfos) Descriptor() ([]byte, []int) {
-	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{32}
+	return file_chorus_v1_kv_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ShardInfos) GetInfos() []*ShardInfo {
@@ -2321,9 +2400,15 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\x04from\x18\x05 \x01(\v2\x10.chorus.v1.VoterR\x04from\">\n" +
 	"\fHorizonReply\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12\x16\n" +
-	"\x06config\x18\x02 \x01(\fR\x06config\"2\n" +
-	"\x06Voters\x12(\n" +
-	"\x06voters\x18\x01 \x03(\v2\x10.chorus.v1.VoterR\x06voters\"\x85\x01\n" +
+	"\x06config\x18\x02 \x01(\fR\x06config\"_\n" +
+	"\tForgotten\x12(\n" +
+	"\x06voters\x18\x01 \x03(\v2\x10.chorus.v1.VoterR\x06voters\x12(\n" +
+	"\x06forces\x18\x02 \x03(\v2\x10.chorus.v1.ForceR\x06forces\"c\n" +
+	"\x05Force\x12&\n" +
+	"\x05voter\x18\x01 \x01(\v2\x10.chorus.v1.VoterR\x05voter\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\fR\x02by\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x12R\x02at\x12\x12\n" +
+	"\x04done\x18\x04 \x01(\bR\x04done\"\x85\x01\n" +
 	"\tShardInfo\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12(\n" +
@@ -2345,7 +2430,7 @@ func file_chorus_v1_kv_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_kv_proto_rawDescData
 }
 
-var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_chorus_v1_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Version)(nil),        // 0: chorus.v1.Version
 	(*WriteRequest)(nil),   // 1: chorus.v1.WriteRequest
@@ -2377,10 +2462,11 @@ var file_chorus_v1_kv_proto_goTypes = []any{
 	(*Voter)(nil),          // 27: chorus.v1.Voter
 	(*HorizonRequest)(nil), // 28: chorus.v1.HorizonRequest
 	(*HorizonReply)(nil),   // 29: chorus.v1.HorizonReply
-	(*Voters)(nil),         // 30: chorus.v1.Voters
-	(*ShardInfo)(nil),      // 31: chorus.v1.ShardInfo
-	(*ShardInfos)(nil),     // 32: chorus.v1.ShardInfos
-	(*Failure)(nil),        // 33: chorus.v1.Failure
+	(*Forgotten)(nil),      // 30: chorus.v1.Forgotten
+	(*Force)(nil),          // 31: chorus.v1.Force
+	(*ShardInfo)(nil),      // 32: chorus.v1.ShardInfo
+	(*ShardInfos)(nil),     // 33: chorus.v1.ShardInfos
+	(*Failure)(nil),        // 34: chorus.v1.Failure
 }
 var file_chorus_v1_kv_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.WriteReply.version:type_name -> chorus.v1.Version
@@ -2388,7 +2474,7 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	1,  // 2: chorus.v1.WriteItem.request:type_name -> chorus.v1.WriteRequest
 	6,  // 3: chorus.v1.WriteResults.results:type_name -> chorus.v1.WriteResult
 	2,  // 4: chorus.v1.WriteResult.reply:type_name -> chorus.v1.WriteReply
-	33, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
+	34, // 5: chorus.v1.WriteResult.failure:type_name -> chorus.v1.Failure
 	0,  // 6: chorus.v1.ReadReply.version:type_name -> chorus.v1.Version
 	0,  // 7: chorus.v1.Entry.version:type_name -> chorus.v1.Version
 	10, // 8: chorus.v1.Page.entries:type_name -> chorus.v1.Entry
@@ -2403,14 +2489,16 @@ var file_chorus_v1_kv_proto_depIdxs = []int32{
 	23, // 17: chorus.v1.CASReply.accepted:type_name -> chorus.v1.CASBallot
 	24, // 18: chorus.v1.CASReply.state:type_name -> chorus.v1.CASState
 	27, // 19: chorus.v1.HorizonRequest.from:type_name -> chorus.v1.Voter
-	27, // 20: chorus.v1.Voters.voters:type_name -> chorus.v1.Voter
-	27, // 21: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
-	31, // 22: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	27, // 20: chorus.v1.Forgotten.voters:type_name -> chorus.v1.Voter
+	31, // 21: chorus.v1.Forgotten.forces:type_name -> chorus.v1.Force
+	27, // 22: chorus.v1.Force.voter:type_name -> chorus.v1.Voter
+	27, // 23: chorus.v1.ShardInfo.synced:type_name -> chorus.v1.Voter
+	32, // 24: chorus.v1.ShardInfos.infos:type_name -> chorus.v1.ShardInfo
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_kv_proto_init() }
@@ -2425,7 +2513,7 @@ func file_chorus_v1_kv_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_kv_proto_rawDesc), len(file_chorus_v1_kv_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
