@@ -202,8 +202,9 @@ func (t *Task) validate() error {
 		return fmt.Errorf("%d peers to avoid", len(t.Avoid))
 	case t.Priority < spare || t.Priority > MaxPriority:
 		return fmt.Errorf("priority %d", t.Priority)
-	case t.Limits.Time < 0 || t.Limits.Memory < 0 || t.Limits.Output < 0:
-		return errors.New("negative limit")
+	}
+	if err := t.Limits.validate(); err != nil {
+		return err
 	}
 	return t.Code.validate()
 }

@@ -133,8 +133,11 @@ func (s *Scheduler) admit(spec *Spec) (int64, error) {
 	if err := spec.Code.validate(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrBadSpec, err)
 	}
-	if spec.MaxErrors < 0 || spec.Limits.Time < 0 || spec.Limits.Memory < 0 || spec.Limits.Output < 0 {
+	if spec.MaxErrors < 0 {
 		return 0, fmt.Errorf("%w: negative limit", ErrBadSpec)
+	}
+	if err := spec.Limits.validate(); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrBadSpec, err)
 	}
 	if spec.Priority < -MaxPriority || spec.Priority > MaxPriority {
 		return 0, fmt.Errorf("%w: priority %d, want %d to %d", ErrBadSpec, spec.Priority, -MaxPriority, MaxPriority)

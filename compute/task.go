@@ -141,6 +141,22 @@ type Limits struct {
 	Time   time.Duration
 	Memory int64 // bytes
 	Output int64 // bytes
+	// Grant is the namespace of the store whose keys a module may read and write; ""
+	// is none. Functions are trusted, and go without.
+	Grant string
+}
+
+// MaxGrant is the length limit of Limits.Grant, in bytes.
+const MaxGrant = 512
+
+func (l Limits) validate() error {
+	switch {
+	case l.Time < 0 || l.Memory < 0 || l.Output < 0:
+		return errors.New("negative limit")
+	case len(l.Grant) > MaxGrant:
+		return fmt.Errorf("grant of %d bytes", len(l.Grant))
+	}
+	return nil
 }
 
 // Task is one unit of work. It is plain data and travels whole when stolen.

@@ -17,18 +17,23 @@ import (
 // anew what a peer that died had taken. A job whose function no peer has waits
 // until one does, and its state says so.
 func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
-	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory}, Priority: int8(spec.Priority)}
+	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory, Grant: spec.Grant}, Priority: int8(spec.Priority)}
 	if spec.Deadline > 0 {
 		s.Deadline = time.Now().Add(spec.Deadline)
 	}
 	switch {
 	case int(s.Priority) != spec.Priority:
 		return "", usage("submit: priority %d, want %d to %d", spec.Priority, -compute.MaxPriority, compute.MaxPriority)
+	case spec.Grant != "" && len(spec.Code.Module) == 0:
+		return "", usage("submit: a namespace is granted to modules only; a function of Go uses the peer that runs it")
 	case spec.Deadline < 0:
 		return "", usage("submit: negative deadline %s", spec.Deadline)
 	case len(spec.Code.Module) > 0 && spec.Code.Func != "":
 		return "", usage("submit: both a function and a module are named")
 	case len(spec.Code.Module) > 0:
+		if err := checkGrant(spec.Grant); err != nil {
+			return "", err
+		}
 		code, err := n.storeModule(ctx, spec.Code.Module)
 		if err != nil {
 			return "", err

@@ -89,9 +89,11 @@ func (n *Node) openSandbox(w *workers, cfg *worker.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg.Modules = &worker.Sandbox{Pool: w.sandbox, Fetch: func(ctx context.Context, code compute.Code) ([]byte, error) {
-		return n.modules.bytes(ctx, code)
-	}}
+	cfg.Modules = &worker.Sandbox{
+		Pool:  w.sandbox,
+		Fetch: func(ctx context.Context, code compute.Code) ([]byte, error) { return n.modules.bytes(ctx, code) },
+		Store: n.granted,
+	}
 	if n.cfg.Workers > 0 {
 		w.caps = append(w.caps, compute.CapWASM)
 	}

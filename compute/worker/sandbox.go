@@ -17,6 +17,9 @@ type Sandbox struct {
 	// Fetch returns a module's bytes, which have the hash that the code names. It is
 	// called when no child of the pool has the module.
 	Fetch func(ctx context.Context, code compute.Code) ([]byte, error)
+	// Store returns what serves the keys of a namespace, and only those, to a module
+	// that was granted it.
+	Store func(namespace string) wasm.Store
 }
 
 var _ ModuleRunner = (*Sandbox)(nil)
@@ -26,12 +29,17 @@ var _ ModuleRunner = (*Sandbox)(nil)
 // better (it could not fetch the module, its sandbox failed, it grants too little)
 // counts as a crash; what the module did is an error.
 func (s *Sandbox) RunModule(ctx context.Context, t *compute.Task) compute.Result {
+	var store wasm.Store
+	if t.Limits.Grant != "" {
+		store = s.Store(t.Limits.Grant)
+	}
 	out, err := s.Pool.Run(ctx, wasm.Request{
 		Hash:   t.Code.Module,
 		Fetch:  func(ctx context.Context) ([]byte, error) { return s.Fetch(ctx, t.Code) },
 		Input:  t.Input,
 		Parts:  t.Parts,
 		Seed:   seed(t),
+		Store:  store,
 		Limits: wasm.Limits{Time: t.Limits.Time, Memory: t.Limits.Memory, Output: t.Limits.Output},
 	})
 	r := compute.Result{Output: out.Output, Fork: out.Spawned, Log: out.Log}

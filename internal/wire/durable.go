@@ -12,7 +12,7 @@ import (
 // DurableSpec is what a durable job is, as it lies in the store.
 type DurableSpec struct {
 	Code      compute.Code
-	Limits    compute.Limits // Time and Memory
+	Limits    compute.Limits // Time, Memory and Grant
 	Tasks     int
 	Inputs    int       // records of inputs
 	Submitted time.Time // to the millisecond
@@ -47,7 +47,7 @@ const MaxQueried = 1024
 func AppendDurableSpec(b []byte, s *DurableSpec) []byte {
 	m := &pb.DurableSpec{
 		Code:   &pb.TaskCode{Func: s.Code.Func, Size: s.Code.Size},
-		TimeNs: int64(s.Limits.Time), Memory: s.Limits.Memory, Tasks: uint32(s.Tasks), Inputs: uint32(s.Inputs),
+		TimeNs: int64(s.Limits.Time), Memory: s.Limits.Memory, Grant: s.Limits.Grant, Tasks: uint32(s.Tasks), Inputs: uint32(s.Inputs),
 		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority),
 	}
 	if !s.Deadline.IsZero() {
@@ -65,7 +65,7 @@ func ParseDurableSpec(b []byte) (DurableSpec, error) {
 	if err := m.UnmarshalVT(b); err != nil {
 		return DurableSpec{}, malformed("durable job", err)
 	}
-	if m.Code == nil || m.Tasks < 1 || m.Tasks > compute.MaxDurable || m.Inputs < 1 || m.Inputs > m.Tasks || m.TimeNs < 0 || m.Memory < 0 {
+	if m.Code == nil || m.Tasks < 1 || m.Tasks > compute.MaxDurable || m.Inputs < 1 || m.Inputs > m.Tasks || m.TimeNs < 0 || m.Memory < 0 || len(m.Grant) > compute.MaxGrant {
 		return DurableSpec{}, malformed("durable job", fmt.Errorf("%d tasks, %d records of inputs", m.Tasks, m.Inputs))
 	}
 	if m.Priority < -compute.MaxPriority || m.Priority > compute.MaxPriority {
@@ -73,7 +73,7 @@ func ParseDurableSpec(b []byte) (DurableSpec, error) {
 	}
 	s := DurableSpec{
 		Code:   compute.Code{Func: m.Code.Func, Size: m.Code.Size},
-		Limits: compute.Limits{Time: time.Duration(m.TimeNs), Memory: m.Memory},
+		Limits: compute.Limits{Time: time.Duration(m.TimeNs), Memory: m.Memory, Grant: m.Grant},
 		Tasks:  int(m.Tasks), Inputs: int(m.Inputs), Submitted: time.UnixMilli(m.SubmittedMs),
 		Priority: int8(m.Priority),
 	}

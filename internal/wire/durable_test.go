@@ -13,7 +13,7 @@ import (
 
 func TestDurableRoundTrip(t *testing.T) {
 	spec := DurableSpec{
-		Code: compute.Code{Func: "sha256/v1"}, Limits: compute.Limits{Time: time.Second, Memory: 1 << 20},
+		Code: compute.Code{Func: "sha256/v1"}, Limits: compute.Limits{Time: time.Second, Memory: 1 << 20, Grant: "books"},
 		Tasks: 7, Inputs: 2, Submitted: time.UnixMilli(1234567),
 		Priority: -4, Deadline: time.UnixMilli(2345678),
 	}

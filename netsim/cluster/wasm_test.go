@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,5 +85,45 @@ func TestModules(t *testing.T) {
 	}
 	if keys, err := owner.List(ctx, "", "", 0); err != nil || len(keys) != 0 {
 		t.Errorf("modules are listed among keys: %q, %v", keys, err)
+	}
+}
+
+// A module uses the namespace that its task was granted, at whichever peer it runs,
+// and is told by name what it may not.
+func TestModuleGrant(t *testing.T) {
+	long(t)
+	t.Parallel()
+	c, ctx := start(t, cluster.Settings{Peers: 3, Node: overlay.Config{Workers: 1}})
+	owner := c.Nodes()[0]
+	run := func(module []byte, grant, key string) overlay.Job {
+		t.Helper()
+		id, err := owner.Submit(ctx, overlay.JobSpec{Code: overlay.Code{Module: module}, Grant: grant, Inputs: [][]byte{[]byte(key)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := owner.Wait(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	if j := run(wasmtest.Keep, "books", "books/moby"); j.State != "done" {
+		t.Errorf("a put: %+v", j)
+	}
+	if j := run(wasmtest.Fetch, "books", "books/moby"); j.State != "done" || string(j.Results[0].Output) != "kept" {
+		t.Errorf("a get: %+v", j)
+	}
+	for _, test := range []struct{ grant, key, says string }{
+		{"books", "safe/code", `key "safe/code": not granted: the task may use keys of namespace "books"`},
+		{"", "books/moby", `key "books/moby": not granted`},
+		{"books", "books/none", "books/none"},
+	} {
+		j := run(wasmtest.Fetch, test.grant, test.key)
+		if j.State != "failed" || !strings.Contains(j.Results[0].Log, test.says) {
+			t.Errorf("with %q, %q: %+v", test.grant, test.key, j)
+		}
+	}
+	if _, err := c.Nodes()[1].Get(ctx, "safe/code"); !errors.Is(err, overlay.ErrNotFound) {
+		t.Errorf("what was refused: %v", err)
 	}
 }

@@ -175,6 +175,8 @@ type JobSpec struct {
 	Inputs [][]byte      `json:"inputs"`
 	Time   time.Duration `json:"time,omitempty"`   // limit of one attempt, 0: the default
 	Memory int64         `json:"memory,omitempty"` // bytes, 0: the default
+	// Grant is the namespace whose keys a module may read and write; "": none.
+	Grant string `json:"grant,omitempty"`
 	// Durable keeps the job's state in the ring: if the peer that has it goes, another
 	// continues it, and each task gets one result. At most 4,096 tasks; what it put out
 	// is kept for a week.

@@ -103,7 +103,9 @@ type Task struct {
 	Parts    [][]byte `protobuf:"bytes,15,rep,name=parts,proto3" json:"parts,omitempty"`
 	Priority int32    `protobuf:"zigzag32,16,opt,name=priority,proto3" json:"priority,omitempty"`
 	// Set where the peers in avoid must never run the task.
-	Apart         bool `protobuf:"varint,17,opt,name=apart,proto3" json:"apart,omitempty"`
+	Apart bool `protobuf:"varint,17,opt,name=apart,proto3" json:"apart,omitempty"`
+	// The namespace that a module may use.
+	Grant         string `protobuf:"bytes,20,opt,name=grant,proto3" json:"grant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -255,6 +257,13 @@ func (x *Task) GetApart() bool {
 		return x.Apart
 	}
 	return false
+}
+
+func (x *Task) GetGrant() string {
+	if x != nil {
+		return x.Grant
+	}
+	return ""
 }
 
 type TaskResult struct {
@@ -734,7 +743,9 @@ type DurableSpec struct {
 	SubmittedMs int64  `protobuf:"varint,6,opt,name=submitted_ms,json=submittedMs,proto3" json:"submitted_ms,omitempty"`
 	Priority    int32  `protobuf:"zigzag32,7,opt,name=priority,proto3" json:"priority,omitempty"`
 	// When the job ends although tasks are left; 0 is never.
-	DeadlineMs    int64 `protobuf:"varint,8,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
+	DeadlineMs int64 `protobuf:"varint,8,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
+	// The namespace that a module may use.
+	Grant         string `protobuf:"bytes,10,opt,name=grant,proto3" json:"grant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -823,6 +834,13 @@ func (x *DurableSpec) GetDeadlineMs() int64 {
 		return x.DeadlineMs
 	}
 	return 0
+}
+
+func (x *DurableSpec) GetGrant() string {
+	if x != nil {
+		return x.Grant
+	}
+	return ""
 }
 
 // DurableInputs are the inputs of tasks one after the other.
@@ -1290,7 +1308,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\bTaskCode\x12\x12\n" +
 	"\x04func\x18\x01 \x01(\tR\x04func\x12\x16\n" +
 	"\x06module\x18\x02 \x01(\fR\x06module\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x03R\x04size\"\x92\x03\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\"\xa8\x03\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\fR\x03job\x12\x16\n" +
@@ -1309,7 +1327,8 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x04join\x18\x0e \x01(\bR\x04join\x12\x14\n" +
 	"\x05parts\x18\x0f \x03(\fR\x05parts\x12\x1a\n" +
 	"\bpriority\x18\x10 \x01(\x11R\bpriority\x12\x14\n" +
-	"\x05apart\x18\x11 \x01(\bR\x05apart\"\xa6\x02\n" +
+	"\x05apart\x18\x11 \x01(\bR\x05apart\x12\x14\n" +
+	"\x05grant\x18\x14 \x01(\tR\x05grant\"\xa6\x02\n" +
 	"\n" +
 	"TaskResult\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\fR\x04task\x12\x18\n" +
@@ -1362,7 +1381,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05tasks\x18\x0e \x03(\v2\x0f.chorus.v1.TaskR\x05tasks\x12&\n" +
 	"\x04refs\x18\x0f \x03(\v2\x12.chorus.v1.TaskRefR\x04refs\x12/\n" +
 	"\aresults\x18\x10 \x03(\v2\x15.chorus.v1.TaskResultR\aresults\x12\x10\n" +
-	"\x03job\x18\x11 \x01(\fR\x03job\"\xf5\x01\n" +
+	"\x03job\x18\x11 \x01(\fR\x03job\"\x8b\x02\n" +
 	"\vDurableSpec\x12'\n" +
 	"\x04code\x18\x01 \x01(\v2\x13.chorus.v1.TaskCodeR\x04code\x12\x17\n" +
 	"\atime_ns\x18\x02 \x01(\x03R\x06timeNs\x12\x16\n" +
@@ -1372,7 +1391,9 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\fsubmitted_ms\x18\x06 \x01(\x03R\vsubmittedMs\x12\x1a\n" +
 	"\bpriority\x18\a \x01(\x11R\bpriority\x12\x1f\n" +
 	"\vdeadline_ms\x18\b \x01(\x03R\n" +
-	"deadlineMs\"'\n" +
+	"deadlineMs\x12\x14\n" +
+	"\x05grant\x18\n" +
+	" \x01(\tR\x05grant\"'\n" +
 	"\rDurableInputs\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
 	"\x0eDurableResults\x122\n" +

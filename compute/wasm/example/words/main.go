@@ -5,6 +5,9 @@
 // it. It may do so in the namespace that it is granted.
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o words.wasm ./compute/wasm/example/words
+//	peer put books/moby "Call me Ishmael"
+//	peer submit words.wasm --input books/moby --grant books
+//	peer get books/moby.words
 package main
 
 import (
