@@ -41,6 +41,8 @@ const (
 	One    = client.LevelOne
 	Quorum = client.LevelQuorum
 	All    = client.LevelAll
+	// Sloppy is of puts and deletes only, and promises little: see client.LevelSloppy.
+	Sloppy = client.LevelSloppy
 )
 
 // Options of a single call.

@@ -56,7 +56,11 @@ func (n *Node) begin(ctx context.Context, key string, opts []PutOption) error {
 	if err := checkKey(ns, name); err != nil {
 		return err
 	}
-	level, _, err := n.writeOptions(ctx, ns, client.NewPutOptions(opts...))
+	o := client.NewPutOptions(opts...)
+	if o.W == client.LevelSloppy {
+		return sloppyLarge(key)
+	}
+	level, _, err := n.writeOptions(ctx, ns, o)
 	if err != nil {
 		return fmt.Errorf("put %q: %w", key, err)
 	}

@@ -29,6 +29,7 @@
 //	quorum.go    quorum operations on keys
 //	cas.go       registers, which change by compare-and-swap
 //	outbox.go    writes that go to the same peer share a call
+//	sloppy.go    writes while voters are out of reach; hints.go keeps them for those
 //	stream.go    values of any size; chunks.go stores and finds their chunks
 //	collect.go   forgets chunks that nothing refers to
 //	merge.go     the keys of all shards in order

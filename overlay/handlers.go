@@ -55,6 +55,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodNodes, rpc.Spec{Name: "store.nodes"}, onShard(n, wire.ParseNodesRequest, n.replicaNodes, wire.AppendNodesReply))
 	add(wire.MethodHorizon, rpc.Spec{Name: "store.horizon"}, onShard(n, wire.ParseHorizonRequest, n.replicaHorizon, wire.AppendHorizonReply))
 	add(wire.MethodForget, rpc.Spec{Name: "store.forget", MaxBytes: 256 << 10}, n.serveForget)
+	add(wire.MethodHint, rpc.Spec{Name: "store.hint", MaxBytes: maxRecordCall}, n.serveHint)
 	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodCAS, rpc.Spec{Name: "store.cas", MaxBytes: maxRecordCall}, onShard(n, wire.ParseCASRequest, n.replicaCAS, wire.AppendCASReply))

@@ -36,7 +36,15 @@ func (n *Node) put(ctx context.Context, key string, rec store.Record, opts []Put
 	if err := checkKey(ns, name); err != nil {
 		return Receipt{}, err
 	}
-	level, expires, err := n.writeOptions(ctx, ns, client.NewPutOptions(opts...))
+	o := client.NewPutOptions(opts...)
+	write := n.write
+	if o.W == client.LevelSloppy {
+		if rec.Large {
+			return Receipt{}, sloppyLarge(key)
+		}
+		o.W, write = client.LevelQuorum, n.writeSloppy
+	}
+	level, expires, err := n.writeOptions(ctx, ns, o)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("put %q: %w", key, err)
 	}
@@ -44,7 +52,7 @@ func (n *Node) put(ctx context.Context, key string, rec store.Record, opts []Put
 	if !rec.Tombstone {
 		rec.Expires = expires
 	}
-	return n.write(ctx, rec, level)
+	return write(ctx, rec, level)
 }
 
 // write runs the quorum write of a record that lacks only its version.
@@ -63,7 +71,8 @@ func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (
 		return Receipt{}, fmt.Errorf("put %q: %w", key, err)
 	}
 	for {
-		w, why, err := n.runWrite(ctx, shard, c, &rec, level)
+		w := new(store.Write)
+		why, err := n.runWrite(ctx, w, shard, c, &rec, level)
 		if err == nil {
 			return n.receipt(key, w), nil
 		}
@@ -79,12 +88,12 @@ func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (
 }
 
 // runWrite writes under a configuration and those that replicas refer to.
-func (n *Node) runWrite(ctx context.Context, shard store.ShardID, c store.Config, rec *store.Record, level store.Level) (*store.Write, error, error) {
+// Where that fails for want of answers, why is the first that was missing.
+func (n *Node) runWrite(ctx context.Context, w *store.Write, shard store.ShardID, c store.Config, rec *store.Record, level store.Level) (why, err error) {
 	if err := n.stamp(ctx, rec); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	encoded := rec.AppendTo(make([]byte, 0, rec.Size()))
-	w := new(store.Write)
 	w.Believe(believable())
 	// The record of a round is fixed: one of an earlier round may still wait to
 	// be sent when the record is stamped anew.
@@ -99,18 +108,18 @@ func (n *Node) runWrite(ctx context.Context, shard store.ShardID, c store.Config
 		n.remember(shard, c, w.Config())
 		switch end {
 		case store.Done:
-			return w, nil, nil
+			return nil, nil
 		case store.Stamp:
 			if err := n.clock.observe(w.Newest()); err != nil {
-				return w, nil, fmt.Errorf("put %q: %w", rec.Key, err)
+				return nil, fmt.Errorf("put %q: %w", rec.Key, err)
 			}
 			if err := n.stamp(ctx, rec); err != nil {
-				return w, nil, err
+				return nil, err
 			}
 			encoded = rec.AppendTo(make([]byte, 0, rec.Size()))
 			st = w.Again(rec.Version)
 		default:
-			return w, why, ErrQuorum
+			return why, ErrQuorum
 		}
 	}
 }

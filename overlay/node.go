@@ -57,6 +57,7 @@ type Node struct {
 	workers    *workers
 	modules    *modules // nil if the program is not lent
 	chunkTimes chunkTimes
+	hints      *hints
 	namespaces *namespaces
 	changes    *changeLog
 	control    *control // nil without a home
@@ -119,6 +120,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.group.start(func() { n.mover.run(n.ctx) })
 	n.group.start(func() { n.puller.run(n.ctx) })
 	n.group.start(func() { (&reclaimer{n}).run(n.ctx) })
+	n.group.start(func() { n.hints.run(n.ctx) })
 	n.group.start(func() { n.rememberPeers(n.ctx) })
 	n.group.start(func() { n.reunion.remind(n.ctx) })
 	n.group.start(func() { n.reunion.run(n.ctx) })
@@ -214,6 +216,9 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	n.replica = &replica{
 		shards: n.shards, disk: n.disk, clock: n.clock, n: n.ring.Shards,
 		moved: n.configMoved, corrupt: n.puller.damage,
+	}
+	if n.hints, err = loadHints(n); err != nil {
+		return false, diskError(err)
 	}
 	n.namespaces = newNamespaces(n)
 	n.seen.init()
@@ -326,6 +331,7 @@ func (n *Node) view() *chord.View { return n.members.view.Load() }
 // viewChanged runs on the ring's loop.
 func (n *Node) viewChanged() {
 	n.mover.kick()
+	n.hints.kick()
 	n.seen.kick()
 }
 

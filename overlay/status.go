@@ -44,6 +44,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}
 	s.Keys, s.UnderReplicated = n.countKeys()
 	s.Deleted, s.Blockers = n.blockers()
+	s.Hints = n.hints.count()
 	s.Forced, s.ForcedShards = n.forces()
 	s.Tasks, err = n.taskCounts(ctx)
 	return s, err

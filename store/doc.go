@@ -166,7 +166,9 @@
 // the newest that a quorum reports, which is at least that of every put
 // acknowledged before, stamps the record above it, and goes again.
 //
-// Level one promises none of this; all that it adds is speed.
+// Level one promises none of this; all that it adds is speed. Nor does a write that
+// peers keep for voters out of reach, as a [Hint]: it is the late write of its record,
+// by another coordinator, and harms no more than any late write does.
 //
 // # Deletes and expiry
 //

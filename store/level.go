@@ -121,6 +121,11 @@ func (t Tally) Reached(acks Set) bool {
 // fails cannot be counted any more.
 func (t Tally) Impossible(fails Set) bool { return !t.Reached(t.Members() &^ fails) }
 
+// Lacks returns how many more members the quorum takes than acks.
+func (t Tally) Lacks(acks Set) int {
+	return max(t.needVoters-(acks&t.voters).Len(), t.needNext-(acks&t.next).Len(), 0)
+}
+
 // Helps reports whether member i brings acks closer to the quorum.
 func (t Tally) Helps(acks Set, i int) bool {
 	if acks.Has(i) {

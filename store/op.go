@@ -57,6 +57,7 @@ type Quorum struct {
 	round     uint32
 	referrals int
 	ended     bool
+	patient   bool
 	latest    uint64
 
 	sent, acks, failed, pushed, skewed Set
@@ -69,12 +70,16 @@ type Quorum struct {
 // quorum does, it is this peer's that is wrong. It is called before Start.
 func (q *Quorum) Believe(latest uint64) { q.latest = latest }
 
+// Patient makes the operation fail only when all members have answered, or failed
+// to, for a caller that wants to know of all who did. It is called before Start.
+func (q *Quorum) Patient() { q.patient = true }
+
 // doubts reports whether a version is too far ahead to be taken from one replica.
 func (q *Quorum) doubts(v Version) bool { return q.latest > 0 && v.Clock > q.latest }
 
 // begin starts a round under c, forgetting all answers.
 func (q *Quorum) begin(c Config) {
-	*q = Quorum{config: c, members: c.Members(), level: q.level, tally: NewTally(c, q.level), round: q.round + 1, referrals: q.referrals, latest: q.latest}
+	*q = Quorum{config: c, members: c.Members(), level: q.level, tally: NewTally(c, q.level), round: q.round + 1, referrals: q.referrals, patient: q.patient, latest: q.latest}
 }
 
 // send marks members as asked.
@@ -122,7 +127,7 @@ func (q *Quorum) settle(st Step) Step {
 	case q.tally.Reached(q.acks):
 		q.ended = true
 		return Step{Outcome: Done, Round: q.round}
-	case q.tally.Impossible(q.failed &^ q.doubted), q.doubted != 0 && q.waiting() == 0:
+	case q.tally.Impossible(q.failed&^q.doubted) && (!q.patient || q.waiting() == 0), q.doubted != 0 && q.waiting() == 0:
 		q.ended = true
 		return Step{Outcome: Failed, Round: q.round}
 	}

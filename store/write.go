@@ -28,7 +28,7 @@ const maxStale = 4
 
 // Start begins a write of version v under c at level l.
 func (w *Write) Start(c Config, l Level, v Version) Step {
-	*w = Write{Quorum: Quorum{latest: w.latest}, version: v}
+	*w = Write{Quorum: Quorum{latest: w.latest, patient: w.patient}, version: v}
 	w.level = l
 	w.begin(c)
 	return w.all()
@@ -150,6 +150,13 @@ func (w *Write) Newest() Version { return w.newest }
 // Synced returns the acknowledging members that hold the record, or a newer
 // one, on stable storage.
 func (w *Write) Synced() Set { return w.synced }
+
+// Stored returns the members that hold the record, or a newer one: the
+// acknowledging ones, also of a write that has failed or goes on.
+func (w *Write) Stored() Set { return w.acks &^ w.stale }
+
+// Lacks returns how many members more than Stored the level takes.
+func (w *Write) Lacks() int { return w.tally.Lacks(w.Stored()) }
 
 // Superseded returns the acknowledging members that hold a newer version.
 func (w *Write) Superseded() Set { return w.over }

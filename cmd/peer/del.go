@@ -9,7 +9,7 @@ import (
 )
 
 func delCommand(c *console) *cobra.Command {
-	w := newLevel()
+	w := newWriteLevel()
 	cmd := &cobra.Command{
 		Use:   "del KEY",
 		Short: "Delete a key; that it is not there is no error",
@@ -24,6 +24,6 @@ func delCommand(c *console) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().Var(w, "w", "replicas that must have stored the deletion: one, quorum or all; default: as the namespace says, or else quorum")
+	cmd.Flags().Var(w, "w", "replicas that must have stored the deletion: one, quorum, all, or sloppy (see peer put); default: as the namespace says, or else quorum")
 	return cmd
 }

@@ -19,7 +19,7 @@ func putCommand(c *console) *cobra.Command {
 	var file string
 	var ttl time.Duration
 	var version uint64
-	w := newLevel()
+	w := newWriteLevel()
 	cmd := &cobra.Command{
 		Use:   "put KEY {VALUE | - | --file F}",
 		Short: "Store a value",
@@ -29,6 +29,12 @@ ends; the others follow. The value - is read from standard input.
 
 A value of more than 512 KiB is kept in chunks, and shows once all of them are
 stored. If the command is interrupted, run it again: it goes on where it was.
+
+With --w sloppy other peers keep the value for replicas that are out of reach, so
+that it can be stored while most of them are: it takes as many as a quorum, of
+whichever kind. They hand it over when the replicas are back, and drop it after 10
+minutes. Until then, and if they are away for longer, peer get does not show it. The
+receipt lists these peers apart, as hints.
 
 With --if-version the key is a register, which lies beside the plain keys and is read
 by peer get --register: it takes the value only if it is at that version, which is 0
@@ -79,7 +85,7 @@ if it was never set, and goes up by one with each change.`,
 	cmd.Flags().StringVar(&file, "file", "", "read the value from `F`")
 	cmd.Flags().Uint64Var(&version, "if-version", 0, "set the register of the key, if it is at this version")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "let the key expire after this long, 0 is never; default: as the namespace says, or else never")
-	cmd.Flags().Var(w, "w", "replicas that must have stored the value: one, quorum or all; default: as the namespace says, or else quorum")
+	cmd.Flags().Var(w, "w", "replicas that must have stored the value: one, quorum, all, or sloppy; default: as the namespace says, or else quorum")
 	return cmd
 }
 
@@ -129,6 +135,9 @@ func (c *console) printReceipt(verb string, r client.Receipt) error {
 		}
 		fmt.Fprintf(out, "%s %s at %d of %d replicas, %d synced (%s), needed %d\n",
 			verb, r.Key, len(r.Acks), r.N, synced, peerNames(nil).list(ids), r.W)
+		if len(r.Hints) > 0 {
+			fmt.Fprintf(out, "kept for the others by %s: it is not there to be read until they have handed it over\n", peerNames(nil).list(r.Hints))
+		}
 		if r.Chunks > 0 {
 			fmt.Fprintf(out, "%s in %d chunks, %d of them there already\n", byteCount(r.Bytes), r.Chunks, r.Reused)
 		}

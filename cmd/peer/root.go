@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -208,6 +209,11 @@ type choice struct {
 
 // newLevel is the choice of a level, at first none.
 func newLevel() *choice { return &choice{words: levels} }
+
+// newWriteLevel is that of a put or delete.
+func newWriteLevel() *choice {
+	return &choice{words: append(slices.Clone(levels), string(client.LevelSloppy))}
+}
 
 func newChoice(words ...string) *choice { return &choice{words: words, value: words[0]} }
 

@@ -37,6 +37,7 @@ func printStatus(out io.Writer, s client.Status) {
 		"ring", fmt.Sprintf("%s, %s, %d of %d agree", s.Ring, count(s.Peers, "peer"), s.Agree, s.Of),
 		"keys", fmt.Sprintf("%d here, %d under-replicated", s.Keys, s.UnderReplicated),
 		"deletes", deletesLine(s),
+		"hints", hintsLine(s),
 		"forced", forcedLine(s),
 		"tasks", fmt.Sprintf("%d queued, %d running, %d done, %d stolen in, %d stolen out",
 			t.Queued, t.Running, t.Done, t.StolenIn, t.StolenOut),
@@ -45,6 +46,14 @@ func printStatus(out io.Writer, s client.Status) {
 		"version", s.Version,
 		"listens", strings.Join(s.Addrs, "\n"+strings.Repeat(" ", len("functions  "))),
 	)
+}
+
+// hintsLine tells what the peer keeps for others, if anything.
+func hintsLine(s client.Status) string {
+	if s.Hints == 0 {
+		return ""
+	}
+	return count(s.Hints, "write") + " kept for peers that are out of reach"
 }
 
 // forcedLine tells who was forgotten by force, and what that may have cost.

@@ -27,6 +27,7 @@ const (
 	MethodHorizon     rpc.Method = 23 // a step towards a shard's next horizon
 	MethodForget      rpc.Method = 24 // voters whom the operator retired
 	MethodCAS         rpc.Method = 25 // both phases of a change of a register
+	MethodHint        rpc.Method = 26 // keep a record for voters that are out of reach
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 	MethodOwns rpc.Method = 31 // which durable jobs a peer owns

@@ -18,7 +18,9 @@ type Receipt struct {
 	// Joining lists the peers that stored it while the shard moves to them: a
 	// quorum of that set was needed too.
 	Joining []Ack `json:"joining,omitempty"`
-	// Hints lists peers that keep the record for a voter; they never count.
+	// Hints lists the peers that keep the record for voters that were out of reach,
+	// of a write at LevelSloppy. With Acks they are W or more. They are no replicas:
+	// what only they have is not read before the voters have it, nor for certain then.
 	Hints []string `json:"hints"`
 	W     int      `json:"w"`     // acknowledgements that were required
 	N     int      `json:"n"`     // voters of the shard
@@ -55,6 +57,13 @@ const (
 	LevelQuorum Level = "quorum"
 	LevelAll    Level = "all"
 )
+
+// LevelSloppy is a level of puts and deletes: a quorum, for which peers that keep the
+// record for voters out of reach count as well. They hand it over when the voters are
+// back, or drop it after 10 minutes (Config.ReclaimAfter). So a read may miss what was
+// written, for good if the voters stay away for longer; it takes any two peers to
+// write while most replicas of a key are away. Not for values of more than 512 KiB.
+const LevelSloppy Level = "sloppy"
 
 // PeerInfo is one peer as the ring sees it.
 type PeerInfo struct {
@@ -117,11 +126,13 @@ type Status struct {
 	ForcedShards int          `json:"forced_shards,omitempty"`
 	// Deleted counts the records of deleted keys that wait to be reclaimed, and
 	// Blockers names the peers that they wait for, if any is out of reach.
-	Deleted  int        `json:"deleted"`
-	Blockers []Blocker  `json:"blockers,omitempty"`
-	Agree    int        `json:"agree"`
-	Of       int        `json:"of"`
-	Tasks    TaskCounts `json:"tasks"`
+	Deleted  int       `json:"deleted"`
+	Blockers []Blocker `json:"blockers,omitempty"`
+	// Hints counts the writes that this peer keeps for voters that are out of reach.
+	Hints int        `json:"hints"`
+	Agree int        `json:"agree"`
+	Of    int        `json:"of"`
+	Tasks TaskCounts `json:"tasks"`
 	// Calls counts the calls made to other peers since the start.
 	Calls uint64 `json:"calls"`
 	// Functions names what tasks may run here.

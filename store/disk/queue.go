@@ -19,7 +19,7 @@ type kind uint8
 const (
 	putRecord    kind = iota // if it is newer than what is held
 	putValue                 // of a shard's state or of Meta
-	eraseValue               // of a promise
+	eraseValue               // of a promise, or of Meta
 	stepRegister             // has it answer, and keeps what that changes
 	remove                   // a record, if it is of that version
 	barrier                  // nothing: answered when all before is on disk

@@ -235,6 +235,17 @@ func TestMeta(t *testing.T) {
 		if err := s.PutMeta(t.Context(), "large", make([]byte, MaxMeta)); err != nil {
 			t.Error(err)
 		}
+		for _, name := range []string{"peer/a", "none"} {
+			if err := s.DropMeta(t.Context(), name); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, found, err := s.GetMeta("peer/a"); err != nil || found {
+			t.Errorf("dropped: %v, %v", found, err)
+		}
+		if names, err = s.ListMeta("peer/"); err != nil || len(names) != 2 {
+			t.Errorf("list after a drop: %q, %v", names, err)
+		}
 	})
 }
 

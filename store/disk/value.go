@@ -13,7 +13,7 @@ import (
 )
 
 // MaxMeta bounds a value of Meta or of a register, in bytes.
-const MaxMeta = 512 << 10
+const MaxMeta = store.MaxHint
 
 // Register is the acceptor state of one shard's register, as it was saved.
 type Register struct {
@@ -58,6 +58,17 @@ func (s *Store) PutMeta(ctx context.Context, name string, value []byte) error {
 		return fmt.Errorf("save value %q: name of %d bytes, want 1 to %d", name, len(name), store.MaxKey)
 	}
 	t, err := s.queueValue(metaKey(name), value)
+	if err != nil {
+		return err
+	}
+	_, err = t.Wait(ctx)
+	return err
+}
+
+// DropMeta forgets a value that PutMeta saved, if there is one, and returns when it
+// is gone from the disk.
+func (s *Store) DropMeta(ctx context.Context, name string) error {
+	t, err := s.enqueue(newRequest(eraseValue, 0, metaKey(name), nil))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,117 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/internal/rpc"
+	"github.com/chorus-net/chorus/internal/wire"
+	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store"
+)
+
+// Bounds of a sloppy write.
+const (
+	sloppyPatience = time.Second // for the voters
+	sloppyTries    = 4
+	maxKeepers     = 16 // peers asked to keep a hint
+)
+
+// writeSloppy is write at the level sloppy: where voters are out of reach, other
+// peers keep the record for them, as many as the level lacks.
+func (n *Node) writeSloppy(ctx context.Context, rec store.Record, level store.Level) (_ Receipt, err error) {
+	op := "put"
+	if rec.Tombstone {
+		op = "delete"
+	}
+	defer n.meter.end(op, n.meter.begin(), &err)
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	key := store.JoinKey(rec.Namespace, rec.Key)
+	shard := store.Shard(rec.Position, n.ring.Shards)
+	c, err := n.configOf(ctx, shard)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("put %q: %w", key, err)
+	}
+	w, why := new(store.Write), error(nil)
+	w.Patient() // whoever is there counts
+	for try := 1; ; try++ {
+		ctx, cancel := context.WithTimeout(ctx, sloppyPatience)
+		why, err = n.runWrite(ctx, w, shard, c, &rec, level)
+		cancel()
+		if err == nil {
+			return n.receipt(key, w), nil
+		}
+		if !errors.Is(err, ErrQuorum) {
+			return Receipt{}, err
+		}
+		// A voter that answered may know of a newer version: a hint below it would be
+		// of no use.
+		if c = w.Config(); try == sloppyTries || !w.Version().Less(w.Newest()) || n.clock.observe(w.Newest()) != nil {
+			break
+		}
+	}
+	keepers := n.leaveHints(ctx, shard, w, rec.AppendTo(make([]byte, 0, rec.Size())))
+	if len(keepers) < w.Lacks() {
+		if len(keepers) > 0 {
+			why = errors.Join(why, fmt.Errorf("%d other peers keep it for them", len(keepers)))
+		}
+		return Receipt{}, n.unanswered(ctx, op, key, &w.Quorum, why)
+	}
+	r := n.receipt(key, w)
+	r.Hints = keepers
+	return r, nil
+}
+
+// leaveHints has peers that are no members of the shard keep a record, as many as a
+// write lacks, and returns who does. Those come first whom the ring names next.
+func (n *Node) leaveHints(ctx context.Context, shard store.ShardID, w *store.Write, record []byte) []string {
+	members := make(map[chord.PeerID]bool)
+	for _, v := range w.Config().Members() {
+		members[v.Peer] = true
+	}
+	keepers := []string{}
+	view := n.view()
+	for _, p := range view.Successors(store.ShardStart(shard, n.ring.Shards), maxKeepers+len(members)) {
+		if len(keepers) == w.Lacks() {
+			break
+		}
+		if members[p.ID] || view.Suspect(p.ID) {
+			continue
+		}
+		if err := n.askHint(ctx, p.ID, shard, record); err != nil {
+			n.log.Debug("leave hint", "peer", n.label(p.ID), "err", err)
+			continue
+		}
+		keepers = append(keepers, n.label(p.ID))
+	}
+	return keepers
+}
+
+// askHint asks a peer to keep a record for the voters of a shard.
+func (n *Node) askHint(ctx context.Context, peer chord.PeerID, shard store.ShardID, record []byte) error {
+	if peer == n.self.Peer {
+		return n.hints.keep(ctx, shard, record)
+	}
+	ctx, cancel := context.WithTimeout(ctx, sloppyPatience)
+	defer cancel()
+	h := rpc.Header{Method: wire.MethodHint, Shard: uint32(shard)}
+	_, err := call(ctx, n, peer, h, record, func([]byte) (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
+// serveHint keeps a write for others.
+func (n *Node) serveHint(ctx context.Context, req *rpc.Request) ([]byte, error) {
+	if int64(req.Shard) >= int64(n.ring.Shards) {
+		return nil, errNoShard
+	}
+	return nil, n.hints.keep(ctx, store.ShardID(req.Shard), req.Payload)
+}
+
+// sloppyLarge refuses a value that is kept in chunks.
+func sloppyLarge(key string) error {
+	return usage("put %q: a value of more than %d bytes cannot be put with the level %s", key, store.MaxValue, client.LevelSloppy)
+}
