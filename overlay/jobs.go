@@ -2,6 +2,8 @@ package overlay
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,17 +26,17 @@ func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
 	switch {
 	case int(s.Priority) != spec.Priority:
 		return "", usage("submit: priority %d, want %d to %d", spec.Priority, -compute.MaxPriority, compute.MaxPriority)
-	case spec.Grant != "" && len(spec.Code.Module) == 0:
+	case spec.Grant != "" && spec.Code.Func != "":
 		return "", usage("submit: a namespace is granted to modules only; a function of Go uses the peer that runs it")
 	case spec.Deadline < 0:
 		return "", usage("submit: negative deadline %s", spec.Deadline)
-	case len(spec.Code.Module) > 0 && spec.Code.Func != "":
+	case spec.Code.Func != "" && (len(spec.Code.Module) > 0 || spec.Code.Hash != ""):
 		return "", usage("submit: both a function and a module are named")
-	case len(spec.Code.Module) > 0:
+	case len(spec.Code.Module) > 0 || spec.Code.Hash != "":
 		if err := checkGrant(spec.Grant); err != nil {
 			return "", err
 		}
-		code, err := n.storeModule(ctx, spec.Code.Module)
+		code, err := n.moduleCode(ctx, spec.Code)
 		if err != nil {
 			return "", err
 		}
@@ -200,9 +202,8 @@ func (n *Node) resultOf(t *compute.TaskStatus) client.TaskResult {
 	return r
 }
 
-// storeModule checks a WebAssembly module and keeps it in the ring, so that any
-// peer can fetch it by its hash.
-func (n *Node) storeModule(ctx context.Context, module []byte) (compute.Code, error) {
+// moduleCode returns the code of a WebAssembly module that a job names.
+func (n *Node) moduleCode(ctx context.Context, code Code) (compute.Code, error) {
 	if !lent.Load() {
 		return compute.Code{}, &client.Error{
 			Code:    client.CodeNotAvailable,
@@ -210,6 +211,29 @@ func (n *Node) storeModule(ctx context.Context, module []byte) (compute.Code, er
 			Fix:     "call overlay.Init() first in the program's main function",
 		}
 	}
+	if code.Hash == "" {
+		return n.storeModule(ctx, code.Module)
+	}
+	b, err := hex.DecodeString(code.Hash)
+	switch {
+	case err != nil || len(b) != sha256.Size:
+		return compute.Code{}, usage("submit: hash %.80q: want 64 hex digits, the SHA-256 of a module", code.Hash)
+	case len(code.Module) > 0:
+		return compute.Code{}, usage("submit: both a module and the hash of one are given")
+	}
+	found, err := n.modules.find(ctx, [sha256.Size]byte(b))
+	if errors.Is(err, ErrNotFound) {
+		return compute.Code{}, &client.Error{
+			Code: client.CodeNotFound, Message: fmt.Sprintf("submit: module %s: the ring does not have it", code.Hash),
+			Fix: "peer submit FILE.wasm, which stores the module",
+		}
+	}
+	return found, err
+}
+
+// storeModule checks a WebAssembly module and keeps it in the ring, so that any
+// peer can fetch it by its hash.
+func (n *Node) storeModule(ctx context.Context, module []byte) (compute.Code, error) {
 	if err := wasm.Check(module); err != nil {
 		return compute.Code{}, &client.Error{
 			Code: client.CodeNotWasm, Message: fmt.Sprintf("submit: %v", err),

@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/chorus-net/chorus/compute"
 	"github.com/chorus-net/chorus/compute/wasm"
@@ -22,6 +24,10 @@ const (
 	codeSpace  = "_code"
 	codePiece  = 256 << 10
 	moduleFile = ".wasm"
+	// keptFor is how long a peer takes it that a module is in the ring, once it saw that.
+	keptFor = time.Minute
+	// maxSeen bounds the modules that it remembers for that.
+	maxSeen = 1024
 )
 
 // modules keeps and fetches WebAssembly modules.
@@ -31,6 +37,13 @@ type modules struct {
 
 	mu       sync.Mutex
 	fetching map[[32]byte]*fetch
+	seen     map[[32]byte]seenModule
+}
+
+// seenModule is a module that was in the ring at a time.
+type seenModule struct {
+	size int64
+	at   time.Time
 }
 
 // fetch is one module on its way; module or err is set when done is closed.
@@ -41,76 +54,137 @@ type fetch struct {
 }
 
 func newModules(n *Node, dir string) *modules {
-	return &modules{n: n, dir: dir, fetching: make(map[[32]byte]*fetch)}
+	return &modules{n: n, dir: dir, fetching: make(map[[32]byte]*fetch), seen: make(map[[32]byte]seenModule)}
 }
 
-// put stores a module in the ring.
+// put stores a module in the ring, if it was not there a moment ago.
 func (m *modules) put(ctx context.Context, module []byte) (compute.Code, error) {
 	code := compute.Code{Module: sha256.Sum256(module), Size: int64(len(module))}
+	if m.size(code.Module) > 0 {
+		return code, nil
+	}
 	for i := 0; i*codePiece < len(module); i++ {
 		name := pieceName(code.Module, i)
-		if _, err := m.n.read(ctx, codeSpace, name, store.LevelQuorum); err == nil {
-			continue // of this content, whoever stored it
-		}
 		piece := module[i*codePiece : min((i+1)*codePiece, len(module))]
+		if rec, err := m.n.read(ctx, codeSpace, name, store.LevelQuorum); err == nil && bytes.Equal(rec.Value, piece) {
+			continue // whoever stored it
+		}
 		rec := store.Record{Namespace: codeSpace, Key: name, Position: store.Route(codeSpace, name), Value: piece}
 		if _, err := m.n.write(ctx, rec, store.LevelQuorum); err != nil {
 			return compute.Code{}, fmt.Errorf("store module: %w", err)
 		}
 	}
+	m.saw(code)
 	return code, nil
+}
+
+// find returns the code of a module that the ring has.
+func (m *modules) find(ctx context.Context, hash [32]byte) (compute.Code, error) {
+	code := compute.Code{Module: hash, Size: m.size(hash)}
+	if code.Size > 0 {
+		return code, nil
+	}
+	module, err := m.fetch(ctx, hash, wasm.MaxModule)
+	if err != nil {
+		return compute.Code{}, err
+	}
+	m.keep(m.path(hash), module)
+	code.Size = int64(len(module))
+	m.saw(code)
+	return code, nil
+}
+
+// size returns that of a module which was in the ring a moment ago, or 0.
+func (m *modules) size(hash [32]byte) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.seen[hash]
+	if time.Since(s.at) > keptFor {
+		return 0
+	}
+	return s.size
+}
+
+// saw remembers that the ring has a module.
+func (m *modules) saw(code compute.Code) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.seen) >= maxSeen {
+		clear(m.seen)
+	}
+	m.seen[code.Module] = seenModule{code.Size, time.Now()}
+}
+
+func (m *modules) path(hash [32]byte) string {
+	return filepath.Join(m.dir, hex.EncodeToString(hash[:])+moduleFile)
 }
 
 // bytes returns a module, from the folder or from the ring. Of callers at the
 // same time one fetches.
 func (m *modules) bytes(ctx context.Context, code compute.Code) ([]byte, error) {
-	path := filepath.Join(m.dir, hex.EncodeToString(code.Module[:])+moduleFile)
+	path := m.path(code.Module)
 	if b, err := os.ReadFile(path); err == nil && sha256.Sum256(b) == code.Module {
 		return b, nil
 	}
-	m.mu.Lock()
-	f, busy := m.fetching[code.Module]
-	if !busy {
-		f = &fetch{done: make(chan struct{})}
-		m.fetching[code.Module] = f
+	if code.Size < 1 || code.Size > wasm.MaxModule {
+		return nil, fmt.Errorf("fetch module: %d bytes, at most %d", code.Size, wasm.MaxModule)
 	}
-	m.mu.Unlock()
-	if busy {
+	for {
+		m.mu.Lock()
+		f, busy := m.fetching[code.Module]
+		if !busy {
+			f = &fetch{done: make(chan struct{})}
+			m.fetching[code.Module] = f
+		}
+		m.mu.Unlock()
+		if !busy {
+			m.fly(ctx, f, code)
+			return f.module, f.err
+		}
 		select {
 		case <-f.done:
-			return f.module, f.err
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+		if f.err == nil || ctx.Err() != nil {
+			return f.module, f.err
+		}
+		// The other failed, perhaps because its task was stopped.
 	}
-	if f.module, f.err = m.fetch(ctx, code); f.err == nil {
-		m.keep(path, f.module)
+}
+
+// fly fetches a module for all who wait for f.
+func (m *modules) fly(ctx context.Context, f *fetch, code compute.Code) {
+	if f.module, f.err = m.fetch(ctx, code.Module, code.Size); f.err == nil {
+		m.keep(m.path(code.Module), f.module)
 	}
 	m.mu.Lock()
 	delete(m.fetching, code.Module)
 	m.mu.Unlock()
 	close(f.done)
-	return f.module, f.err
 }
 
-// fetch reads a module from the ring.
-func (m *modules) fetch(ctx context.Context, code compute.Code) ([]byte, error) {
-	if code.Size < 1 || code.Size > wasm.MaxModule {
-		return nil, fmt.Errorf("fetch module: %d bytes, at most %d", code.Size, wasm.MaxModule)
-	}
-	module := make([]byte, 0, code.Size)
-	for i := 0; int64(len(module)) < code.Size; i++ {
-		rec, err := m.n.read(ctx, codeSpace, pieceName(code.Module, i), store.LevelQuorum)
+// fetch reads a module of at most limit bytes from the ring.
+func (m *modules) fetch(ctx context.Context, hash [32]byte, limit int64) ([]byte, error) {
+	var module []byte
+	for i := 0; ; i++ {
+		rec, err := m.n.read(ctx, codeSpace, pieceName(hash, i), store.LevelQuorum)
+		if errors.Is(err, ErrNotFound) && i > 0 {
+			break // the pieces before were whole
+		}
 		if err != nil {
 			return nil, fmt.Errorf("fetch module: %w", err)
 		}
-		if len(rec.Value) == 0 {
-			return nil, errors.New("fetch module: an empty piece")
-		}
 		module = append(module, rec.Value...)
+		if int64(len(module)) > limit {
+			return nil, fmt.Errorf("fetch module: more than %d bytes", limit)
+		}
+		if len(rec.Value) < codePiece || int64(len(module)) == limit {
+			break
+		}
 	}
-	if sha256.Sum256(module) != code.Module {
-		return nil, fmt.Errorf("fetch module: its bytes do not hash to %x", code.Module[:4])
+	if sha256.Sum256(module) != hash {
+		return nil, fmt.Errorf("fetch module: its bytes do not hash to %x", hash[:4])
 	}
 	return module, nil
 }

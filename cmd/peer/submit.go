@@ -38,11 +38,12 @@ type submitFlags struct {
 func submitCommand(c *console) *cobra.Command {
 	var f submitFlags
 	cmd := &cobra.Command{
-		Use:   "submit {NAME | FILE.wasm}",
+		Use:   "submit {NAME | FILE.wasm | wasm:HASH}",
 		Short: "Run a function or a WebAssembly module as tasks, wherever a peer is idle",
 		Long: `Run a function that peers have, or a WebAssembly module (WASI preview 1: input on
 standard input, output from standard output), as one task or several. Idle peers
 take tasks from busy ones, so work submitted at one peer spreads over the ring.
+A module that was submitted once is in the ring: wasm: and its SHA-256 names it.
 
 The input is the content of a file if --input names one, standard input for -, and
 else the text itself, in which {i} stands for the number of the task.`,
@@ -91,7 +92,9 @@ func (c *console) jobSpec(code string, f submitFlags) (client.JobSpec, error) {
 	case f.limit < 0 || f.memory < 0 || f.deadline < 0:
 		return spec, usage("peer submit", "--limit, --memory and --deadline must not be negative")
 	}
-	if strings.HasSuffix(code, ".wasm") {
+	if hash, ok := strings.CutPrefix(code, "wasm:"); ok {
+		spec.Code = client.Code{Hash: hash}
+	} else if strings.HasSuffix(code, ".wasm") {
 		module, err := readModule(code)
 		if err != nil {
 			return spec, err

@@ -1,6 +1,9 @@
 package cluster_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,6 +75,23 @@ func TestModules(t *testing.T) {
 	}
 	if j.Tasks != 2*len(text)-1 {
 		t.Errorf("%d tasks, want one for each byte and one for each pair of halves", j.Tasks)
+	}
+
+	// What was submitted once is known by its hash, at other peers too.
+	hash := sha256.Sum256(wasmtest.Sum)
+	named := overlay.JobSpec{Code: overlay.Code{Hash: hex.EncodeToString(hash[:])}, Inputs: [][]byte{[]byte("hash me")}}
+	if _, err := owner.Submit(ctx, named); !errors.Is(err, overlay.ErrNotFound) {
+		t.Errorf("a module that nobody stored: %v", err)
+	}
+	j = run(overlay.JobSpec{Code: overlay.Code{Module: wasmtest.Sum}, Inputs: named.Inputs})
+	allDone(t, j)
+	digest := j.Results[0].Output
+	for _, owner = range c.Nodes() {
+		j = run(named)
+		allDone(t, j)
+		if !bytes.Equal(j.Results[0].Output, digest) {
+			t.Errorf("by its hash: %x, want %x", j.Results[0].Output, digest)
+		}
 	}
 
 	for what, code := range map[string]overlay.Code{

@@ -178,6 +178,9 @@ type ForcedPeer struct {
 type Code struct {
 	Func   string `json:"func,omitempty"`   // "resize/v1"
 	Module []byte `json:"module,omitempty"` // the .wasm file's bytes
+	// Hash is the SHA-256 of a module that was submitted before, as hex digits; the
+	// ring has its bytes.
+	Hash string `json:"hash,omitempty"`
 }
 
 // JobSpec describes a job to submit: one task for each input.
