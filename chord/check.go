@@ -35,7 +35,7 @@ func (r *Ring) check() error {
 		return fmt.Errorf("%d requests, %d timers", len(r.requests), filed)
 	}
 	for id, l := range r.lookups {
-		if len(l.asked) > maxAsked || len(l.asked) == 0 && l.lateAt.IsZero() && !l.news && r.phase == phaseMember {
+		if len(l.asked) > max(maxAsked, maxWary) || len(l.asked) == 0 && l.lateAt.IsZero() && !l.news && r.phase == phaseMember {
 			return fmt.Errorf("lookup %d waits for %d answers", id, len(l.asked))
 		}
 	}

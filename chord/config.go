@@ -29,6 +29,11 @@ type Config struct {
 	// Chord.
 	Classic bool
 
+	// Wary makes lookups believe no peer alone: they take disjoint ways, and the owner is
+	// the first peer behind the target that answers, whatever others say of it. That
+	// is for rings that anybody may join.
+	Wary bool
+
 	// Budget is how many bytes a second the peer is to spend, on average, on news of
 	// joins and departures, on passing them on and on filling the tables of newcomers.
 	// Where the ring changes faster than that allows, newcomers fill their tables

@@ -148,6 +148,14 @@
 // at a time. What leads to the end first counts. To be late is no evidence of
 // failure.
 //
+// In a ring that anybody may join (Config.Wary) no peer is believed alone. A liar cannot
+// stand where its identity does not say, nor answer in the place of others, but it can
+// leave peers out. So the owner is the first peer behind the target that answers, whatever
+// it says itself; and unless our own table holds the whole ring, the lookup takes four
+// ways, which begin at different peers of our own and share none, until on each the two
+// nearest to the target that it knows have answered. It costs about five times the
+// messages: closed rings, whose members were invited, do without.
+//
 // A lookup that knows nobody else to ask, or has heard of several in a row that
 // stand no nearer than others before, waits and begins anew, 6 times within
 // 6.3 s, since a ring that lost many peers at once heals meanwhile; then the first

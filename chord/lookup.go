@@ -58,6 +58,8 @@ type lookup struct {
 	news    bool      // something came in since the last step
 	closest ID        // how far before the target the nearest one stands that answered
 	futile  int       // answers in a row that came from nobody nearer
+	ways    []way     // of a wary lookup; nil of another
+	placed  []PeerID  // those who are on one of them
 	starts  int       // how often it began, first and anew
 	asks    int       // requests so far
 	hedges  int       // of them, those made because another one was late
@@ -122,14 +124,24 @@ func (r *Ring) orient(l *lookup) {
 		return
 	case ok:
 		l.successors(nodes)
+		if r.wary(l) {
+			l.ways = []way{}
+		}
 		return // nobody stands nearer before it than we do
 	case r.complete():
 		l.ahead = r.following(l.target, maxHopless)
 		if at, pred, ok := r.before(l.target); ok {
 			l.follows(at, pred)
 		}
+		if r.wary(l) {
+			l.ways = []way{} // nobody can hide from a whole table who stands where
+			return
+		}
 	}
 	l.nearer = r.preceding(l.target, maxNearer)
+	if r.wary(l) {
+		l.spread()
+	}
 }
 
 // advanceLookups lets every lookup that has something to do take its next step.
@@ -155,14 +167,22 @@ func (r *Ring) advanceLookups() {
 func (r *Ring) advance(l *lookup) {
 	to, ok := PeerID(""), false
 	if !l.told {
-		to, ok = r.next(l)
+		if l.ways != nil {
+			to, ok = r.nextWary(l)
+		} else {
+			to, ok = r.next(l)
+		}
 	}
 	l.news = false
 	switch {
 	case l.told:
 		r.end(l, nil)
 	case ok && l.asks < maxAsks:
+		asked := len(l.asked)
 		r.request(l, to)
+		if l.ways != nil && len(l.asked) > asked {
+			r.advance(l) // on the other ways
+		}
 	case len(l.asked) > 0:
 		if !r.now.Before(l.lateAt) {
 			l.lateAt = time.Time{} // nobody else is left to ask
@@ -181,7 +201,7 @@ func (r *Ring) request(l *lookup, to PeerID) {
 		l.news = true // it waits for a message with room
 		return
 	}
-	if len(l.asked) > 0 {
+	if len(l.asked) > 0 && l.ways == nil {
 		l.hedges++
 	}
 	l.asks++
@@ -337,6 +357,11 @@ func (r *Ring) pick(n int, at cursor, next func(cursor) cursor) []Place {
 func (l *lookup) pin(pin func(PeerID)) {
 	for _, ps := range [][]Place{l.ahead, l.nearer} {
 		for _, p := range ps {
+			pin(p.Peer)
+		}
+	}
+	for _, w := range l.ways {
+		for _, p := range w {
 			pin(p.Peer)
 		}
 	}

@@ -187,6 +187,8 @@ func (l *lookup) answered(from PeerID, rtt time.Duration, at []Place, done bool,
 	l.heard = append(l.heard, from)
 	l.path = append(l.path, Hop{Peer: from, RTT: rtt, Answered: true})
 	switch {
+	case l.ways != nil:
+		l.takeWary(from, at, nodes)
 	case done && (!l.checked() || nodes[0].Peer == from):
 		l.done, l.told = nodes, true
 	case done:

@@ -227,7 +227,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	if err != nil {
 		return false, err
 	}
-	n.members, err = newRing(n, wire.MethodRing, chord.Config{Ring: ringNumber(n.ring)}, record, n.viewChanged)
+	n.members, err = newRing(n, wire.MethodRing, chord.Config{Ring: ringNumber(n.ring), Wary: n.door == nil}, record, n.viewChanged)
 	if err != nil {
 		return false, err
 	}

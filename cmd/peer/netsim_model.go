@@ -44,6 +44,9 @@ type modelDoc struct {
 	Rings          int     `json:"rings"`
 	Regions        int     `json:"regions"`
 	RegionDelayS   float64 `json:"region_delay_s"`
+	Liars          float64 `json:"liars"`
+	Sybils         int     `json:"sybils"`
+	Wary           bool    `json:"wary"`
 	Workload       string  `json:"workload"`
 	Rate           float64 `json:"rate"`
 	DurationS      float64 `json:"duration_s"`
@@ -82,6 +85,11 @@ maintenance, failure detection, and that the owner itself answers in the end.
 An answer is wrong if the peer that it names did not own the key at any moment
 between the start and the end of the lookup; a newcomer owns from the moment in which
 it is a member, even if nobody has heard of it.
+
+With --liars some of the peers follow the protocol in all but one thing: when they are asked
+who owns a key, a fifth of them each name themselves, say nothing, leave the owner out, lead
+to other liars, or name such as the owner. Honest peers look up; where the owner says nothing
+the next peer will do.
 
 With --schedules play that many random histories of small rings instead: peers
 join, leave, crash and come back while messages are late, overtaken and doubled. The
@@ -134,6 +142,9 @@ it. Exit status 5 means that a history did not hold.`,
 	flags.IntVar(&f.Rings, "rings", 2, "parts that --split makes")
 	flags.IntVar(&f.Regions, "regions", 1, "regions that the peers are spread over")
 	flags.DurationVar(&f.RegionDelay, "region-delay", 75*time.Millisecond, "one-way delay between regions, besides 5 to 50 ms")
+	flags.Float64Var(&f.Liars, "liars", 0, "fraction of the peers that lie when they are asked who owns a key")
+	flags.BoolVar(&f.Wary, "wary", false, "lookups as in rings that anybody may join, which believe nobody alone; default: with --liars or --sybils")
+	flags.IntVar(&f.Sybils, "sybils", 0, "liars that join besides, all around one key, for which every other lookup is")
 	flags.BoolVar(&f.PlainChord, "plain-chord", false, "show the same lookups in textbook Chord, too")
 	flags.StringVar(&f.workload, "workload", lookupsWorkload, "what the peers do: lookups, or tasks: uts, pareto or bag")
 	flags.DurationVar(&f.work.Grain, "grain", time.Second, "time that a task takes; with pareto the shortest one")
@@ -166,13 +177,16 @@ func (f *modelFlags) validate(cmd *cobra.Command) error {
 	if f.schedules > 0 {
 		for _, name := range []string{
 			"peers", "positions", "successors", "fingers-only", "kill", "churn", "loss", "split", "rings", "regions",
-			"region-delay", "plain-chord", "workload", "rate", "duration",
+			"region-delay", "liars", "sybils", "wary", "plain-chord", "workload", "rate", "duration",
 		} {
 			if cmd.Flags().Changed(name) {
 				return usage(modelCommand, "--%s does not go with --schedules: a history draws it from its seed", name)
 			}
 		}
 		return nil
+	}
+	if !cmd.Flags().Changed("wary") {
+		f.Wary = f.Liars > 0 || f.Sybils > 0
 	}
 	return f.validateRing()
 }
@@ -195,6 +209,10 @@ func (f *modelFlags) validateRing() error {
 		return usage(modelCommand, "--rings must be at least 2, not %d", f.Rings)
 	case f.Regions < 1:
 		return usage(modelCommand, "--regions must be at least 1, not %d", f.Regions)
+	case !(f.Liars >= 0 && f.Liars < 1):
+		return usage(modelCommand, "--liars must be from 0 up to 1, not %v", f.Liars)
+	case f.Sybils < 0 || f.Sybils > f.Peers:
+		return usage(modelCommand, "--sybils must be from 0 to the number of peers, not %d", f.Sybils)
 	case f.RegionDelay < 0:
 		return usage(modelCommand, "--region-delay must not be negative, is %v", f.RegionDelay)
 	case f.Duration <= 0:
@@ -241,6 +259,7 @@ func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
 	doc.Kill, doc.ChurnS, doc.Loss, doc.SplitS, doc.Rings = f.Kill, f.Churn.Seconds(), f.Loss, f.Split.Seconds(), f.Rings
 	doc.HealBytes, doc.WrongHealed = &rep.HealBytes, &rep.WrongHealed
 	doc.Regions, doc.RegionDelayS, doc.PlainChord = f.Regions, f.RegionDelay.Seconds(), rep.PlainChord
+	doc.Liars, doc.Sybils, doc.Wary = f.Liars, f.Sybils, f.Wary
 	doc.Workload, doc.Rate, doc.DurationS = f.workload, f.Lookups, f.Duration.Seconds()
 	doc.Lookups, doc.BytesPerPeerS, doc.LoadMax, doc.FormS = &rep.Lookups, &rep.BytesPerPeerS, &rep.LoadMax, &rep.FormS
 	doc.WallS, doc.RSSMiB = rep.WallS, residentMiB()

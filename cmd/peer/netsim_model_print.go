@@ -27,6 +27,7 @@ func (c *console) printModel(out io.Writer, d modelDoc) {
 		"formed", fmt.Sprintf("within %.1f s", *d.FormS),
 		"faults", strings.Join(d.faults(), ", "),
 		"lookups", fmt.Sprintf("%d, %d failed, %d with the wrong owner; %d of peers that crashed meanwhile", l.N, l.Failed, l.WrongOwner, l.Abandoned),
+		"right", d.right(),
 		"hops", fmt.Sprintf("%.3f in the mean, %.2f%% in at most one", l.MeanHops, 100*l.OneHop),
 		"latency", fmt.Sprintf("%.0f ms in the mean", l.MeanMS),
 		"timeouts", fmt.Sprintf("%d, %.3f a lookup, at most %d", l.Timeouts, float64(l.Timeouts)/float64(max(l.N, 1)), l.MostTimeouts),
@@ -59,10 +60,24 @@ func (d *modelDoc) faults() []string {
 	if d.SplitS > 0 {
 		faults = append(faults, fmt.Sprintf("split in %d for %g s", d.Rings, d.SplitS))
 	}
+	if d.Liars > 0 {
+		faults = append(faults, fmt.Sprintf("%g%% lie", 100*d.Liars))
+	}
+	if d.Sybils > 0 {
+		faults = append(faults, fmt.Sprintf("%d Sybils around a key", d.Sybils))
+	}
 	if d.Regions > 1 {
 		faults = append(faults, fmt.Sprintf("%d regions %g ms apart", d.Regions, 1000*d.RegionDelayS))
 	}
 	return faults
+}
+
+// right says how many lookups went well although peers lie.
+func (d *modelDoc) right() string {
+	if d.Liars == 0 && d.Sybils == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f%%, %d of them past an owner that says nothing", 100*d.Lookups.Right, d.Lookups.Bypassed)
 }
 
 // each shares a total out among the lookups.

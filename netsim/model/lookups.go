@@ -48,11 +48,11 @@ func (x *experiment) nextLookup() {
 		}
 		if ms := x.owners.members; len(ms) > 0 {
 			at := x.peers[x.keys.IntN(len(x.peers))] // the same in every ring of so many
-			if !at.Member() {
+			for !at.Member() || x.liars.lie[at] != honest {
 				at = ms[x.keys.IntN(len(ms))]
 			}
 			x.rep.Lookups.N++
-			x.look(at, x.target())
+			x.look(at, x.wanted())
 		}
 		x.nextLookup()
 	})
@@ -110,7 +110,11 @@ func (x *experiment) ended(at *Peer, res chord.LookupResult) {
 	if res.Hops <= 1 {
 		x.oneHop++
 	}
-	if !slices.Contains(s.owners, res.Owner.ID) {
+	switch {
+	case slices.Contains(s.owners, res.Owner.ID):
+	case x.liars.passable(&x.owners, res):
+		l.Bypassed++
+	default:
 		l.WrongOwner++
 		if x.healed > 0 && s.began >= x.healed {
 			x.rep.WrongHealed++
@@ -124,6 +128,7 @@ func (x *experiment) ended(at *Peer, res chord.LookupResult) {
 // sent counts the bytes of a message that carries requests or answers of the
 // lookups.
 func (x *experiment) sent(from *Peer, m *chord.Message) {
+	x.overheard(m)
 	switch m.Kind {
 	case chord.KindAsk:
 		if !slices.ContainsFunc(m.Finds, func(id chord.ID) bool { return x.targets[id] }) {
@@ -151,6 +156,9 @@ func (x *experiment) close() {
 		} else {
 			l.Abandoned++
 		}
+	}
+	if n := l.N - l.Abandoned; n > 0 {
+		l.Right = float64(n-l.Failed-l.WrongOwner) / float64(n)
 	}
 	if n := l.N - l.Failed - l.Abandoned; n > 0 {
 		l.MeanHops = float64(x.hops) / float64(n)

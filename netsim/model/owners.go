@@ -73,6 +73,30 @@ func (o *owners) of(target chord.ID) chord.PeerID {
 	return o.parts[part][i].peer.Record.ID
 }
 
+// from yields the positions from a target on, once around, until see returns false.
+func (o *owners) from(target chord.ID, see func(owner) bool) {
+	if len(o.members) == 0 {
+		return
+	}
+	first := partOf(&target)
+	at, _ := searchOwner(o.parts[first], &target)
+	for k := range ownerParts + 1 {
+		part := o.parts[(first+k)%ownerParts]
+		begin, end := 0, len(part)
+		switch k {
+		case 0:
+			begin = at
+		case ownerParts:
+			end = at
+		}
+		for _, own := range part[begin:end] {
+			if !see(own) {
+				return
+			}
+		}
+	}
+}
+
 func searchOwner(part []owner, at *chord.ID) (int, bool) {
 	return slices.BinarySearchFunc(part, at, func(a owner, at *chord.ID) int { return a.at.Compare(*at) })
 }

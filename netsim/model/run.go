@@ -55,10 +55,12 @@ type experiment struct {
 	running bool
 	apart   bool          // split, or not one ring again since
 	healed  time.Duration // when it was one ring again; 0: not yet
+	liars   liars
 }
 
 func runLookups(ctx context.Context, s Settings, rep *Report) error {
 	cfg := chord.Config{SuccessorPeers: s.SuccessorPeers, Classic: s.Classic}
+	cfg.Wary = s.Wary
 	if s.FingersOnly {
 		cfg.TableSize = -1
 	}
@@ -81,6 +83,9 @@ func runLookups(ctx context.Context, s Settings, rep *Report) error {
 		return err
 	}
 	rep.LoadMax = x.owners.load(replicas)
+	if err := x.corrupt(ctx); err != nil {
+		return err
+	}
 	x.Net.Loss = s.Loss
 	x.running = true
 	bytes, began := x.Bytes, x.Now()

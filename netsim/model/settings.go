@@ -32,6 +32,9 @@ type Settings struct {
 	Churn    time.Duration // mean session; whoever goes is replaced by a newcomer. 0: nobody goes. With Split: only while it lasts
 	Split    time.Duration // above 0: the ring is split for so long, then healed
 	Rings    int           // parts that Split makes; 0: 2
+	Wary     bool          // lookups as in chord.Config.Wary
+	Liars    float64       // share of the peers that lie when they are asked who owns a target
+	Sybils   int           // peers beside those that pack themselves around a key, and lie
 	Duration time.Duration // of lookups, after the ring stands; 0: 60 s
 	Lookups  float64       // lookups a second over all peers; 0: 50
 
@@ -103,6 +106,8 @@ func (s Settings) validate() error {
 		return fmt.Errorf("model settings: Kill is %v, want 0 to below 1", s.Kill)
 	case s.Churn < 0 || s.Split < 0 || s.Duration < 0:
 		return fmt.Errorf("model settings: Churn, Split and Duration must not be negative")
+	case s.Liars < 0 || s.Liars >= 1 || s.Sybils < 0 || s.Sybils > s.Peers:
+		return fmt.Errorf("model settings: Liars is %v and Sybils %d, want 0 to below 1 and 0 to Peers", s.Liars, s.Sybils)
 	case s.Rings < 2:
 		return fmt.Errorf("model settings: Rings is %d, want 2 or more", s.Rings)
 	case s.Lookups < 0:
@@ -126,6 +131,8 @@ type Report struct {
 	Violations int `json:"violations"`
 
 	Lookups       LookupReport `json:"lookups"`
+	Liars         int          `json:"liars"`
+	Sybils        int          `json:"sybils"`
 	FormS         float64      `json:"form_s"`           // from the first start until all agree
 	BytesPerPeerS float64      `json:"bytes_per_peer_s"` // sent, while lookups ran
 	LoadMax       float64      `json:"load_max_over_mean"`
@@ -148,6 +155,8 @@ type LookupReport struct {
 	Failed     int     `json:"failed"`
 	Abandoned  int     `json:"abandoned"` // the peer that looked crashed meanwhile
 	WrongOwner int     `json:"wrong_owner"`
+	Bypassed   int     `json:"bypassed"` // named the first peer behind an owner that lies by silence
+	Right      float64 `json:"right"`    // share of those not abandoned that named the owner, or bypassed it
 	Outdated   int     `json:"outdated"` // named a peer that was not the owner at the end, wrong ones included
 	MeanHops   float64 `json:"mean_hops"`
 	MeanMS     float64 `json:"mean_ms"` // virtual time that one takes

@@ -33,6 +33,8 @@ type World struct {
 	OnLookup func(at *Peer, res chord.LookupResult)
 	// OnMessage, if set, sees every message that is sent.
 	OnMessage func(from *Peer, m *chord.Message)
+	// Tamper, if set, may change a message before it is sent, and reports whether it is.
+	Tamper func(from *Peer, m *chord.Message) bool
 	// OnMove, if set, is called when a peer has become a member, or is none any
 	// more.
 	OnMove func()
@@ -130,9 +132,15 @@ func (w *World) Add(indexes []uint32) *Peer {
 	return p
 }
 
-// find returns the peer of an ID that Add has given, nil if there is none.
+// Rename gives a peer that has never been up another ID.
+func (w *World) Rename(p *Peer) {
+	p.Record.ID = chord.PeerID(fmt.Sprintf("p%d.%x", p.Number, w.rng.Uint32()))
+}
+
+// find returns the peer of an ID that Add or Rename has given, nil if there is none.
 func (w *World) find(id chord.PeerID) *Peer {
-	if n, err := strconv.Atoi(strings.TrimPrefix(string(id), "p")); err == nil && n >= 0 && n < len(w.peers) {
+	number, _, _ := strings.Cut(strings.TrimPrefix(string(id), "p"), ".")
+	if n, err := strconv.Atoi(number); err == nil && n >= 0 && n < len(w.peers) {
 		return w.peers[n]
 	}
 	return nil
@@ -326,6 +334,7 @@ func (w *World) clock() time.Time { return epoch.Add(w.now) }
 
 // done handles what a call of a core returned.
 func (w *World) done(p *Peer, out chord.Output) {
+	out.Messages = w.tampered(p, out.Messages)
 	w.count(p, out.Messages)
 	for i := range out.Messages {
 		if w.OnSend != nil {
@@ -359,6 +368,20 @@ func (w *World) done(p *Peer, out chord.Output) {
 			w.err = w.AfterStep()
 		}
 	}
+}
+
+// tampered returns what a peer sends of what its core wants to send.
+func (w *World) tampered(p *Peer, ms []chord.Message) []chord.Message {
+	if w.Tamper == nil {
+		return ms
+	}
+	sent := ms[:0]
+	for _, m := range ms {
+		if w.Tamper(p, &m) {
+			sent = append(sent, m)
+		}
+	}
+	return sent
 }
 
 // schedule makes sure that the peer's next tick comes in time.
