@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/chorus-net/chorus/netsim/model"
 	"github.com/chorus-net/chorus/overlay/client"
@@ -126,7 +127,12 @@ it. Exit status 5 means that a history did not hold.`,
 			return c.netsimModel(cmd.Context(), f)
 		},
 	}
-	flags := cmd.Flags()
+	f.addTo(cmd.Flags())
+	return cmd
+}
+
+// addTo adds the flags to a command's.
+func (f *modelFlags) addTo(flags *pflag.FlagSet) {
 	flags.IntVar(&f.Peers, "peers", 100, "number of peers")
 	flags.Uint64Var(&f.Seed, "seed", 1, "what everything follows from; each next history has the next number")
 	flags.IntVar(&f.schedules, "schedules", 0, "play so many random histories of small rings instead")
@@ -152,7 +158,6 @@ it. Exit status 5 means that a history did not hold.`,
 	flags.Float64Var(&f.work.Load, "load", 0.8, "with pareto: part of the time that peers are to be busy")
 	flags.Float64Var(&f.Lookups, "rate", 50, "lookups a second over all peers")
 	flags.DurationVar(&f.Duration, "duration", time.Minute, "virtual time of lookups, once the ring stands; of work for each peer")
-	return cmd
 }
 
 func (f *modelFlags) validate(cmd *cobra.Command) error {

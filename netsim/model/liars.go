@@ -121,23 +121,14 @@ func (x *experiment) tamper(from *Peer, m *chord.Message) bool {
 	return true
 }
 
+// maxTold is how many peers a liar names at most.
+const maxTold = 4
+
 // told returns whom a liar names as the owner of a target and those behind it, each at its
 // first position there; or those before it, each at its last.
 func (x *experiment) told(from *Peer, kind lie, target chord.ID) (named []owner) {
-	most := 4
-	switch kind {
-	case claims:
-		most = 1
-	case mislead:
-		x.owners.from(target, func(o owner) bool {
-			if x.liars.lie[o.peer] != honest && o.peer != from {
-				named = append(slices.DeleteFunc(named, func(n owner) bool { return n.peer == o.peer }), o)
-				named = named[max(0, len(named)-most):]
-			}
-			return true
-		})
-		slices.Reverse(named)
-		return named
+	if kind == mislead {
+		return x.liarsBefore(from, target)
 	}
 	truth := x.owners.of(target)
 	x.owners.from(target, func(o owner) bool {
@@ -145,8 +136,21 @@ func (x *experiment) told(from *Peer, kind lie, target chord.ID) (named []owner)
 		if !known && (kind == claims && o.peer == from || kind == stale && o.peer.Record.ID != truth || kind == eclipse && x.liars.lie[o.peer] != honest) {
 			named = append(named, o)
 		}
-		return len(named) < most
+		return len(named) < maxTold && (kind != claims || len(named) == 0)
 	})
+	return named
+}
+
+// liarsBefore returns the liars that stand next before a target, but for one.
+func (x *experiment) liarsBefore(but *Peer, target chord.ID) (named []owner) {
+	x.owners.from(target, func(o owner) bool {
+		if x.liars.lie[o.peer] != honest && o.peer != but {
+			named = append(slices.DeleteFunc(named, func(n owner) bool { return n.peer == o.peer }), o)
+			named = named[max(0, len(named)-maxTold):]
+		}
+		return true
+	})
+	slices.Reverse(named)
 	return named
 }
 
