@@ -36,6 +36,9 @@ func chaos(t testing.TB, seed uint64) *sim {
 	if rng.IntN(3) == 0 {
 		m.fragile()
 	}
+	if rng.IntN(3) == 0 { // stragglers
+		m.drag[m.order[2+rng.IntN(n-2)]] = time.Duration(rng.IntN(20)) * time.Second
+	}
 	m.run(time.Duration(rng.IntN(1500))*time.Millisecond, nil)
 
 	// p00 and p01 live through it all; the others do not.
@@ -50,14 +53,19 @@ func chaos(t testing.TB, seed uint64) *sim {
 				fn = "rare/v1"
 			}
 			owners = append(owners, owner)
-			if rng.IntN(2) == 0 {
-				n := 1 + rng.IntN(400)
-				units = append(units, n)
-				jobs = append(jobs, m.submitSpec(owner, Spec{Code: Code{Func: fn}, Inputs: [][]byte{treeInput(n), treeInput(n)}}))
-				return
+			spec := Spec{Code: Code{Func: fn}, Priority: int8(rng.IntN(2*MaxPriority+1) - MaxPriority)}
+			n := 0
+			switch rng.IntN(4) {
+			case 0, 1:
+				n = 1 + rng.IntN(400)
+				spec.Inputs = [][]byte{treeInput(n), treeInput(n)}
+			case 2: // p00 and p01 live
+				spec.Code.Func, spec.Verify, spec.Inputs = "work/v1", 2, inputs("same ", 1+rng.IntN(100))
+			default:
+				spec.Inputs = inputs("", 1+rng.IntN(200))
 			}
-			units = append(units, 0)
-			jobs = append(jobs, m.submit(owner, 1+rng.IntN(200), fn))
+			units = append(units, n)
+			jobs = append(jobs, m.submitSpec(owner, spec))
 		})
 	}
 	for range rng.IntN(8) {
@@ -65,11 +73,15 @@ func chaos(t testing.TB, seed uint64) *sim {
 		m.after(time.Duration(rng.IntN(4000))*time.Millisecond, func() { m.trouble(id, cfg) })
 	}
 	verify := func(i int) {
-		if units[i] > 0 {
+		st, _ := m.peers[owners[i]].s.Job(jobs[i])
+		switch {
+		case units[i] > 0:
 			m.verifyTree(owners[i], jobs[i], units[i])
-			return
+		case st.Verify > 0:
+			m.verifyVotes(owners[i], jobs[i])
+		default:
+			m.verify(owners[i], jobs[i])
 		}
-		m.verify(owners[i], jobs[i])
 	}
 	m.run(5*time.Second, nil)
 	for i, job := range jobs {
@@ -128,7 +140,7 @@ func (m *sim) fragile() {
 		case t.Index%7 == 3 && t.Attempt < 4:
 			return Result{Crashed: true, Err: "crash"}
 		default:
-			return Result{Output: fmt.Appendf(nil, "%s:%d", p.id, t.Index)}
+			return Result{Output: fmt.Appendf(nil, "%s:%s", p.id, t.Input)}
 		}
 	}
 }

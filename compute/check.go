@@ -26,16 +26,20 @@ func (s *Scheduler) checkOwner() error {
 		if w.jobs[j.id] != j {
 			return fmt.Errorf("job %s is not indexed", j.id.Short())
 		}
-		var count [taskStates]int
+		var count, copied [taskStates]int
 		var wrong error
 		j.each(func(o *owned) {
 			known++
-			count[o.state]++
 			if o.at != nil {
 				away[o.at]++
 			}
-			if !o.state.Final() {
-				bytes += int64(o.task.size())
+			if o.of != nil {
+				copied[o.state]++
+			} else {
+				count[o.state]++
+				if !o.state.Final() {
+					bytes += int64(o.task.size())
+				}
 			}
 			if err := s.checkTask(o); err != nil && wrong == nil {
 				wrong = fmt.Errorf("task %s attempt %d, %s: %w", o.task.ID.Short(), o.task.Attempt, o.state, err)
@@ -44,8 +48,8 @@ func (s *Scheduler) checkOwner() error {
 		if wrong != nil {
 			return wrong
 		}
-		if count != j.count {
-			return fmt.Errorf("job %s: counted %v, has %v", j.id.Short(), count, j.count)
+		if count != j.count || copied != j.copied {
+			return fmt.Errorf("job %s: counted %v and %v copies, has %v and %v", j.id.Short(), count, copied, j.count, j.copied)
 		}
 		unfinished := count[TaskQueued] + count[TaskRunning] + count[TaskAway] + count[TaskForked]
 		if j.left != unfinished {
@@ -89,10 +93,21 @@ func (s *Scheduler) checkTask(o *owned) error {
 			open++
 		}
 	}
+	copies := 0
+	for _, c := range o.copies {
+		if !c.state.Final() {
+			copies++
+		}
+	}
+	verified := o.job.verify > 0 && o.of == nil
 	switch {
 	case s.owner.tasks[o.task.ID] != o:
 		return errors.New("not indexed")
-	case o.open != open || (o.state == TaskForked) != (open > 0):
+	case verified && (o.state == TaskForked) != (copies > 0) || verified && len(o.parts) > 0:
+		return fmt.Errorf("%d of %d copies left, %d parts", copies, len(o.copies), len(o.parts))
+	case o.of != nil && (!o.task.Apart || o.state == TaskForked || o.of.state.Final() || len(o.parts)+len(o.copies) > 0):
+		return fmt.Errorf("a copy of a task that is %s", o.of.state)
+	case o.open != open || !verified && (o.state == TaskForked) != (open > 0):
 		return fmt.Errorf("%d of %d parts left, counted %d", open, len(o.parts), o.open)
 	case o.state == TaskForked && h != nil:
 		return errors.New("held, although its parts are not done")

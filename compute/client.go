@@ -48,6 +48,9 @@ type flight struct {
 // renewPutOff is how many renewals in a row results may stand in for.
 const renewPutOff = 4
 
+// renewOthers bounds the tasks beside those that run that one renewal names.
+const renewOthers = 256
+
 type outcome struct {
 	held   *held
 	result Result
@@ -208,9 +211,8 @@ func (s *Scheduler) sendHold(c *client, seq uint64, tasks []*held) {
 // renew tells the owner that its tasks are still held: what runs, and the
 // next few of the others, so that over time the owner sees all.
 func (s *Scheduler) renew(c *client) {
-	const others = 256
 	refs := s.runningFor(c.owner.id)
-	for range min(others, len(c.list)) {
+	for range min(renewOthers, len(c.list)) {
 		if c.cursor >= len(c.list) {
 			c.cursor = 0
 		}

@@ -48,10 +48,12 @@ type Config struct {
 	Locate       time.Duration // longest wait before the owner is told of a stolen task; default 20 ms
 	Renew        time.Duration // a holder tells owners what it holds; default 1.5 s
 	Lease        time.Duration // a peer this long silent has lost what it holds; default 6 s
+	Unnamed      time.Duration // a task this long not named by its holder, heard of or not, is lost; default 1 min
 	Orphan       time.Duration // an owner this long silent has lost its interest; default 30 s
 	Avoid        time.Duration // how long a task that crashed here waits for another peer; default 2 s
 	Gossip       time.Duration // shortest pause between two rounds of gossip; default 250 ms
 	Refresh      time.Duration // slow refresh of gossip and registrations; default 30 s
+	Straggler    time.Duration // the last tasks of a job that run for longer than this, and much longer than others did, get a backup; default 1 s
 	Fanout       int           // peers that one round of gossip goes to in a large ring; default 2
 }
 
@@ -89,10 +91,12 @@ func (c Config) withDefaults(now time.Time) Config {
 	setDefault(&c.Locate, 20*time.Millisecond)
 	setDefault(&c.Renew, 1500*time.Millisecond)
 	setDefault(&c.Lease, 6*time.Second)
+	setDefault(&c.Unnamed, time.Minute)
 	setDefault(&c.Orphan, 30*time.Second)
 	setDefault(&c.Avoid, 2*time.Second)
 	setDefault(&c.Gossip, 250*time.Millisecond)
 	setDefault(&c.Refresh, 30*time.Second)
+	setDefault(&c.Straggler, time.Second)
 	setDefault(&c.Fanout, 2)
 	return c
 }
@@ -134,10 +138,12 @@ func (c *Config) validate() error {
 		{"Locate", int64(c.Locate)},
 		{"Renew", int64(c.Renew)},
 		{"Lease", int64(c.Lease)},
+		{"Unnamed", int64(c.Unnamed)},
 		{"Orphan", int64(c.Orphan)},
 		{"Avoid", int64(c.Avoid)},
 		{"Gossip", int64(c.Gossip)},
 		{"Refresh", int64(c.Refresh)},
+		{"Straggler", int64(c.Straggler)},
 		{"Fanout", int64(c.Fanout)},
 	} {
 		if f.v < 0 {

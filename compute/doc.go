@@ -122,7 +122,8 @@
 //
 // A holder renews its lease with every message; Hold goes out each Config.Renew
 // if nothing else does. A peer that is down or silent for Config.Lease has lost
-// what it had, and it runs again. A greater Session says that a peer has
+// what it had, and it runs again; so does a task that its holder does not name for
+// Config.Unnamed, though it is heard of. A greater Session says that a peer has
 // restarted, or has given up on this owner, with the same effect.
 //
 // An error from the code is final after Spec.MaxErrors of them. A crash counts
@@ -148,6 +149,24 @@
 // If the division does not count, because the task is with somebody else by now, they
 // are dropped. Parts are named after the attempt that made them, so those of two
 // attempts, which may have divided a task in different ways, never mix.
+//
+// # Copies
+//
+// A task may run in several copies, each at another peer. A copy is a task with attempts
+// of its own and the peers that have others on its list of those to stay away from
+// (Task.Avoid, with Task.Apart); its parent is the task that it is a copy of.
+//
+// A backup is a copy of a task whose run is suspiciously long: none of its job waits at the
+// owner any more, and it has run for twice as long as 95% of those that are done, and
+// for Config.Straggler. It goes to a worker that has nothing else to do, once for each task.
+// Whichever ends first settles the task, and the other is stopped.
+//
+// A job with Spec.Verify has so many copies of each task, and the task waits for
+// them like for parts. A copy is made when the ones before it have ended or are known to run,
+// so that it can be told where not to go; should two yet come from one peer, the later answer does
+// not count. What more than half of the copies answer, output or error, is the
+// task's result; without a majority it fails. So code must depend on its input alone, and
+// what is verified may not be divided. As long as too few peers can run it, the job waits.
 //
 // # Durable jobs
 //
@@ -178,8 +197,8 @@
 //
 //   - A ledger has each task in at most one batch, and is final when all are. Its
 //     epoch, its batches and its state never go back.
-//   - An unfinished task is in one state: in this peer's queue, on one of its
-//     workers, away at one peer, or forked, with at least one unfinished part.
+//   - An unfinished task is in one state: in this peer's queue, on one of its workers,
+//     away at one peer, or forked, with at least one unfinished part or copy.
 //   - If the owner thinks that a task is at a peer in its present session, that
 //     peer has it in hand, or keeps a copy of it that it gave away, or has its
 //     result; or a transfer to that peer is still kept by the victim.

@@ -1,6 +1,8 @@
 package compute
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 )
@@ -32,6 +34,17 @@ func sizeOf(blobs [][]byte) int {
 	return n
 }
 
+// divisionOf tells divisions apart: two runs of one attempt may divide a task in
+// different ways.
+func divisionOf(r *Result) [8]byte {
+	h := sha256.New()
+	for _, in := range r.Fork {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(in))))
+		h.Write(in)
+	}
+	return [8]byte(h.Sum(nil))
+}
+
 // part returns part i of a task that its present attempt has divided. The
 // attempt is part of the index, and so of the ID: another attempt may divide the
 // task in another way.
@@ -59,9 +72,12 @@ func (s *Scheduler) fork(o *owned, p *peer, r *Result) {
 		s.failFork(o, r, "parts would pass the limit of "+bytesOf(s.cfg.MaxBytes)+" of inputs")
 		return
 	}
+	if len(o.copies) > 0 {
+		s.cancelParts(o) // backups of the run that has divided it
+	}
 	s.endAttempt(o, r.Peer, OutcomeForked, r)
 	s.setState(o, TaskForked, nil)
-	o.forker = p
+	o.forker, o.division = p, divisionOf(r)
 	s.owner.bytes += more - int64(len(o.task.Input)+sizeOf(o.task.Parts)) + int64(len(r.Output))
 	o.task.Input, o.task.Parts, o.task.Avoid = r.Output, nil, nil
 	j := o.job
@@ -132,25 +148,24 @@ func (s *Scheduler) joinParts(o *owned) {
 	s.enqueue(&held{task: o.task}, true)
 }
 
-// cancelParts ends what is left of the parts of a task that is final.
+// cancelParts ends what is left of the parts and copies of a task that needs
+// them no more, and forgets them.
 func (s *Scheduler) cancelParts(o *owned) {
 	drop := make(map[*peer][]Ref)
 	var order []*peer
 	var open []*owned
-	for i := range o.parts {
-		o.parts[i].each(func(c *owned) {
-			if c.state.Final() {
-				return
+	o.each(func(c *owned) {
+		if c == o || c.state.Final() {
+			return
+		}
+		open = append(open, c)
+		if p := c.at; p != nil {
+			if drop[p] == nil {
+				order = append(order, p)
 			}
-			open = append(open, c)
-			if p := c.at; p != nil {
-				if drop[p] == nil {
-					order = append(order, p)
-				}
-				drop[p] = append(drop[p], c.task.ref())
-			}
-		})
-	}
+			drop[p] = append(drop[p], c.task.ref())
+		}
+	})
 	s.cancelAll(open, "")
 	for _, p := range order {
 		for refs := range slices.Chunk(drop[p], MaxMessageRefs) {
@@ -164,7 +179,11 @@ func (s *Scheduler) cancelParts(o *owned) {
 // are parts of. If there is a reason, it is their error.
 func (s *Scheduler) cancelAll(open []*owned, why string) {
 	for _, o := range slices.Backward(open) {
-		if o.state != TaskForked {
+		switch {
+		case o.state == TaskForked:
+		case o.of != nil && o.job.verify == 0 && why == "" && !o.job.cancelled:
+			s.endAttempt(o, s.whoHas(o), OutcomeOvertaken, nil)
+		default:
 			s.endAttempt(o, s.whoHas(o), OutcomeCancelled, nil)
 		}
 		if why != "" {
@@ -174,7 +193,8 @@ func (s *Scheduler) cancelAll(open []*owned, why string) {
 	}
 }
 
-// fold forgets the parts of a task, all of them final, but for their number.
+// fold forgets the parts of a task, all of them final, but for their number, and
+// its copies.
 func (s *Scheduler) fold(o *owned) {
 	j := o.job
 	for i := range o.parts {
@@ -185,14 +205,22 @@ func (s *Scheduler) fold(o *owned) {
 		j.folded[c.state]++
 		j.bytes -= int64(c.result.size())
 	}
-	o.parts, o.open = nil, 0
+	for _, c := range o.copies {
+		delete(s.owner.tasks, c.task.ID)
+		j.copied[c.state]--
+		j.bytes -= int64(c.result.size())
+	}
+	o.parts, o.copies, o.open = nil, nil, 0
 }
 
-// each calls do for a task and for all that it was divided into.
+// each calls do for a task, for all that it was divided into, and for copies.
 func (o *owned) each(do func(*owned)) {
 	do(o)
 	for i := range o.parts {
 		o.parts[i].each(do)
+	}
+	for _, c := range o.copies {
+		do(c)
 	}
 }
 

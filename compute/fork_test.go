@@ -3,6 +3,8 @@ package compute
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -159,5 +161,59 @@ func TestForkLimits(t *testing.T) {
 				t.Errorf("%s: %q, want %q", ts.State, ts.Result.Err, tt.want)
 			}
 		})
+	}
+}
+
+// TestDivisionsDoNotMix: of two runs of one attempt that divide a task in different
+// ways, at the same peer, one counts, told once or twice.
+func TestDivisionsDoNotMix(t *testing.T) {
+	now := time.Unix(1, 0)
+	s, err := New(Config{Self: "a", Slots: -1}, now, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, _, err := s.Submit(now, Spec{Code: Code{Func: "f/v1"}, Inputs: make([][]byte, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := TaskID(job, ID{}, 0)
+	steal := Message{Kind: KindSteal, From: "b", To: "a", Session: 1, Seq: 1, Funcs: []string{"f/v1"}, Room: 1, RoomBytes: 1 << 20}
+	if out, err := s.Step(now, steal); err != nil || len(out.Send) == 0 || len(out.Send[0].Tasks) != 1 {
+		t.Fatalf("steal: %+v, %v", out, err)
+	}
+	one, other := [][]byte{[]byte("x"), []byte("y")}, [][]byte{[]byte("xy"), nil}
+	for i, c := range []struct {
+		fork    [][]byte
+		refused bool
+	}{{one, false}, {one, false}, {other, true}, {one, false}} {
+		out, err := s.Step(now, Message{Kind: KindResult, From: "b", To: "a", Session: 1, Seq: uint64(2 + i), Results: []Result{
+			{Task: task, Attempt: 1, Fork: c.fork, Kept: true},
+		}})
+		if err != nil || len(out.Send) == 0 || out.Send[0].Kind != KindSettled || len(out.Send[0].Refs) > 0 != c.refused {
+			t.Errorf("division %d %q: %+v, %v", i, c.fork, out.Send, err)
+		}
+	}
+}
+
+// TestUnnamed: what a holder, heard of all the while, does not name any more runs again.
+func TestUnnamed(t *testing.T) {
+	m := newSim(t, 1)
+	m.cost = func(*Task) time.Duration { return time.Second }
+	m.add("p00", Config{Slots: -1})
+	m.add("p01", Config{Slots: 1})
+	m.run(time.Second, nil)
+	job := m.submit("p00", 20, "work/v1")
+	m.run(500*time.Millisecond, nil)
+	p := m.peers["p01"]
+	for _, h := range slices.Clone(p.s.holder.clients[0].list)[5:10] { // forgets them as no peer should
+		p.s.unhold(h)
+		p.s.release(h)
+	}
+	if !m.run(5*time.Minute, m.finished("p00", job)) {
+		m.fatalf("not finished: %+v", m.peers["p00"].s.Jobs())
+	}
+	m.verify("p00", job)
+	if n := m.peers["p00"].s.Stats().Lost; n != 5 {
+		t.Errorf("%d attempts lost, want 5", n)
 	}
 }

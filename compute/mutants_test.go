@@ -15,7 +15,8 @@ import (
 var mutants = []struct{ name, file, old, new string }{
 	{"do not run again what a lost peer had", "peer.go", `s.ownerLost(p, why, nil)`, ``},
 	{"do not run again what a restarted peer had", "peer.go", `s.ownerLost(p, "peer restarted", s.victim.onTheWay(p))`, ``},
-	{"let leases last for ever", "outcome.go", `s.now < end`, `s.now < end+1e6*s.cfg.Lease`},
+	{"let leases last for ever", "lease.go", `s.now < end`, `s.now < end+1e6*s.cfg.Lease`},
+	{"wait for ever for tasks that their holder does not name", "lease.go", `s.now-o.named >`, `false && s.now-o.named >`},
 	{"forget a transfer before it is acknowledged", "victim.go", `	if m.Pending {
 		t.pending = true
 		return
@@ -72,8 +73,8 @@ var mutants = []struct{ name, file, old, new string }{
 		s.send(p, Message{Kind: KindCancel, Job: id})
 	}`, ``},
 	{"retry errors without end", "outcome.go", `o.errors >= o.job.maxErrors`, `false`},
-	{"count a division that came too late", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0`, `return true`},
-	{"drop the parts of a division that was told twice", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0`, `return false`},
+	{"count a division that came too late", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)`, `return true`},
+	{"drop the parts of a division that was told twice", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)`, `return false`},
 	{"name parts by their order alone", "fork.go", `of.Attempt*MaxFork + uint32(i)`, `uint32(i)`},
 	{"wake thieves for provisional parts", "victim.go", `n += l.n - max(l.bound, s.keep(l, p.rtt))`, `n += l.n - s.keep(l, p.rtt)`},
 	{"send results of provisional parts", "holder.go", `if h.provisional {`, `if false {`},
@@ -95,6 +96,14 @@ var mutants = []struct{ name, file, old, new string }{
 			l.priority == best.priority &&`, `best == nil ||`},
 	{"give tasks whatever their priority", "victim.go", `if best == nil || c.lane.priority > best.lane.priority ||
 				c.lane.priority == best.lane.priority &&`, `if best == nil ||`},
+	{"let one peer answer for several copies", "outcome.go", `o.of != nil && o.job.verify > 0 && o.answeredBy(r.Peer)`, `false`},
+	{"do not tell copies where others are", "copies.go", `c.task.Avoid = s.siblingsAt(c)`, ``},
+	{"take the first answer", "verify.go", `2*answers[a] > int(o.job.verify)`, `true`},
+	{"let the first run go on when its backup was first", "copies.go", `	if o.at != nil {
+		s.send(o.at, Message{Kind: KindCancel, Refs: []Ref{o.task.ref()}})
+	}`, ``},
+	{"back every task up", "straggler.go", `s.now-o.since >= limit`, `s.now-o.since >= 0*limit`},
+	{"back nothing up", "straggler.go", `s.now-o.since >= limit`, `false && s.now-o.since >= limit`},
 	{"retry crashes without end", "outcome.go", `o.crashes >= s.cfg.MaxCrashes`, `false`},
 }
 

@@ -2,7 +2,6 @@ package compute
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -24,12 +23,19 @@ func (s *Scheduler) outcome(p *peer, r *Result) bool {
 		return false
 	case o.settled() || o.task.Attempt != r.Attempt:
 		s.stats.Stale++
-		return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0
+		return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)
 	}
 	if p != nil {
 		s.learnCost(o.task.Code.Cap(), r.Elapsed)
 	}
 	switch {
+	case o.of != nil && o.job.verify > 0 && o.answeredBy(r.Peer):
+		s.endAttempt(o, r.Peer, OutcomeReturned, &Result{Err: "that peer has answered for another copy"})
+		s.again(o, "")
+		return false
+	case o.of != nil && r.OK() && len(r.Fork) > 0:
+		s.copyForked(o, r)
+		return false
 	case r.Crashed:
 		o.crashes++
 		s.endAttempt(o, r.Peer, OutcomeCrashed, r)
@@ -62,7 +68,10 @@ func (s *Scheduler) outcome(p *peer, r *Result) bool {
 	default:
 		s.endAttempt(o, r.Peer, OutcomeOK, r)
 		o.result = *r
-		o.job.byPeer[r.Peer]++
+		o.job.times.add(r.Elapsed)
+		if o.of == nil {
+			o.job.byPeer[r.Peer]++
+		}
 		s.finish(o, TaskDone)
 	}
 	return true
@@ -76,13 +85,18 @@ func (s *Scheduler) whoHas(o *owned) chord.PeerID {
 	return s.cfg.Self
 }
 
-// endAttempt records how the current attempt ended.
+// endAttempt records how the current attempt ended; that of a copy with the task that
+// it is a copy of.
 func (s *Scheduler) endAttempt(o *owned, at chord.PeerID, outcome Outcome, r *Result) {
 	a := Attempt{N: o.task.Attempt, Peer: at, Outcome: outcome}
 	if r != nil {
 		a.Err, a.Elapsed, a.Started, a.Worker = r.Err, r.Elapsed, r.Started, r.Worker
 	}
 	a.Left, o.left = o.left, time.Time{}
+	if o.of != nil {
+		a.Copy = int(o.task.Index) + 1
+		o = o.of
+	}
 	if len(o.attempts) == maxAttempts {
 		o.attempts = slices.Delete(o.attempts, 1, 2)
 	}
@@ -97,7 +111,11 @@ func (s *Scheduler) again(o *owned, crashedAt chord.PeerID) {
 	}
 	o.task.Attempt++
 	o.task.Hop = 0
-	if crashedAt != "" && !slices.Contains(o.task.Avoid, crashedAt) && len(o.task.Avoid) < MaxAvoid {
+	switch {
+	case o.of != nil:
+		o.of.tries++
+		o.task.Avoid = s.siblingsAt(o)
+	case crashedAt != "" && !slices.Contains(o.task.Avoid, crashedAt) && len(o.task.Avoid) < MaxAvoid:
 		o.task.Avoid = append(slices.Clip(o.task.Avoid), crashedAt)
 	}
 	s.setState(o, TaskQueued, nil)
@@ -112,13 +130,20 @@ func (s *Scheduler) finish(o *owned, state TaskState) {
 	}
 	s.setState(o, state, nil)
 	j := o.job
-	size := int64(o.result.size())
-	j.bytes += size
+	j.bytes += int64(o.result.size())
+	if o.of != nil {
+		o.task.Input, o.task.Parts, o.task.Avoid = nil, nil, nil
+		if j.verify == 0 {
+			j.underWay--
+		}
+		s.copyEnded(o)
+		return
+	}
 	s.owner.bytes -= int64(o.task.size())
 	s.owner.left--
 	o.task.Input, o.task.Parts, o.task.Avoid = nil, nil, nil
 	j.left--
-	if len(o.parts) > 0 {
+	if len(o.parts)+len(o.copies) > 0 {
 		s.cancelParts(o)
 	}
 	if o.parent != nil {
@@ -176,62 +201,6 @@ func (s *Scheduler) ownReturned(id ID, attempt uint32, from *peer, why string) {
 	s.endAttempt(o, from.id, OutcomeReturned, &Result{Err: why})
 	s.again(o, "")
 }
-
-// ownerLost runs again what a peer had, except attempts that may still reach it.
-// What it was running counts towards the limit for tasks that take peers down.
-func (s *Scheduler) ownerLost(p *peer, why string, except map[run]bool) {
-	if p.away == 0 {
-		return
-	}
-	for _, j := range s.owner.order {
-		if j.count[TaskAway] == 0 {
-			continue
-		}
-		var gone []*owned
-		j.each(func(o *owned) {
-			if o.at == p && !except[run{o.task.ID, o.task.Attempt}] {
-				gone = append(gone, o)
-			}
-		})
-		for _, o := range gone {
-			if o.at != p {
-				continue // it ended with another one
-			}
-			s.stats.Lost++
-			o.result = Result{Task: o.task.ID, Attempt: o.task.Attempt, Peer: p.id, Err: why, Crashed: true}
-			if o.running {
-				o.lost++
-			}
-			s.endAttempt(o, p.id, OutcomeLost, &o.result)
-			if o.lost >= s.cfg.MaxLost {
-				o.result.Err = fmt.Sprintf("lost %d times with the peer that ran it: %s", o.lost, why)
-				s.finish(o, TaskFailed)
-				continue
-			}
-			s.again(o, "")
-		}
-	}
-}
-
-// expireLeases presumes peers lost that have own tasks and are silent.
-func (s *Scheduler) expireLeases() {
-	if s.now < s.owner.leaseAt {
-		return
-	}
-	s.owner.leaseAt = never
-	for _, p := range s.peers.all {
-		if p.away == 0 {
-			continue
-		}
-		if end := p.heard + s.cfg.Lease; s.now < end {
-			s.owner.leaseAt = min(s.owner.leaseAt, end)
-			continue
-		}
-		s.lost(p, "silent for "+s.cfg.Lease.Round(time.Millisecond).String())
-	}
-}
-
-func (s *Scheduler) leaseTimer() instant { return s.owner.leaseAt }
 
 // byPeerSorted lists how many tasks of a job each peer did, most first.
 func (j *job) byPeerSorted() []PeerCount {

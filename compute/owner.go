@@ -23,30 +23,38 @@ type owner struct {
 	history int64 // bytes of results of finished jobs
 	counter uint64
 	leaseAt instant // no lease runs out before
+	namedAt instant // when to look for tasks that holders do not name
 	endAt   instant // no deadline passes before
+	lagAt   instant // when to look for stragglers
 }
 
 func newOwner() owner {
-	return owner{jobs: make(map[ID]*job), tasks: make(map[ID]*owned), leaseAt: never, endAt: never}
+	return owner{jobs: make(map[ID]*job), tasks: make(map[ID]*owned), leaseAt: never, endAt: never, lagAt: never}
 }
 
 type job struct {
-	id        ID
-	code      Code
-	maxErrors int
-	tasks     []owned
-	spawned   int // tasks into which others were divided
-	left      int
-	count     [taskStates]int
-	folded    [taskStates]int // parts that are forgotten since they were joined
-	byPeer    map[chord.PeerID]int
-	bytes     int64 // of results
-	submitted time.Time
-	deadline  time.Time // zero: none
-	finished  time.Time
-	cancelled bool
-	expired   bool // ended by its deadline
-	touched   bool // listed in Output.Changed already
+	id         ID
+	code       Code
+	maxErrors  int
+	tasks      []owned
+	spawned    int // tasks into which others were divided
+	left       int
+	count      [taskStates]int
+	folded     [taskStates]int // parts that are forgotten since they were joined
+	copied     [taskStates]int // copies that are not forgotten; no other count has them
+	verify     uint8           // copies of each task, 0: none
+	times      spans           // that runs took whose results count
+	backups    int             // copies of stragglers
+	underWay   int             // of those
+	backupsWon int             // of those, the ones that were first
+	byPeer     map[chord.PeerID]int
+	bytes      int64 // of results
+	submitted  time.Time
+	deadline   time.Time // zero: none
+	finished   time.Time
+	cancelled  bool
+	expired    bool // ended by its deadline
+	touched    bool // listed in Output.Changed already
 }
 
 // owned is the owner's record of a task. While it is not final, exactly one
@@ -55,16 +63,23 @@ type owned struct {
 	job      *job
 	task     Task // as the current attempt left this peer
 	state    TaskState
-	at       *peer // nil: this peer
-	running  bool  // at a peer that said so
+	at       *peer   // nil: this peer
+	running  bool    // at a peer that said so
+	since    instant // when it was first known to run
+	named    instant // when its holder was last known to have it
 	errors   int
 	crashes  int
 	lost     int
 	attempts []Attempt // ended ones
 	parent   *owned    // the task that it is a part of; nil: the job's own
+	of       *owned    // the task that it is a copy of; nil: of none
+	copies   []*owned  // of it, the first ones first
+	tries    int       // attempts of copies so far
+	votes    []Vote    // of the copies, once they are counted
 	parts    []owned   // that it was divided into
 	open     int       // parts that are not final
 	forker   *peer     // who divided it; nil: this peer
+	division [8]byte   // in which way
 	result   Result    // of the attempt that settled it
 	left     time.Time // when a thief took the current attempt from here; zero: none did
 }
@@ -83,6 +98,9 @@ type Spec struct {
 	MaxErrors int
 	// Priority of the job's tasks where they wait beside others; see [Task].
 	Priority int8
+	// Verify, if not 0, has each task run by so many different peers, at most
+	// MaxVerify, and takes what more than half of them answer.
+	Verify int
 	// Deadline is when the job ends although tasks are left, by the clock that
 	// Submit is called with; zero: never.
 	Deadline time.Time
@@ -113,6 +131,11 @@ func (s *Scheduler) Submit(now time.Time, spec Spec) (ID, Output, error) {
 	for i := range j.tasks {
 		o := &j.tasks[i]
 		s.owner.tasks[o.task.ID] = o
+		if j.verify > 0 {
+			s.setState(o, TaskForked, nil)
+			s.nextCopy(o)
+			continue
+		}
 		hands[i].task = o.task
 		s.enqueue(&hands[i], false)
 	}
@@ -142,6 +165,9 @@ func (s *Scheduler) admit(spec *Spec) (int64, error) {
 	if spec.Priority < -MaxPriority || spec.Priority > MaxPriority {
 		return 0, fmt.Errorf("%w: priority %d, want %d to %d", ErrBadSpec, spec.Priority, -MaxPriority, MaxPriority)
 	}
+	if spec.Verify < 0 || spec.Verify > MaxVerify {
+		return 0, fmt.Errorf("%w: verified by %d peers, the limit is %d", ErrBadSpec, spec.Verify, MaxVerify)
+	}
 	var bytes int64
 	for i, in := range spec.Inputs {
 		if len(in) > s.cfg.MaxInput {
@@ -165,6 +191,7 @@ func (s *Scheduler) newJob(now time.Time, spec *Spec) *job {
 		id:        jobID(s.cfg.Self, s.cfg.Session, s.owner.counter, s.rng.Uint64()),
 		code:      spec.Code,
 		maxErrors: spec.MaxErrors,
+		verify:    uint8(spec.Verify),
 		tasks:     make([]owned, len(spec.Inputs)),
 		left:      len(spec.Inputs),
 		byPeer:    make(map[chord.PeerID]int),
@@ -242,12 +269,17 @@ func (s *Scheduler) changed(j *job) {
 
 // setState moves a task from one state to another and keeps the counts.
 func (s *Scheduler) setState(o *owned, state TaskState, at *peer) {
-	o.job.count[o.state]--
-	o.job.count[state]++
+	count := &o.job.count
+	if o.of != nil {
+		count = &o.job.copied
+	}
+	count[o.state]--
+	count[state]++
 	o.state = state
-	o.running = false
+	o.running, o.since = false, s.now
 	s.setAt(o, at)
 	s.changed(o.job)
+	s.watchStragglers(o.job)
 }
 
 func (s *Scheduler) setAt(o *owned, at *peer) {
@@ -265,6 +297,7 @@ func (s *Scheduler) setAt(o *owned, at *peer) {
 		at.heard = s.now // the lease begins
 	}
 	at.away++
+	o.named = s.now
 	s.owner.leaseAt = min(s.owner.leaseAt, s.now+s.cfg.Lease)
 }
 
@@ -272,6 +305,14 @@ func (s *Scheduler) setAt(o *owned, at *peer) {
 func (s *Scheduler) ownStarted(h *held) {
 	if o := s.owner.tasks[h.task.ID]; o != nil {
 		s.setState(o, TaskRunning, nil)
+		s.pinned(o)
+	}
+}
+
+// pinned notes that a task runs where it is: it does not move any more.
+func (s *Scheduler) pinned(o *owned) {
+	if o.of != nil && o.job.verify > 0 {
+		s.nextCopy(o.of)
 	}
 }
 
@@ -327,10 +368,13 @@ func (s *Scheduler) locate(p *peer, r Ref) bool {
 	default:
 		return false
 	}
-	o.task.Hop = r.Hop
+	o.task.Hop, o.named = r.Hop, s.now
 	if o.running != r.Running {
-		o.running = r.Running
+		o.running, o.since = r.Running, s.now
 		s.changed(o.job)
+		if o.running {
+			s.pinned(o)
+		}
 	}
 	return true
 }

@@ -206,10 +206,11 @@ func (s *Scheduler) expire() {
 	s.expireClients()
 	s.expireLeases()
 	s.expireJobs()
+	s.expireStragglers()
 }
 
 func (s *Scheduler) nextTimer() instant {
-	return min(s.thiefTimer(), s.victimTimer(), s.shelfTimer(), s.clientTimer(), s.leaseTimer(), s.owner.endAt, s.gossipTimer())
+	return min(s.thiefTimer(), s.victimTimer(), s.shelfTimer(), s.clientTimer(), s.leaseTimer(), s.owner.endAt, s.owner.lagAt, s.gossipTimer())
 }
 
 func (s *Scheduler) send(p *peer, m Message) {

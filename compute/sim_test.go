@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"bytes"
 	"cmp"
 	"container/heap"
 	"fmt"
@@ -33,6 +34,7 @@ type sim struct {
 	cut     map[[2]chord.PeerID]bool
 
 	cost   func(t *Task) time.Duration
+	drag   map[chord.PeerID]time.Duration   // what runs take longer at a peer
 	result func(p *simPeer, t *Task) Result // nil: succeeds with peer and index
 	every  int                              // check invariants after every so many calls; 0 never
 	calls  int
@@ -80,7 +82,7 @@ func newSim(t testing.TB, seed uint64) *sim {
 	begin := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	return &sim{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), now: begin, begin: begin,
-		peers: make(map[chord.PeerID]*simPeer), cut: make(map[[2]chord.PeerID]bool),
+		peers: make(map[chord.PeerID]*simPeer), cut: make(map[[2]chord.PeerID]bool), drag: make(map[chord.PeerID]time.Duration),
 		latency: 5 * time.Millisecond, every: 1,
 		cost: func(*Task) time.Duration { return 10 * time.Millisecond },
 	}
@@ -220,17 +222,19 @@ func (m *sim) start(p *simPeer, t *Task) {
 		m.fatalf("%s: started %s, which it does not have", p.id, t.Code)
 	}
 	p.runs[key] = true
-	life, cost := p.life, m.cost(t)
+	life, cost := p.life, m.cost(t)+m.drag[p.id]
 	m.after(cost, func() {
 		if p.life != life || p.dead {
 			return
 		}
 		m.call(p, func() Output {
 			delete(p.runs, key)
-			r := Result{Output: fmt.Appendf(nil, "%s:%d", p.id, t.Index)}
+			r := Result{Output: fmt.Appendf(nil, "%s:%s", p.id, t.Input)}
 			switch _, tree := isTree(t); {
 			case tree, t.Join:
 				r = m.grow(t)
+			case bytes.HasPrefix(t.Input, []byte("same ")):
+				r = Result{Output: t.Input}
 			case m.result != nil:
 				r = m.result(p, t)
 			}
@@ -298,11 +302,17 @@ func (m *sim) down(id chord.PeerID) {
 }
 
 func (m *sim) submit(id chord.PeerID, n int, fn string) ID {
-	inputs := make([][]byte, n)
-	for i := range inputs {
-		inputs[i] = fmt.Appendf(nil, "%d", i)
+	return m.submitSpec(id, Spec{Code: Code{Func: fn}, Inputs: inputs("", n)})
+}
+
+// inputs makes n inputs that end with their numbers. What tasks whose input begins with
+// "same " put out is the same wherever they run.
+func inputs(prefix string, n int) [][]byte {
+	list := make([][]byte, n)
+	for i := range list {
+		list[i] = fmt.Appendf(nil, "%s%d", prefix, i)
 	}
-	return m.submitSpec(id, Spec{Code: Code{Func: fn}, Inputs: inputs})
+	return list
 }
 
 func (m *sim) submitSpec(id chord.PeerID, spec Spec) ID {

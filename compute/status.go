@@ -2,6 +2,7 @@ package compute
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
@@ -15,7 +16,7 @@ const (
 	TaskQueued    TaskState = iota // waits at the owner
 	TaskRunning                    // runs at the owner
 	TaskAway                       // waits or runs at another peer
-	TaskForked                     // waits for the parts that it was divided into
+	TaskForked                     // waits for the parts that it was divided into, or for copies that verify it
 	TaskDone                       // succeeded
 	TaskFailed                     // failed for good
 	TaskCancelled                  // cancelled before it finished
@@ -43,6 +44,7 @@ const (
 	OutcomeLost      Outcome = "lost"      // its peer went down or silent
 	OutcomeReturned  Outcome = "returned"  // its peer did not want it
 	OutcomeCancelled Outcome = "cancelled" // with its job
+	OutcomeOvertaken Outcome = "overtaken" // another copy of the task was first
 )
 
 // Attempt is one try at a task that has ended.
@@ -55,6 +57,7 @@ type Attempt struct {
 	Started time.Time // by the clock of Peer; zero: not known
 	Worker  uint16    // of Peer, from 0
 	Left    time.Time // when it was taken from the owner's queue by a thief; zero: it was not
+	Copy    int       // of the task, from 1; 0: the task itself
 }
 
 // JobState sums up a job.
@@ -84,15 +87,19 @@ type JobStatus struct {
 	Code      Code
 	State     JobState
 	Why       string // why it waits
+	Able      int    // if it waits: peers known, this one included, that can run its tasks
 	Tasks     int
 	Queued    int
 	Running   int // at this peer
 	Away      int // waiting or running at other peers
-	Forked    int // waiting for their parts
+	Forked    int // waiting for their parts, or for copies
 	Done      int
 	Failed    int
 	Cancelled int
 	ByPeer    []PeerCount // who did the tasks that are done, most first
+	Verify    int         // peers that run each task, 0: one is enough
+	Backups   int         // copies of stragglers so far
+	Overtook  int         // of those, the ones that were first
 	Priority  int8
 	Submitted time.Time
 	Deadline  time.Time // zero: none
@@ -107,7 +114,8 @@ type TaskStatus struct {
 	Peer     chord.PeerID // who has it, or settled it
 	Running  bool         // it was running when Peer last told
 	Attempts []Attempt    // the first and the latest that ended
-	Tries    int          // attempts so far, the current one included
+	Tries    int          // attempts so far, the current one and those of copies included
+	Votes    []Vote       // of a task that was verified. Do not change them
 	Result   *Result      // of the last attempt with an outcome; nil if none. Do not change it
 }
 
@@ -149,6 +157,7 @@ func (s *Scheduler) status(j *job) JobStatus {
 		Queued: j.count[TaskQueued], Running: j.count[TaskRunning], Away: j.count[TaskAway], Forked: j.count[TaskForked],
 		Done: j.total(TaskDone), Failed: j.total(TaskFailed), Cancelled: j.total(TaskCancelled),
 		ByPeer: j.byPeerSorted(), Priority: j.tasks[0].task.Priority,
+		Verify: int(j.verify), Backups: j.backups, Overtook: j.backupsWon,
 		Submitted: j.submitted, Deadline: j.deadline, Finished: j.finished,
 	}
 	switch {
@@ -160,9 +169,9 @@ func (s *Scheduler) status(j *job) JobStatus {
 		st.State = JobFailed
 	case j.left == 0:
 		st.State = JobDone
-	case st.Queued+st.Forked == j.left:
-		if st.Why = s.why(j); st.Why != "" {
-			st.State = JobWaiting
+	case st.Queued+st.Forked == j.left && j.copied[TaskRunning]+j.copied[TaskAway] == 0:
+		if why, able := s.why(j); why != "" {
+			st.State, st.Why, st.Able = JobWaiting, why, able
 		}
 	}
 	return st
@@ -171,8 +180,9 @@ func (s *Scheduler) status(j *job) JobStatus {
 // total counts the tasks that ended in one state.
 func (j *job) total(state TaskState) int { return j.count[state] + j.folded[state] }
 
-// why explains why no task of a job is under way; "" if some soon will be.
-func (s *Scheduler) why(j *job) string {
+// why explains why no task of a job is under way, and counts the peers that could
+// run one; "" if some soon will be.
+func (s *Scheduler) why(j *job) (why string, able int) {
 	capability := j.code.Cap()
 	what := "the function " + capability
 	if capability == CapWASM {
@@ -185,13 +195,19 @@ func (s *Scheduler) why(j *job) string {
 			others++
 		}
 	}
+	able = others
+	if here && s.holder.slots > 0 {
+		able++
+	}
 	switch {
+	case able > 0 && able < int(j.verify):
+		return fmt.Sprintf("each task is for %d different peers, and %d known here have %s; it goes on when more of them join", j.verify, able, what), able
 	case here && s.holder.slots > 0:
-		return ""
+		return "", able
 	case here:
-		return fmt.Sprintf("this peer has no workers, and %s", s.whoCould(what, others))
+		return fmt.Sprintf("this peer has no workers, and %s", s.whoCould(what, others)), able
 	default:
-		return s.whoCould(what, others)
+		return s.whoCould(what, others), able
 	}
 }
 
@@ -209,7 +225,11 @@ func (s *Scheduler) whoCould(what string, others int) string {
 func (s *Scheduler) taskStatus(o *owned) TaskStatus {
 	st := TaskStatus{
 		ID: o.task.ID, Index: o.task.Index, State: o.state, Peer: s.whoHas(o),
-		Running: o.running || o.state == TaskRunning, Tries: int(o.task.Attempt),
+		Running: o.running || o.state == TaskRunning, Tries: int(o.task.Attempt) + o.tries, Votes: o.votes,
+	}
+	if o.job.verify > 0 {
+		st.Tries = o.tries
+		st.Running = slices.ContainsFunc(o.copies, func(c *owned) bool { return c.running || c.state == TaskRunning })
 	}
 	st.Attempts = append(st.Attempts, o.attempts...)
 	if o.result.Attempt > 0 {

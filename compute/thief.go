@@ -228,6 +228,9 @@ func (s *Scheduler) accept(p *peer, t *Task, a *arrival) bool {
 		if h.task.Owner != t.Owner {
 			return false // somebody lies
 		}
+		if h.provisional {
+			return false // of a division that is another peer's if this is true
+		}
 		if h.task.Attempt > t.Attempt || h.task.Attempt == t.Attempt && h.task.Hop >= t.Hop {
 			return true
 		}

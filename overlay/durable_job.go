@@ -82,7 +82,7 @@ func (n *Node) submitDurable(ctx context.Context, spec compute.Spec) (compute.ID
 	rand.Read(id[:]) // it does not fail
 	j := newDurableJob(n, id, wire.DurableSpec{
 		Code: spec.Code, Limits: spec.Limits, Tasks: len(spec.Inputs), Submitted: time.Now(),
-		Priority: spec.Priority, Deadline: spec.Deadline,
+		Priority: spec.Priority, Verify: spec.Verify, Deadline: spec.Deadline,
 	}, spec.Inputs)
 	step, err := j.machine.Open(spec.Code, len(spec.Inputs))
 	if err != nil {
@@ -183,7 +183,7 @@ func (j *durableJob) start(ctx context.Context) error {
 	left := j.machine.Ledger().Left()
 	spec := compute.Spec{
 		Code: j.spec.Code, Limits: j.spec.Limits, Inputs: make([][]byte, len(left)),
-		Priority: j.spec.Priority, Deadline: j.spec.Deadline,
+		Priority: j.spec.Priority, Verify: j.spec.Verify, Deadline: j.spec.Deadline,
 	}
 	for i, index := range left {
 		spec.Inputs[i] = j.inputs[index]
@@ -324,7 +324,7 @@ func (j *durableJob) fresh(ctx context.Context) (fresh []wire.DurableResult, kno
 
 // resultOf returns the result of a task that is final.
 func (j *durableJob) resultOf(index uint32, st *compute.TaskStatus) wire.DurableResult {
-	r := wire.DurableResult{Index: index, Peer: st.Peer, Attempts: st.Tries}
+	r := wire.DurableResult{Index: index, Peer: st.Peer, Attempts: st.Tries, Votes: st.Votes}
 	if st.Result != nil {
 		r.Output, r.Err, r.Log, r.Elapsed = st.Result.Output, st.Result.Err, st.Result.Log, st.Result.Elapsed
 		r.Started, r.Worker = st.Result.Started, st.Result.Worker

@@ -42,7 +42,7 @@ func (n *Node) durableView(ctx context.Context, id compute.ID, results bool) (Jo
 	if err != nil {
 		return j, fmt.Errorf("job %s: %w", id, err)
 	}
-	j.Priority, j.Deadline = int(spec.Priority), spec.Deadline
+	j.Verify, j.Priority, j.Deadline = spec.Verify, int(spec.Priority), spec.Deadline
 	return j, n.fillDurable(ctx, &j, id, &ledger)
 }
 
@@ -100,6 +100,7 @@ func (n *Node) fillDurable(ctx context.Context, j *Job, id compute.ID, l *comput
 func (n *Node) fillResult(j *Job, r *wire.DurableResult) {
 	t := &j.Results[r.Index]
 	t.State, t.Peer, t.Attempts = "done", n.label(r.Peer), r.Attempts
+	t.Votes = n.votesOf(r.Votes)
 	t.Output, t.Error, t.Log, t.MS = r.Output, r.Err, string(r.Log), float64(r.Elapsed.Microseconds())/1e3
 	outcome := compute.OutcomeOK
 	if r.Err != "" {
@@ -124,7 +125,7 @@ func (n *Node) fillLive(ctx context.Context, job *Job, id compute.ID) error {
 	task, indexes := j.under()
 	return n.tasks.look(ctx, func(core scheduler) {
 		if st, ok := core.Job(task); ok && st.State == compute.JobWaiting {
-			job.State, job.Why = string(st.State), st.Why
+			job.State, job.Why, job.Able = string(st.State), st.Why, st.Able
 		}
 		for i, st := range core.Tasks(task, 0, len(indexes)) {
 			r := n.resultOf(&st)

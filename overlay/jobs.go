@@ -19,7 +19,7 @@ import (
 // anew what a peer that died had taken. A job whose function no peer has waits
 // until one does, and its state says so.
 func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
-	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory, Grant: spec.Grant}, Priority: int8(spec.Priority)}
+	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory, Grant: spec.Grant}, Priority: int8(spec.Priority), Verify: spec.Verify}
 	if spec.Deadline > 0 {
 		s.Deadline = time.Now().Add(spec.Deadline)
 	}
@@ -28,6 +28,8 @@ func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
 		return "", usage("submit: priority %d, want %d to %d", spec.Priority, -compute.MaxPriority, compute.MaxPriority)
 	case spec.Grant != "" && spec.Code.Func != "":
 		return "", usage("submit: a namespace is granted to modules only; a function of Go uses the peer that runs it")
+	case spec.Verify < 0 || spec.Verify > compute.MaxVerify:
+		return "", usage("submit: verified by %d peers, want up to %d", spec.Verify, compute.MaxVerify)
 	case spec.Deadline < 0:
 		return "", usage("submit: negative deadline %s", spec.Deadline)
 	case spec.Code.Func != "" && (len(spec.Code.Module) > 0 || spec.Code.Hash != ""):
@@ -173,9 +175,9 @@ func errNoJob(id compute.ID) error {
 // jobOf returns a job as people see it.
 func (n *Node) jobOf(st compute.JobStatus) Job {
 	j := Job{
-		ID: st.ID.String(), Code: st.Code.String(), State: string(st.State), Why: st.Why,
+		ID: st.ID.String(), Code: st.Code.String(), State: string(st.State), Why: st.Why, Able: st.Able,
 		Tasks: st.Tasks, Done: st.Done, Failed: st.Failed, ByPeer: make(map[string]int, len(st.ByPeer)),
-		Priority: int(st.Priority), Deadline: st.Deadline,
+		Priority: int(st.Priority), Deadline: st.Deadline, Verify: st.Verify, Backups: st.Backups, Overtook: st.Overtook,
 	}
 	for _, c := range st.ByPeer {
 		j.ByPeer[n.label(c.Peer)] = c.Tasks
@@ -192,14 +194,28 @@ func (n *Node) resultOf(t *compute.TaskStatus) client.TaskResult {
 	for _, a := range t.Attempts {
 		r.History = append(r.History, client.Attempt{
 			Peer: n.label(a.Peer), Outcome: string(a.Outcome), Error: a.Err, MS: float64(a.Elapsed.Microseconds()) / 1e3,
-			Started: a.Started, Left: a.Left, Worker: int(a.Worker),
+			Started: a.Started, Left: a.Left, Worker: int(a.Worker), Copy: a.Copy,
 		})
 	}
+	r.Votes = n.votesOf(t.Votes)
 	if t.Result != nil {
 		r.Output, r.Error, r.Log = t.Result.Output, t.Result.Err, string(t.Result.Log)
 		r.MS = float64(t.Result.Elapsed.Microseconds()) / 1e3
 	}
 	return r
+}
+
+// votesOf returns votes as people see them.
+func (n *Node) votesOf(votes []compute.Vote) []client.Vote {
+	var list []client.Vote
+	for _, v := range votes {
+		vote := client.Vote{Answer: v.Answer, Agrees: v.Agrees}
+		if v.Peer != "" {
+			vote.Peer = n.label(v.Peer)
+		}
+		list = append(list, vote)
+	}
+	return list
 }
 
 // moduleCode returns the code of a WebAssembly module that a job names.

@@ -62,3 +62,89 @@ func TestDeadlineStopsTasksEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// A task that several peers run has the answer of most of them, and the job says who
+// answered otherwise.
+func TestVerifiedJobNamesLiars(t *testing.T) {
+	answer := func(prefix string) AnyFunc {
+		return Func("say/v1", func(_ context.Context, in []byte) ([]byte, error) { return append([]byte(prefix), in...), nil })
+	}
+	a := joinTest(t, nil, Config{Workers: 1, Funcs: []AnyFunc{answer("so ")}})
+	joinTest(t, a, Config{Workers: 1, Funcs: []AnyFunc{answer("so ")}})
+	liar := joinTest(t, a, Config{Workers: 1, Funcs: []AnyFunc{answer("not so ")}})
+	for _, durable := range []bool{false, true} {
+		id, err := a.Submit(t.Context(), JobSpec{Code: Code{Func: "say"}, Inputs: numbered(8), Verify: 3, Durable: durable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := a.Wait(t.Context(), id)
+		if err != nil || job.State != "done" || job.Done != 8 || job.Verify != 3 {
+			t.Fatalf("durable %t: %+v, %v", durable, job, err)
+		}
+		for i, r := range job.Results {
+			if want := fmt.Sprintf("so input %d", i); string(r.Output) != want || len(r.Votes) != 3 || r.Peer == liar.ID() {
+				t.Errorf("durable %t: %+v", durable, r)
+			}
+			peers := make(map[string]bool)
+			for _, v := range r.Votes {
+				if peers[v.Peer] = true; v.Agrees == (v.Peer == liar.ID()) {
+					t.Errorf("durable %t, task %d: votes %+v", durable, i, r.Votes)
+				}
+			}
+			if len(peers) != 3 {
+				t.Errorf("durable %t, task %d: votes %+v", durable, i, r.Votes)
+			}
+		}
+	}
+	id, err := a.Submit(t.Context(), JobSpec{Code: Code{Func: "say"}, Inputs: numbered(1), Verify: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "it says that it waits for a fourth peer", func() error {
+		if job, err := a.Job(id); err != nil || job.State != "waiting" || job.Able != 3 || !strings.Contains(job.Why, "4 different peers") {
+			return fmt.Errorf("%+v, %w", job, err)
+		}
+		return nil
+	})
+}
+
+// A job does not wait for a task that hangs at one peer: another runs it, and the
+// first run is stopped.
+func TestStragglerIsOvertaken(t *testing.T) {
+	var stuck, running atomic.Int64
+	hang := Func("work/v1", func(ctx context.Context, _ []byte) ([]byte, error) {
+		stuck.Add(1)
+		running.Add(1)
+		defer running.Add(-1)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	work := Func("work/v1", func(ctx context.Context, in []byte) ([]byte, error) {
+		for stuck.Load() == 0 { // the other one takes one, too
+			if !sleep(ctx, 5*time.Millisecond) {
+				return nil, ctx.Err()
+			}
+		}
+		return append([]byte("got "), in...), nil
+	})
+	a := joinTest(t, nil, Config{})
+	joinTest(t, a, Config{Workers: 1, Funcs: []AnyFunc{work}})
+	slow := joinTest(t, a, Config{Workers: 1, Funcs: []AnyFunc{hang}})
+	id, err := a.Submit(t.Context(), JobSpec{Code: Code{Func: "work"}, Inputs: numbered(100)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := a.Wait(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := complete(job, 100); err != nil || job.Backups == 0 || job.Overtook == 0 || job.ByPeer[slow.ID()] > 0 {
+		t.Errorf("%v; %d backups, %d first, %v", err, job.Backups, job.Overtook, job.ByPeer)
+	}
+	soon(t, "the task that hangs is stopped", func() error {
+		if n := running.Load(); n > 0 {
+			return fmt.Errorf("%d run on", n)
+		}
+		return nil
+	})
+}

@@ -67,6 +67,8 @@ func jobShowCommand(c *console) *cobra.Command {
 						"code", job.Code,
 						"state", job.State,
 						"why", job.Why,
+						"verified", verifiedBy(job),
+						"backups", backupsOf(job),
 						"priority", optional(job.Priority),
 						"deadline", optional(job.Deadline),
 						"owner", ownerOf(names, job),
@@ -74,6 +76,7 @@ func jobShowCommand(c *console) *cobra.Command {
 					)
 					c.printShares(out, names, job)
 					c.printTasks(out, names, job)
+					printDissent(out, names, job)
 				})
 			})
 		},
@@ -85,7 +88,7 @@ func jobShowCommand(c *console) *cobra.Command {
 func (c *console) printTasks(out io.Writer, names peerNames, job client.Job) {
 	t, left := newTable("TASK\t", "STATE", "PEER", "ATTEMPTS"), 0
 	for _, r := range job.Results {
-		if len(job.Results) > shownResults && r.State == "done" && len(r.History) <= 1 {
+		if len(job.Results) > shownResults && r.State == "done" && len(r.History) <= max(1, job.Verify) {
 			continue
 		}
 		if len(t.rows) == shownResults {

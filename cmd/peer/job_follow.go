@@ -45,8 +45,8 @@ func (c *console) follow(ctx context.Context, cl *client.Client, id string) (cli
 		if err != nil {
 			continue // the wait meets the same error and tells it
 		}
-		c.progress("%d of %d tasks done", job.Done+job.Failed, job.Tasks)
-		if job.State != "waiting" || job.Done+job.Failed > 0 {
+		c.progress("%s", progressOf(job))
+		if job.State != "waiting" || job.Done+job.Failed > 0 || job.Able > 0 {
 			waiting = 0
 			continue
 		}
@@ -54,6 +54,15 @@ func (c *console) follow(ctx context.Context, cl *client.Client, id string) (cli
 			return job, c.unknownFunction(ctx, cl, job)
 		}
 	}
+}
+
+// progressOf says in a line how far a job is, and why it waits.
+func progressOf(job client.Job) string {
+	text := fmt.Sprintf("%d of %d tasks done", job.Done+job.Failed, job.Tasks)
+	if job.Why != "" {
+		text += "; " + job.Why
+	}
+	return text
 }
 
 // stillRunning is the error of a wait that ended before its job did.

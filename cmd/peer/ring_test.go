@@ -180,6 +180,12 @@ func testBadJobs(t *testing.T, s *shell) {
 		t.Errorf("job logs:\n%s", out)
 	}
 	s.run("submit", "sleep", "--input", "1h", "--n", "2", "--deadline", "300ms").fails(client.CodeDeadline, "0 of 2 tasks done", "300ms after it was submitted")
+	few := strings.TrimSpace(s.ok("submit", "echo", "--input", "x", "--verify", "2", "--wait=false", "-q"))
+	eventually(t, time.Minute, func() bool {
+		return strings.Contains(s.ok("job", "show", few), "each task is for 2 different peers, and 1 known here")
+	}, func() string { return s.ok("job", "show", few) })
+	s.ok("job", "cancel", few)
+	s.run("submit", "echo", "--verify", "10").fails(client.CodeUsage, "up to 9")
 	s.run("submit", "sleep", "--input", "1h", "--priority", "10").fails(client.CodeUsage, "-9 to 9")
 	s.run("submit", "sleep", "--input", "1h", "--deadline", "-1s").fails(client.CodeUsage)
 	slow := s.submitSlow()

@@ -31,6 +31,7 @@ type submitFlags struct {
 
 	grant    string
 	durable  bool
+	verify   int
 	priority int
 	deadline time.Duration
 }
@@ -75,6 +76,7 @@ else the text itself, in which {i} stands for the number of the task.`,
 	flags.IntVar(&f.n, "n", 1, "number of tasks")
 	flags.BoolVar(&f.durable, "durable", false, "keep the job's state in the ring: other peers continue it if this one goes, and each task gets one result")
 	flags.StringVar(&f.grant, "grant", "", "namespace whose keys a WebAssembly module may read and write")
+	flags.IntVar(&f.verify, "verify", 0, "run each task on so many different peers, at most 9, and take what most of them answer; 0 is one without comparing")
 	flags.IntVar(&f.priority, "priority", 0, "from -9 to 9: tasks with a higher one go first where they wait beside others")
 	flags.DurationVar(&f.deadline, "deadline", 0, "end the job after this time although tasks are left, and stop them everywhere; 0 is never")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the results")
@@ -85,7 +87,7 @@ else the text itself, in which {i} stands for the number of the task.`,
 
 // jobSpec reads what a submission names.
 func (c *console) jobSpec(code string, f submitFlags) (client.JobSpec, error) {
-	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory, Grant: f.grant, Durable: f.durable, Priority: f.priority, Deadline: f.deadline}
+	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory, Grant: f.grant, Durable: f.durable, Verify: f.verify, Priority: f.priority, Deadline: f.deadline}
 	switch {
 	case f.n < 1 || f.n > maxTasks:
 		return spec, usage("peer submit", "--n must be from 1 to %d, not %d", maxTasks, f.n)

@@ -17,6 +17,7 @@ type DurableSpec struct {
 	Inputs    int       // records of inputs
 	Submitted time.Time // to the millisecond
 	Priority  int8
+	Verify    int
 	Deadline  time.Time // to the millisecond; zero: none
 }
 
@@ -31,6 +32,7 @@ type DurableResult struct {
 	Elapsed  time.Duration
 	Started  time.Time // by the clock of Peer, to the microsecond; zero: not known
 	Worker   uint16    // of Peer
+	Votes    []compute.Vote
 }
 
 // DurableQuery asks a peer which jobs it owns and works at, and tells it which
@@ -48,7 +50,7 @@ func AppendDurableSpec(b []byte, s *DurableSpec) []byte {
 	m := &pb.DurableSpec{
 		Code:   &pb.TaskCode{Func: s.Code.Func, Size: s.Code.Size},
 		TimeNs: int64(s.Limits.Time), Memory: s.Limits.Memory, Grant: s.Limits.Grant, Tasks: uint32(s.Tasks), Inputs: uint32(s.Inputs),
-		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority),
+		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority), Verify: uint32(s.Verify),
 	}
 	if !s.Deadline.IsZero() {
 		m.DeadlineMs = s.Deadline.UnixMilli()
@@ -68,14 +70,14 @@ func ParseDurableSpec(b []byte) (DurableSpec, error) {
 	if m.Code == nil || m.Tasks < 1 || m.Tasks > compute.MaxDurable || m.Inputs < 1 || m.Inputs > m.Tasks || m.TimeNs < 0 || m.Memory < 0 || len(m.Grant) > compute.MaxGrant {
 		return DurableSpec{}, malformed("durable job", fmt.Errorf("%d tasks, %d records of inputs", m.Tasks, m.Inputs))
 	}
-	if m.Priority < -compute.MaxPriority || m.Priority > compute.MaxPriority {
-		return DurableSpec{}, malformed("durable job", fmt.Errorf("priority %d", m.Priority))
+	if m.Priority < -compute.MaxPriority || m.Priority > compute.MaxPriority || m.Verify > compute.MaxVerify {
+		return DurableSpec{}, malformed("durable job", fmt.Errorf("priority %d, verified by %d", m.Priority, m.Verify))
 	}
 	s := DurableSpec{
 		Code:   compute.Code{Func: m.Code.Func, Size: m.Code.Size},
 		Limits: compute.Limits{Time: time.Duration(m.TimeNs), Memory: m.Memory, Grant: m.Grant},
 		Tasks:  int(m.Tasks), Inputs: int(m.Inputs), Submitted: time.UnixMilli(m.SubmittedMs),
-		Priority: int8(m.Priority),
+		Priority: int8(m.Priority), Verify: int(m.Verify),
 	}
 	if m.DeadlineMs != 0 {
 		s.Deadline = time.UnixMilli(m.DeadlineMs)
@@ -113,6 +115,9 @@ func AppendDurableResults(b []byte, results []DurableResult) []byte {
 			Index: r.Index, Peer: []byte(r.Peer), Attempts: uint32(r.Attempts), Output: r.Output, Error: r.Err, Log: r.Log, ElapsedNs: int64(r.Elapsed),
 			StartedUs: encodeMicros(r.Started), Worker: uint32(r.Worker),
 		}
+		for _, v := range r.Votes {
+			m.Results[i].Votes = append(m.Results[i].Votes, &pb.DurableResult_Vote{Peer: []byte(v.Peer), Answer: v.Answer, Agrees: v.Agrees})
+		}
 	}
 	return appendMessage(b, m)
 }
@@ -128,6 +133,9 @@ func ParseDurableResults(b []byte) ([]DurableResult, error) {
 		results[i] = DurableResult{
 			Index: r.Index, Peer: chord.PeerID(r.Peer), Attempts: int(r.Attempts), Output: r.Output, Err: r.Error, Log: r.Log, Elapsed: time.Duration(r.ElapsedNs),
 			Started: decodeMicros(r.StartedUs), Worker: uint16(r.Worker),
+		}
+		for _, v := range r.Votes {
+			results[i].Votes = append(results[i].Votes, compute.Vote{Peer: chord.PeerID(v.Peer), Answer: v.Answer, Agrees: v.Agrees})
 		}
 	}
 	return results, nil

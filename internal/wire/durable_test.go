@@ -15,7 +15,7 @@ func TestDurableRoundTrip(t *testing.T) {
 	spec := DurableSpec{
 		Code: compute.Code{Func: "sha256/v1"}, Limits: compute.Limits{Time: time.Second, Memory: 1 << 20, Grant: "books"},
 		Tasks: 7, Inputs: 2, Submitted: time.UnixMilli(1234567),
-		Priority: -4, Deadline: time.UnixMilli(2345678),
+		Priority: -4, Verify: 3, Deadline: time.UnixMilli(2345678),
 	}
 	module := spec
 	module.Code = compute.Code{Module: [32]byte{1, 2}, Size: 99}
@@ -29,7 +29,7 @@ func TestDurableRoundTrip(t *testing.T) {
 	if back, err := ParseDurableInputs(AppendDurableInputs(nil, inputs)); err != nil || cmp.Diff(inputs, back) != "" {
 		t.Errorf("inputs %q, %v", back, err)
 	}
-	results := []DurableResult{{Index: 3, Peer: "p", Attempts: 2, Output: []byte("out"), Err: "e", Log: []byte("log"), Elapsed: time.Minute, Started: time.UnixMicro(1234567), Worker: 3}}
+	results := []DurableResult{{Index: 3, Peer: "p", Attempts: 2, Output: []byte("out"), Err: "e", Log: []byte("log"), Elapsed: time.Minute, Started: time.UnixMicro(1234567), Worker: 3, Votes: []compute.Vote{{Peer: "p", Answer: "abc", Agrees: true}, {Answer: "gone"}}}}
 	if back, err := ParseDurableResults(AppendDurableResults(nil, results)); err != nil || cmp.Diff(results, back) != "" {
 		t.Errorf("results %+v, %v", back, err)
 	}
@@ -52,6 +52,7 @@ func TestDurableBounds(t *testing.T) {
 		{Code: code, Tasks: 1, Inputs: 2},
 		{Code: code, Tasks: 1, Inputs: 1, Memory: -1},
 		{Code: code, Tasks: 1, Inputs: 1, Priority: compute.MaxPriority + 1},
+		{Code: code, Tasks: 1, Inputs: 1, Verify: compute.MaxVerify + 1},
 		{Code: &pb.TaskCode{Module: []byte{1}}, Tasks: 1, Inputs: 1},
 	} {
 		if s, err := ParseDurableSpec(appendMessage(nil, m)); !errors.Is(err, ErrMalformed) {

@@ -198,6 +198,9 @@ type JobSpec struct {
 	// Priority goes from -9 to 9, 0 if not given: where tasks wait beside others, those
 	// with a higher one go first, and one start in eight is for those that are kept waiting.
 	Priority int `json:"priority,omitempty"`
+	// Verify has each task run by so many different peers, at most 9, and takes what more
+	// than half of them answer. What a task puts out must depend on its input alone.
+	Verify int `json:"verify,omitempty"`
 	// Deadline is how long after its submission the job ends although tasks are left;
 	// 0: never. They are stopped everywhere, and the job's state is then "expired".
 	Deadline time.Duration `json:"deadline,omitempty"`
@@ -207,7 +210,7 @@ type JobSpec struct {
 type TaskResult struct {
 	Task     string    `json:"task"`
 	Index    int       `json:"index"`
-	State    string    `json:"state"` // "queued", "running", "away", "forked" (its parts are not done), "done", "failed" or "cancelled"
+	State    string    `json:"state"` // "queued", "running", "away", "forked" (its parts or copies are not done), "done", "failed" or "cancelled"
 	Peer     string    `json:"peer"`  // who has it, or settled it
 	Attempts int       `json:"attempts"`
 	Output   []byte    `json:"output"`
@@ -215,12 +218,20 @@ type TaskResult struct {
 	Log      string    `json:"log,omitempty"`
 	MS       float64   `json:"ms"`
 	History  []Attempt `json:"history,omitempty"` // attempts that ended, the first and the latest
+	Votes    []Vote    `json:"votes,omitempty"`   // of a task that several peers ran
+}
+
+// Vote is what one peer answered for a task that several ran.
+type Vote struct {
+	Peer   string `json:"peer"`   // "": no peer came to an answer
+	Answer string `json:"answer"` // the start of the output's SHA-256, or the error
+	Agrees bool   `json:"agrees"` // with the majority
 }
 
 // Attempt is one try at a task that has ended.
 type Attempt struct {
 	Peer    string  `json:"peer"`
-	Outcome string  `json:"outcome"` // "ok", "forked" (divided into parts), "error", "crashed", "lost", "returned" or "cancelled"
+	Outcome string  `json:"outcome"` // "ok", "forked" (divided into parts), "error", "crashed", "lost", "returned", "cancelled" or "overtaken" (another copy was first)
 	Error   string  `json:"error,omitempty"`
 	MS      float64 `json:"ms"`
 	// When it started, by the clock of Peer, and when a thief took it from the owner's
@@ -228,6 +239,9 @@ type Attempt struct {
 	Started time.Time `json:"started,omitzero"`
 	Left    time.Time `json:"left,omitzero"`
 	Worker  int       `json:"worker"`
+	// Copy is which copy of the task it ran, from 1, if that is verified or has a backup;
+	// 0: the task itself.
+	Copy int `json:"copy,omitempty"`
 }
 
 // Job is the state of a job.
@@ -238,8 +252,14 @@ type Job struct {
 	Tasks  int    `json:"tasks"`
 	Done   int    `json:"done"`
 	Failed int    `json:"failed"`
-	Why    string `json:"why,omitempty"` // why it waits, or has expired
+	Why    string `json:"why,omitempty"`  // why it waits, or has expired
+	Able   int    `json:"able,omitempty"` // if it waits: peers known that can run its tasks
+	// Backups counts the second runs of tasks that took much longer than others, each at
+	// another peer; Overtook those that ended first.
+	Backups  int `json:"backups,omitempty"`
+	Overtook int `json:"overtook,omitempty"`
 	// As it was submitted.
+	Verify   int       `json:"verify,omitempty"`
 	Priority int       `json:"priority,omitempty"`
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Of a durable job: who has it, and how many have had it so far.

@@ -744,6 +744,8 @@ type DurableSpec struct {
 	Priority    int32  `protobuf:"zigzag32,7,opt,name=priority,proto3" json:"priority,omitempty"`
 	// When the job ends although tasks are left; 0 is never.
 	DeadlineMs int64 `protobuf:"varint,8,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
+	// How many peers run each task; 0 is one.
+	Verify uint32 `protobuf:"varint,9,opt,name=verify,proto3" json:"verify,omitempty"`
 	// The namespace that a module may use.
 	Grant         string `protobuf:"bytes,10,opt,name=grant,proto3" json:"grant,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -832,6 +834,13 @@ func (x *DurableSpec) GetPriority() int32 {
 func (x *DurableSpec) GetDeadlineMs() int64 {
 	if x != nil {
 		return x.DeadlineMs
+	}
+	return 0
+}
+
+func (x *DurableSpec) GetVerify() uint32 {
+	if x != nil {
+		return x.Verify
 	}
 	return 0
 }
@@ -934,16 +943,18 @@ func (x *DurableResults) GetResults() []*DurableResult {
 }
 
 type DurableResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Peer          []byte                 `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
-	Attempts      uint32                 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	Output        []byte                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`
-	Error         string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
-	Log           []byte                 `protobuf:"bytes,6,opt,name=log,proto3" json:"log,omitempty"`
-	ElapsedNs     int64                  `protobuf:"varint,7,opt,name=elapsed_ns,json=elapsedNs,proto3" json:"elapsed_ns,omitempty"`
-	StartedUs     int64                  `protobuf:"varint,8,opt,name=started_us,json=startedUs,proto3" json:"started_us,omitempty"`
-	Worker        uint32                 `protobuf:"varint,9,opt,name=worker,proto3" json:"worker,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Index     uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Peer      []byte                 `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	Attempts  uint32                 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Output    []byte                 `protobuf:"bytes,4,opt,name=output,proto3" json:"output,omitempty"`
+	Error     string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	Log       []byte                 `protobuf:"bytes,6,opt,name=log,proto3" json:"log,omitempty"`
+	ElapsedNs int64                  `protobuf:"varint,7,opt,name=elapsed_ns,json=elapsedNs,proto3" json:"elapsed_ns,omitempty"`
+	StartedUs int64                  `protobuf:"varint,8,opt,name=started_us,json=startedUs,proto3" json:"started_us,omitempty"`
+	Worker    uint32                 `protobuf:"varint,9,opt,name=worker,proto3" json:"worker,omitempty"`
+	// Of a task that several peers ran.
+	Votes         []*DurableResult_Vote `protobuf:"bytes,10,rep,name=votes,proto3" json:"votes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1039,6 +1050,13 @@ func (x *DurableResult) GetWorker() uint32 {
 		return x.Worker
 	}
 	return 0
+}
+
+func (x *DurableResult) GetVotes() []*DurableResult_Vote {
+	if x != nil {
+		return x.Votes
+	}
+	return nil
 }
 
 // DurableQuery asks a peer which of these jobs it owns and works at. A version
@@ -1300,6 +1318,66 @@ func (x *Load_Lane) GetStarved() bool {
 	return false
 }
 
+type DurableResult_Vote struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Peer          []byte                 `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Answer        string                 `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	Agrees        bool                   `protobuf:"varint,3,opt,name=agrees,proto3" json:"agrees,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DurableResult_Vote) Reset() {
+	*x = DurableResult_Vote{}
+	mi := &file_chorus_v1_task_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DurableResult_Vote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DurableResult_Vote) ProtoMessage() {}
+
+func (x *DurableResult_Vote) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DurableResult_Vote.ProtoReflect.Descriptor instead.
+func (*DurableResult_Vote) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{9, 0}
+}
+
+func (x *DurableResult_Vote) GetPeer() []byte {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *DurableResult_Vote) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
+func (x *DurableResult_Vote) GetAgrees() bool {
+	if x != nil {
+		return x.Agrees
+	}
+	return false
+}
+
 var File_chorus_v1_task_proto protoreflect.FileDescriptor
 
 const file_chorus_v1_task_proto_rawDesc = "" +
@@ -1381,7 +1459,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05tasks\x18\x0e \x03(\v2\x0f.chorus.v1.TaskR\x05tasks\x12&\n" +
 	"\x04refs\x18\x0f \x03(\v2\x12.chorus.v1.TaskRefR\x04refs\x12/\n" +
 	"\aresults\x18\x10 \x03(\v2\x15.chorus.v1.TaskResultR\aresults\x12\x10\n" +
-	"\x03job\x18\x11 \x01(\fR\x03job\"\x8b\x02\n" +
+	"\x03job\x18\x11 \x01(\fR\x03job\"\xa3\x02\n" +
 	"\vDurableSpec\x12'\n" +
 	"\x04code\x18\x01 \x01(\v2\x13.chorus.v1.TaskCodeR\x04code\x12\x17\n" +
 	"\atime_ns\x18\x02 \x01(\x03R\x06timeNs\x12\x16\n" +
@@ -1391,13 +1469,14 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\fsubmitted_ms\x18\x06 \x01(\x03R\vsubmittedMs\x12\x1a\n" +
 	"\bpriority\x18\a \x01(\x11R\bpriority\x12\x1f\n" +
 	"\vdeadline_ms\x18\b \x01(\x03R\n" +
-	"deadlineMs\x12\x14\n" +
+	"deadlineMs\x12\x16\n" +
+	"\x06verify\x18\t \x01(\rR\x06verify\x12\x14\n" +
 	"\x05grant\x18\n" +
 	" \x01(\tR\x05grant\"'\n" +
 	"\rDurableInputs\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
 	"\x0eDurableResults\x122\n" +
-	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\xeb\x01\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\xec\x02\n" +
 	"\rDurableResult\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\fR\x04peer\x12\x1a\n" +
@@ -1409,7 +1488,13 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"elapsed_ns\x18\a \x01(\x03R\telapsedNs\x12\x1d\n" +
 	"\n" +
 	"started_us\x18\b \x01(\x03R\tstartedUs\x12\x16\n" +
-	"\x06worker\x18\t \x01(\rR\x06worker\">\n" +
+	"\x06worker\x18\t \x01(\rR\x06worker\x123\n" +
+	"\x05votes\x18\n" +
+	" \x03(\v2\x1d.chorus.v1.DurableResult.VoteR\x05votes\x1aJ\n" +
+	"\x04Vote\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\fR\x04peer\x12\x16\n" +
+	"\x06answer\x18\x02 \x01(\tR\x06answer\x12\x16\n" +
+	"\x06agrees\x18\x03 \x01(\bR\x06agrees\">\n" +
 	"\fDurableQuery\x12\x12\n" +
 	"\x04jobs\x18\x01 \x03(\fR\x04jobs\x12\x1a\n" +
 	"\bversions\x18\x02 \x03(\x04R\bversions\"%\n" +
@@ -1439,22 +1524,23 @@ func file_chorus_v1_task_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_task_proto_rawDescData
 }
 
-var file_chorus_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_chorus_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_chorus_v1_task_proto_goTypes = []any{
-	(*TaskCode)(nil),       // 0: chorus.v1.TaskCode
-	(*Task)(nil),           // 1: chorus.v1.Task
-	(*TaskResult)(nil),     // 2: chorus.v1.TaskResult
-	(*TaskRef)(nil),        // 3: chorus.v1.TaskRef
-	(*Load)(nil),           // 4: chorus.v1.Load
-	(*TaskMessage)(nil),    // 5: chorus.v1.TaskMessage
-	(*DurableSpec)(nil),    // 6: chorus.v1.DurableSpec
-	(*DurableInputs)(nil),  // 7: chorus.v1.DurableInputs
-	(*DurableResults)(nil), // 8: chorus.v1.DurableResults
-	(*DurableResult)(nil),  // 9: chorus.v1.DurableResult
-	(*DurableQuery)(nil),   // 10: chorus.v1.DurableQuery
-	(*DurableAnswer)(nil),  // 11: chorus.v1.DurableAnswer
-	(*TaskCounts)(nil),     // 12: chorus.v1.TaskCounts
-	(*Load_Lane)(nil),      // 13: chorus.v1.Load.Lane
+	(*TaskCode)(nil),           // 0: chorus.v1.TaskCode
+	(*Task)(nil),               // 1: chorus.v1.Task
+	(*TaskResult)(nil),         // 2: chorus.v1.TaskResult
+	(*TaskRef)(nil),            // 3: chorus.v1.TaskRef
+	(*Load)(nil),               // 4: chorus.v1.Load
+	(*TaskMessage)(nil),        // 5: chorus.v1.TaskMessage
+	(*DurableSpec)(nil),        // 6: chorus.v1.DurableSpec
+	(*DurableInputs)(nil),      // 7: chorus.v1.DurableInputs
+	(*DurableResults)(nil),     // 8: chorus.v1.DurableResults
+	(*DurableResult)(nil),      // 9: chorus.v1.DurableResult
+	(*DurableQuery)(nil),       // 10: chorus.v1.DurableQuery
+	(*DurableAnswer)(nil),      // 11: chorus.v1.DurableAnswer
+	(*TaskCounts)(nil),         // 12: chorus.v1.TaskCounts
+	(*Load_Lane)(nil),          // 13: chorus.v1.Load.Lane
+	(*DurableResult_Vote)(nil), // 14: chorus.v1.DurableResult.Vote
 }
 var file_chorus_v1_task_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.Task.code:type_name -> chorus.v1.TaskCode
@@ -1466,11 +1552,12 @@ var file_chorus_v1_task_proto_depIdxs = []int32{
 	2,  // 6: chorus.v1.TaskMessage.results:type_name -> chorus.v1.TaskResult
 	0,  // 7: chorus.v1.DurableSpec.code:type_name -> chorus.v1.TaskCode
 	9,  // 8: chorus.v1.DurableResults.results:type_name -> chorus.v1.DurableResult
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	14, // 9: chorus.v1.DurableResult.votes:type_name -> chorus.v1.DurableResult.Vote
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_task_proto_init() }
@@ -1484,7 +1571,7 @@ func file_chorus_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_task_proto_rawDesc), len(file_chorus_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
