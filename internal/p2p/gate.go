@@ -104,6 +104,14 @@ func (k *gatekeeper) role(id peer.ID) (rpc.Role, error) {
 	return s.role, s.err
 }
 
+// known tells what a peer may do that has shown a pass.
+func (k *gatekeeper) known(id peer.ID) (rpc.Role, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s, ok := k.shown[id]
+	return s.role, ok
+}
+
 // pass returns what a peer showed last, nil if nothing is remembered.
 func (k *gatekeeper) pass(id peer.ID) []byte {
 	k.mu.Lock()

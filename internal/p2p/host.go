@@ -86,7 +86,7 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	if !cfg.DisableKad {
 		var err error
-		if h.kad, err = newKad(&meteredHost{Host: h.host, meter: &h.kadBytes}, prefix); err != nil {
+		if h.kad, err = newKad(&kadHost{Host: h.host, meter: &h.kadBytes, member: h.isMember}, prefix); err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
 	}
@@ -119,6 +119,15 @@ func (h *Host) roleOf(id chord.PeerID) (rpc.Role, error) {
 		return rpc.RoleMember, nil
 	}
 	return h.keeper.role(peer.ID(id))
+}
+
+// isMember reports whether a peer may be in Kademlia: those who may less than members are not.
+func (h *Host) isMember(id peer.ID) bool {
+	if h.keeper == nil {
+		return true
+	}
+	role, known := h.keeper.known(id)
+	return !known || role >= rpc.RoleMember
 }
 
 // Recheck asks the gate again about all peers that it let in, and ends the

@@ -6,7 +6,6 @@ import (
 
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	kbucket "github.com/libp2p/go-libp2p-kbucket"
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -25,12 +24,13 @@ const maxLookupChecks = 4
 // every few minutes, stays off: who knows the ring fills it better for nothing.
 // Every peer of a ring serves, since a private network has nobody else
 // to ask, and no public peer is ever contacted: the protocol is the ring's own.
-func newKad(h host.Host, prefix protocol.ID) (*dht.IpfsDHT, error) {
+func newKad(h *kadHost, prefix protocol.ID) (*dht.IpfsDHT, error) {
 	kad, err := dht.New(h,
 		dht.ProtocolPrefix(prefix),
 		dht.Mode(dht.ModeServer),
 		dht.BootstrapPeers(),
 		dht.DisableValues(),
+		dht.RoutingTableFilter(func(_ any, id peer.ID) bool { return h.member(id) }),
 		dht.DisableAutoRefresh(),
 		dht.LookupCheckConcurrency(maxLookupChecks),
 	)

@@ -50,14 +50,15 @@ func (s *meteredStream) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// meteredHost is a host whose streams are counted, for a protocol that opens
-// its own.
-type meteredHost struct {
+// kadHost is the host as Kademlia has it: its streams are counted, and those of peers that
+// are less than members are refused.
+type kadHost struct {
 	host.Host
-	meter *meter
+	meter  *meter
+	member func(peer.ID) bool
 }
 
-func (h *meteredHost) NewStream(ctx context.Context, p peer.ID, protocols ...protocol.ID) (network.Stream, error) {
+func (h *kadHost) NewStream(ctx context.Context, p peer.ID, protocols ...protocol.ID) (network.Stream, error) {
 	s, err := h.Host.NewStream(ctx, p, protocols...)
 	if err != nil {
 		return nil, err
@@ -65,6 +66,12 @@ func (h *meteredHost) NewStream(ctx context.Context, p peer.ID, protocols ...pro
 	return &meteredStream{Stream: s, meter: h.meter}, nil
 }
 
-func (h *meteredHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
-	h.Host.SetStreamHandler(id, func(s network.Stream) { handle(&meteredStream{Stream: s, meter: h.meter}) })
+func (h *kadHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
+	h.Host.SetStreamHandler(id, func(s network.Stream) {
+		if !h.member(s.Conn().RemotePeer()) {
+			_ = s.Reset()
+			return
+		}
+		handle(&meteredStream{Stream: s, meter: h.meter})
+	})
 }
