@@ -1,6 +1,11 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +26,7 @@ func TestClosedRing(t *testing.T) {
 	if out := ada.ok("init", "--ring", "choir"); !strings.Contains(out, "ring.key") || !strings.Contains(out, "peer invite") {
 		t.Errorf("init does not say what to keep, or what is next:\n%s", out)
 	}
-	first := ada.start("--name", "ada")
+	first := ada.start("--name", "ada", "--log-level", "debug")
 	token := strings.TrimSpace(ada.ok("invite"))
 	if len(token) > 320 {
 		t.Errorf("a token of %d characters", len(token))
@@ -39,20 +44,52 @@ func TestClosedRing(t *testing.T) {
 	if code := second.signal(syscall.SIGINT); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
-	second = bob.start("--name", "bob")
+	second = bob.start("--name", "bob", "--log-level", "debug")
 	agreed(t, []*process{first, second})
 
 	t.Run("refused", func(t *testing.T) { testRefused(t, first, second, token) })
 	t.Run("rotated", func(t *testing.T) { testRotated(t, first, second) })
 	t.Run("revoked", func(t *testing.T) { testRevoked(t, first, second) })
 	for _, p := range []*process{first, second} {
-		if strings.Contains(p.logs(), "chorus1_") {
-			t.Errorf("a token is in the log:\n%s", p.logs())
-		}
+		checkNoSecret(t, p)
 	}
 	bob.env = []string{"PEER_RUN_JOIN=" + token}
 	if out := bob.ok("config", "show"); strings.Contains(out, token) || !strings.Contains(out, "(a token)") {
 		t.Errorf("config show prints a token:\n%s", out)
+	}
+}
+
+// checkNoSecret checks that a peer's log, at its most talkative, has no secret: no token, and no
+// part of a private key in any form that it could be printed in.
+func checkNoSecret(t *testing.T, p *process) {
+	t.Helper()
+	log := p.logs()
+	if strings.Contains(log, "chorus1_") {
+		t.Errorf("a token is in the log:\n%s", log)
+	}
+	if !strings.Contains(log, "level=DEBUG") {
+		t.Error("the peer does not log at level debug")
+	}
+	for _, name := range []string{bootstrap.RingKeyFile, bootstrap.IdentityFile, bootstrap.PassFile} {
+		b, err := os.ReadFile(filepath.Join(p.home, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret := b[4:36] // of a key: behind its type and length, the seed
+		if name == bootstrap.PassFile {
+			secret = b[len(b)-64:] // the last signature
+		}
+		for form, text := range map[string]string{
+			"raw": string(secret), "hex": hex.EncodeToString(secret), "Go": strings.Trim(fmt.Sprint(secret), "[]"),
+			"base64": base64.StdEncoding.EncodeToString(secret[:30]), "base64 for URLs": base64.RawURLEncoding.EncodeToString(secret[:30]),
+		} {
+			if strings.Contains(log, text) {
+				t.Errorf("%s is in the log, as %s:\n%s", name, form, log)
+			}
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ const stopTime = 9 * time.Second
 type runFlags struct {
 	config   overlay.Config
 	metrics  string // where to serve them, "" for nowhere
+	token    string // file with the token that readers of metrics show
 	engine   *choice
 	logLevel *choice
 }
@@ -55,6 +56,7 @@ them up.`,
 	flags.Var((*size)(&f.config.Quota), "quota", "most `bytes` of keys and values to keep, such as 10GiB; 0 is no bound")
 	flags.Var(f.engine, "engine", "what keeps the keys: badger4, badger or memory")
 	flags.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics at this `host:port`, under /metrics; without a host on loopback")
+	flags.StringVar(&f.token, "metrics-token", "", "`file` with a token that readers of metrics must show, as 'Authorization: Bearer TOKEN'; needed beyond loopback")
 	flags.Var(f.logLevel, "log-level", "least level of what is logged: debug, info, warn or error")
 	return cmd
 }
@@ -65,7 +67,7 @@ func (c *console) runPeer(ctx context.Context, f runFlags) error {
 	f.config.Engine = f.engine.value
 	f.config.Logger = c.logger(f.logLevel.value)
 
-	metrics, err := listenMetrics(f.metrics)
+	metrics, err := listenMetrics(f.metrics, f.token)
 	if err != nil {
 		return err
 	}
