@@ -49,6 +49,7 @@ soak:
 	$(GO) test ./netsim/cluster -run TestRegisters -count=1 -timeout 0 -soak 5m
 	$(GO) test ./netsim/cluster -run TestDurableKills -count=1 -timeout 0 -kills 1000
 	$(GO) test ./netsim/cluster -run TestReunion -count=1 -timeout 0 -split 1m
+	$(GO) test ./overlay -run TestFloods -count=1 -v -floods 10s
 	$(GO) test ./overlay -run TestDatastoreSuite -count=1 -timeout 0 -datastore.all
 	$(MAKE) powerloss LOSSES=200
 

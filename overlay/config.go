@@ -79,6 +79,12 @@ type Config struct {
 	// older; default 10 min. Peers whose clocks are further behind than that cannot
 	// write to such a shard.
 	ReclaimAfter time.Duration
+	// MaxMemory bounds what connections and streams may use, in bytes; default: an eighth
+	// of the machine's memory.
+	MaxMemory int64
+	// MaxFiles bounds the file descriptors of connections; default: half of what the process
+	// may open.
+	MaxFiles int
 	// Metrics makes libp2p, Kademlia, puts and gets keep metrics for Node.Metrics;
 	// default: they do not.
 	Metrics bool
@@ -148,6 +154,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("config Positions: %d is not within 1 to 64", c.Positions)
 	case c.Home == "" && c.Engine != "memory":
 		return errors.New("config Home: an engine that keeps data on disk needs a home")
+	case c.MaxMemory < 0 || c.MaxFiles < 0:
+		return errors.New("config MaxMemory and MaxFiles: a bound is not negative")
 	case c.Quota < 0:
 		return fmt.Errorf("config Quota: %d is negative", c.Quota)
 	case len(c.Name) > 64:

@@ -166,7 +166,7 @@ func (n *Node) openHost(ctx context.Context) (err error) {
 	}
 	cfg := p2p.Config{
 		Key: n.key, Listen: n.cfg.Listen, Ring: n.ring.ID[:], Registry: n.registry(), Host: n.cfg.Host,
-		Metrics: n.meter.registerer(),
+		Metrics: n.meter.registerer(), MaxMemory: n.cfg.MaxMemory, MaxFiles: n.cfg.MaxFiles,
 	}
 	if n.door != nil {
 		cfg.Gate = n.door

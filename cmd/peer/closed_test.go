@@ -83,7 +83,7 @@ func checkNoSecret(t *testing.T, p *process) {
 			secret = b[len(b)-64:] // the last signature
 		}
 		for form, text := range map[string]string{
-			"raw": string(secret), "hex": hex.EncodeToString(secret), "Go": strings.Trim(fmt.Sprint(secret), "[]"),
+			"raw": string(secret), "hex": hex.EncodeToString(secret), "Go": strings.Trim(fmt.Sprintf("%d", secret), "[]"),
 			"base64": base64.StdEncoding.EncodeToString(secret[:30]), "base64 for URLs": base64.RawURLEncoding.EncodeToString(secret[:30]),
 		} {
 			if strings.Contains(log, text) {

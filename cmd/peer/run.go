@@ -54,6 +54,8 @@ them up.`,
 	flags.StringVar(&f.config.Ring, "ring", "", "refuse to join a ring of another `name`")
 	flags.IntVar(&f.config.Workers, "workers", 0, "tasks that run at once; 0 is one a core, -1 none")
 	flags.Var((*size)(&f.config.Quota), "quota", "most `bytes` of keys and values to keep, such as 10GiB; 0 is no bound")
+	flags.Var((*size)(&f.config.MaxMemory), "max-memory", "most `bytes` that connections may use, such as 256MiB; 0 is an eighth of the machine's memory")
+	flags.IntVar(&f.config.MaxFiles, "max-files", 0, "most file descriptors that connections may use; 0 is half of what the process may open")
 	flags.Var(f.engine, "engine", "what keeps the keys: badger4, badger or memory")
 	flags.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics at this `host:port`, under /metrics; without a host on loopback")
 	flags.StringVar(&f.token, "metrics-token", "", "`file` with a token that readers of metrics must show, as 'Authorization: Bearer TOKEN'; needed beyond loopback")

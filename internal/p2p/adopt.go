@@ -101,6 +101,7 @@ func (h *Host) connConfig(s *stream) rpc.Config {
 	cfg.Admit = func(rpc.Hello) (rpc.Role, error) { return h.roleOf(id) }
 	cfg.Registry = h.cfg.Registry
 	cfg.Workers = h.workers
+	cfg.Budget = s.link.budget
 	cfg.OnClose = func(error) { h.ended(s) }
 	return cfg
 }

@@ -59,6 +59,9 @@ type Config struct {
 	Workers int
 	// Waiting is how many requests may wait for a worker. Zero: 1024.
 	Waiting int
+	// MaxCalls and MaxBytes bound the requests and casts that a peer is heard a second, and
+	// their bytes. Zero: 100,000, and 256 MiB.
+	MaxCalls, MaxBytes int
 	// Call configures the connections further: MaxFrame, MaxPending, MaxQueue,
 	// CallTimeout and WriteTimeout are taken from it.
 	Call rpc.Config
@@ -76,6 +79,18 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Waiting == 0 {
 		c.Waiting = 1024
+	}
+	if c.MaxCalls == 0 {
+		c.MaxCalls = 100_000
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 256 << 20
+	}
+	if c.Call.MaxReplies == 0 {
+		c.Call.MaxReplies = 8 << 20
+	}
+	if c.Call.MaxServing == 0 {
+		c.Call.MaxServing = max(1, (c.Workers+c.Waiting)/4) // of what all peers share
 	}
 	return c
 }
@@ -95,7 +110,7 @@ func (c Config) validate() error {
 	if c.Gate != nil && (c.Host != nil || len(c.Options) > 0) {
 		return fmt.Errorf("config: a Gate needs transports of the host's own making")
 	}
-	if c.MaxMemory < 0 || c.MaxFiles < 0 || c.MaxPeers < 1 || c.Workers < 1 || c.Waiting < 0 || c.DialTimeout < 0 {
+	if c.MaxMemory < 0 || c.MaxFiles < 0 || c.MaxPeers < 1 || c.Workers < 1 || c.Waiting < 0 || c.DialTimeout < 0 || c.MaxCalls < 0 || c.MaxBytes < 0 {
 		return fmt.Errorf("config: negative bound")
 	}
 	return nil

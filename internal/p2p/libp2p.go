@@ -110,7 +110,7 @@ func listen(h host.Host, addrs []string) error {
 func newLimits(cfg Config, rpcProtocol protocol.ID) (network.ResourceManager, error) {
 	scaling := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaling)
-	perPeer := rcmgr.BaseLimit{StreamsInbound: 8, StreamsOutbound: 8, Streams: 16, Memory: 32 << 20}
+	perPeer := rcmgr.BaseLimit{StreamsInbound: 4, StreamsOutbound: 8, Streams: 12, Memory: 32 << 20}
 	scaling.AddProtocolPeerLimit(rpcProtocol, perPeer, rcmgr.BaseLimitIncrease{})
 	concrete := scaling.AutoScale()
 	if cfg.MaxMemory > 0 || cfg.MaxFiles > 0 {

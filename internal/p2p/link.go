@@ -19,6 +19,7 @@ import (
 // Host.mu but for the atomic ones.
 type link struct {
 	id     peer.ID
+	budget *rpc.Budget
 	stream *stream // in use; nil: none
 	dial   *dial   // under way; nil: none
 
@@ -247,7 +248,7 @@ func (h *Host) link(id peer.ID) *link {
 			delete(h.links, oldest.id)
 		}
 	}
-	l := &link{id: id}
+	l := &link{id: id, budget: rpc.NewBudget(h.cfg.MaxCalls, h.cfg.MaxBytes)}
 	l.used.Store(time.Now().UnixNano())
 	h.links[id] = l
 	return l

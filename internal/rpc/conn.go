@@ -45,6 +45,15 @@ type Config struct {
 	MaxFrame int
 	// MaxPending bounds the calls under way in each direction. Zero: 4096.
 	MaxPending int
+	// MaxServing bounds the calls of the other side that workers have, or will run, so that
+	// one peer cannot take all of them. Zero: MaxPending.
+	MaxServing int
+	// Budget bounds what the other side asks for; all connections to it share one. Nil: one of
+	// its own, without a bound on what it asks for.
+	Budget *Budget
+	// MaxReplies bounds the bytes of replies that the other side has not taken yet, over all
+	// its connections of one Budget: beyond it its requests are refused as busy. Zero: MaxQueue.
+	MaxReplies int
 	// MaxQueue bounds the bytes queued for writing. Zero: 16 MiB.
 	MaxQueue int
 	// CallTimeout ends calls that come without a deadline. Zero: 10 s.
@@ -64,8 +73,17 @@ func (c Config) withDefaults() Config {
 	if c.MaxPending == 0 {
 		c.MaxPending = 4096
 	}
+	if c.MaxServing == 0 {
+		c.MaxServing = c.MaxPending
+	}
 	if c.MaxQueue == 0 {
 		c.MaxQueue = 16 << 20
+	}
+	if c.MaxReplies == 0 {
+		c.MaxReplies = c.MaxQueue
+	}
+	if c.Budget == nil {
+		c.Budget = &Budget{}
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 10 * time.Second
@@ -92,6 +110,8 @@ type Conn struct {
 	inEnv pb.Envelope
 	inReq Request // of inline handlers
 	role  Role    // granted to the other side
+	// Asked for since the budget was asked.
+	askedFrames, askedBytes int
 
 	mu       sync.Mutex
 	err      error // why the connection has ended
@@ -109,6 +129,7 @@ type Conn struct {
 	stats    Stats
 
 	queue    []*[]byte // chunks of frames to be written
+	replies  []int     // the bytes of replies in each chunk
 	queued   int       // the bytes in queue
 	flushing bool      // somebody owns the writing side of the stream
 	space    sync.Cond
@@ -250,7 +271,7 @@ func (c *Conn) run() {
 	for c.flushing {
 		c.space.Wait()
 	}
-	c.queue, c.queued = nil, 0
+	c.dropQueue()
 	c.mu.Unlock()
 	if c.cfg.OnClose != nil {
 		c.cfg.OnClose(err)
@@ -363,13 +384,17 @@ func (c *Conn) readFrame() error {
 		}
 		c.settle(env.Call, nil, false, e)
 	case pb.Kind_KIND_REQUEST, pb.Kind_KIND_CAST:
-		return c.serve(env, payload, owned)
+		err := c.serve(env, payload, owned)
+		c.account(len(body))
+		return err
 	case pb.Kind_KIND_CANCEL:
 		c.cancelServed(env.Call)
+		c.account(len(body))
 	case pb.Kind_KIND_UNSPECIFIED:
 		return fmt.Errorf("%w: no kind", errFrame)
 	default:
 		// A kind of a later version, which this side can do without.
+		c.account(len(body))
 	}
 	return nil
 }

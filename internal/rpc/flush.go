@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/chorus-net/chorus/internal/wire/pb"
 )
 
 // Frames are appended to one queue and written in batches by whoever set
@@ -47,7 +49,12 @@ func (c *Conn) enqueue(payload []byte) {
 	chunk := c.openChunk(frameOverhead + maxEnvelope + len(payload))
 	before := len(*chunk)
 	*chunk = appendFrame(*chunk, &c.outEnv, payload)
-	c.queued += len(*chunk) - before
+	n := len(*chunk) - before
+	c.queued += n
+	if c.outEnv.Kind == pb.Kind_KIND_REPLY || c.outEnv.Kind == pb.Kind_KIND_ERROR {
+		c.replies[len(c.replies)-1] += n
+		c.cfg.Budget.replies.Add(int64(n))
+	}
 }
 
 // usable says, under the lock, why frames cannot be queued any more, if so.
@@ -67,7 +74,7 @@ func (c *Conn) openChunk(n int) *[]byte {
 		}
 	}
 	chunk := getChunk(n)
-	c.queue = append(c.queue, chunk)
+	c.queue, c.replies = append(c.queue, chunk), append(c.replies, 0)
 	return chunk
 }
 
@@ -77,9 +84,18 @@ func (c *Conn) takeChunk() *[]byte {
 		return nil
 	}
 	chunk := c.queue[0]
-	c.queue = slices.Delete(c.queue, 0, 1)
+	c.cfg.Budget.replies.Add(int64(-c.replies[0]))
+	c.queue, c.replies = slices.Delete(c.queue, 0, 1), slices.Delete(c.replies, 0, 1)
 	c.queued -= len(*chunk)
 	return chunk
+}
+
+// dropQueue forgets what is queued, under the lock.
+func (c *Conn) dropQueue() {
+	for _, n := range c.replies {
+		c.cfg.Budget.replies.Add(int64(-n))
+	}
+	c.queue, c.replies, c.queued = nil, nil, 0
 }
 
 // flushReplies writes what the reader has queued, before it waits for more
@@ -178,7 +194,7 @@ func (c *Conn) endFlush(err error) {
 	}
 	c.mu.Lock()
 	c.broken = lost(err)
-	c.queue, c.queued = nil, 0
+	c.dropQueue()
 	c.flushing = false
 	c.space.Broadcast()
 	c.mu.Unlock()

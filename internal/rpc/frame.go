@@ -196,20 +196,29 @@ func (f *frameReader) shrink() {
 	}
 }
 
-// alone reads a body of n bytes into memory of its own.
+// alone reads a body of n bytes into memory of its own, which grows with what has come: a
+// length alone costs nothing.
 func (f *frameReader) alone(n int) ([]byte, error) {
-	body := make([]byte, n)
+	body := make([]byte, min(n, max(firstAlone, f.end-f.start)))
 	have := copy(body, f.buf[f.start:f.end])
 	f.start += have
-	if have == n {
-		return body, nil
+	for have < n {
+		if have == len(body) {
+			longer := make([]byte, min(n, 4*len(body)))
+			copy(longer, body)
+			body = longer
+		}
+		f.idle()
+		got, err := io.ReadFull(f.r, body[have:])
+		if have += got; err != nil {
+			return nil, midFrame(err)
+		}
 	}
-	f.idle()
-	if _, err := io.ReadFull(f.r, body[have:]); err != nil {
-		return nil, midFrame(err)
-	}
-	return body, nil
+	return body[:n], nil
 }
+
+// firstAlone is what a large frame gets before any of it has come.
+const firstAlone = 64 << 10
 
 // midFrame tells the end of a stream inside of a frame from one between frames.
 func midFrame(err error) error {

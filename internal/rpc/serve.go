@@ -23,6 +23,12 @@ func (c *Conn) serve(env *pb.Envelope, payload []byte, owned bool) error {
 	if env.Method > 1<<16-1 || env.Class > 1<<8-1 {
 		return fmt.Errorf("%w: method %d, class %d", errFrame, env.Method, env.Class)
 	}
+	if env.Kind == pb.Kind_KIND_REQUEST {
+		if full, err := c.unread(); full {
+			c.turnAway(env, ErrBusy)
+			return err
+		}
+	}
 	role := c.role
 	if env.Role != 0 && env.Role < uint32(role) {
 		role = Role(env.Role)
@@ -157,7 +163,7 @@ func (c *Conn) serveLater(e *entry, env *pb.Envelope, role Role, payload []byte,
 	s.ctx, s.cancel = context.WithDeadline(c.ctx, s.req.Deadline)
 
 	c.mu.Lock()
-	full := c.inHand >= c.cfg.MaxPending
+	full := c.inHand >= c.cfg.MaxServing
 	_, twice := c.serving[s.call]
 	if !full && !twice {
 		c.inHand++

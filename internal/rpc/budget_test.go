@@ -1,0 +1,169 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chorus-net/chorus/internal/wire/pb"
+)
+
+func TestBudget(t *testing.T) {
+	b := NewBudget(100, 1000)
+	now := time.Unix(1e9, 0)
+	for _, tt := range []struct {
+		after         time.Duration
+		frames, bytes int
+		want          time.Duration
+	}{
+		{0, 100, 0, 0}, // a second's worth at once
+		{0, 50, 0, 500 * time.Millisecond},
+		{500 * time.Millisecond, 0, 0, 0},
+		{0, 1, 2000, time.Second}, // bytes are counted apart
+		{time.Hour, 100, 1000, 0}, // more than a second's worth is never there
+		{0, 100, 0, time.Second},
+		{-time.Minute, 0, 0, 61 * time.Second}, // a clock set back
+	} {
+		now = now.Add(tt.after)
+		if got := b.spend(tt.frames, tt.bytes, now); got.Round(time.Millisecond) != tt.want {
+			t.Errorf("%d frames and %d bytes after %v: wait %v, want %v", tt.frames, tt.bytes, tt.after, got, tt.want)
+		}
+	}
+}
+
+// Whoever sends more than its budget is read at its pace, and loses nothing by it.
+func TestBudgetSlows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		served := 0
+		registry := NewRegistry()
+		registry.Handle(1, Spec{Name: "count", Inline: true}, func(context.Context, *Request) ([]byte, error) {
+			served++
+			return nil, nil
+		})
+		a, b := net.Pipe()
+		client := NewConn(a, Config{})
+		server := NewConn(b, Config{Registry: registry, Budget: NewBudget(1000, 1<<30)})
+		start := time.Now()
+		const casts = 10_000
+		for range casts {
+			for client.Cast(t.Context(), Header{Method: 1}, nil) != nil {
+				time.Sleep(time.Millisecond) // the queue is full
+			}
+		}
+		if _, err := client.Call(t.Context(), Header{Method: 1, Deadline: time.Now().Add(time.Minute)}, nil); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); served != casts+1 || took < 8*time.Second {
+			t.Errorf("%d of %d served in %v, at 1,000 a second", served, casts+1, took)
+		}
+		_, _ = client.Close(), server.Close()
+	})
+}
+
+// One peer's calls leave workers to others.
+func TestMaxServing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		registry := NewRegistry()
+		registry.Handle(1, Spec{Name: "wait"}, func(context.Context, *Request) ([]byte, error) {
+			<-release
+			return nil, nil
+		})
+		workers := NewWorkers(2, 2)
+		dial := func() (*Conn, *Conn) {
+			a, b := net.Pipe()
+			return NewConn(a, Config{}), NewConn(b, Config{Registry: registry, Workers: workers, MaxServing: 2})
+		}
+		greedy, s1 := dial()
+		honest, s2 := dial()
+		results := make(chan error, 4)
+		call := func(c *Conn) {
+			_, err := c.Call(t.Context(), Header{Method: 1}, nil)
+			results <- err
+		}
+		for range 3 {
+			go call(greedy)
+		}
+		if err := <-results; !errors.Is(err, ErrBusy) {
+			t.Errorf("a third call of two: %v", err)
+		}
+		go call(honest)
+		synctest.Wait()
+		close(release)
+		for range 3 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		_, _, _, _ = greedy.Close(), s1.Close(), honest.Close(), s2.Close()
+		workers.Close()
+	})
+}
+
+// A frame that is announced and does not come costs little.
+func TestAnnouncedFramesCostNothing(t *testing.T) {
+	const readers = 256
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	kept := make([]*frameReader, readers)
+	for i := range kept {
+		kept[i] = newFrameReader(bytes.NewReader([]byte{0, 0x0f, 0xff, 0xff, 1, 2, 3}), 1<<20, func() {})
+		if _, _, err := kept[i].next(); err == nil {
+			t.Fatal("a frame of 3 bytes out of a million")
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / readers; each > 128<<10 {
+		t.Errorf("%d bytes for each frame of a million that was announced", each)
+	}
+	runtime.KeepAlive(kept)
+}
+
+// Who asks and does not read the answers is refused, then left: what waits for it is bounded,
+// over all its connections.
+func TestUnreadReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := NewRegistry()
+		registry.Handle(1, Spec{Name: "echo", Inline: true}, func(_ context.Context, req *Request) ([]byte, error) { return req.Payload, nil })
+		const bound = 4 << 20
+		budget := NewBudget(1<<30, 1<<40)
+		var conns []*Conn
+		most := int64(0)
+		for i := range 3 {
+			near, far := net.Pipe()
+			c := NewConn(near, Config{Registry: registry, Budget: budget, MaxReplies: bound, WriteTimeout: time.Hour})
+			conns = append(conns, c)
+			b := appendHello(nil, Hello{}.message(1<<20, nil))
+			for id := range uint64(100) {
+				env := pb.Envelope{Kind: pb.Kind_KIND_REQUEST, Call: id + 1, Method: 1}
+				b = appendFrame(b, &env, make([]byte, 60<<10))
+			}
+			_ = far.SetWriteDeadline(time.Now().Add(time.Minute))
+			_, err := far.Write(b)
+			synctest.Wait()
+			most = max(most, budget.replies.Load())
+			if i == 0 && (err != nil || c.Stats().Refused == 0 || c.Stats().Refused == 100) {
+				t.Errorf("of 100 requests for 6 MB, %d are refused, %v", c.Stats().Refused, err)
+			}
+			if i > 0 && c.Stats().Refused != c.Stats().Served {
+				t.Errorf("connection %d of one peer: %d of %d refused", i, c.Stats().Refused, c.Stats().Served)
+			}
+		}
+		if most > bound+maxRefusals+64<<10 {
+			t.Errorf("%d bytes wait for a peer that reads nothing", most)
+		}
+		for _, c := range conns {
+			c.Abort()
+			<-c.Done()
+		}
+		synctest.Wait()
+		if left := budget.replies.Load(); left != 0 {
+			t.Errorf("%d bytes are counted of connections that have ended", left)
+		}
+	})
+}
