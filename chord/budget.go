@@ -87,6 +87,10 @@ func (r *Ring) size() float64 {
 	return float64(places) / span / float64(len(r.slots))
 }
 
+// believes reports whether the ring is so large that others are believed who is in
+// it, until evidence speaks against it.
+func (r *Ring) believes() bool { return r.size() > float64(r.cfg.VerifyPeers) }
+
 // account estimates the rate of events from what changes in the own lists, and
 // decides whether to keep a table. Everybody sees the same ring, so that others
 // come to the same end; who keeps no table says so.
@@ -104,7 +108,7 @@ func (r *Ring) account() {
 			neighbours[p.Peer] = true
 		}
 	}
-	if n := len(neighbours); n > 0 && dt > 0 {
+	if n := len(neighbours); n > 0 && dt > 0 && !r.reuniting() {
 		seen := float64(b.listed) / dt.Seconds() * r.size() / float64(n)
 		b.events += (seen - b.events) * min(1, dt.Seconds()/churnSpan.Seconds())
 	}

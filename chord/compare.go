@@ -184,7 +184,7 @@ func (r *Ring) fetch(m *Message) {
 		}
 	}
 	keys := r.recallAll(r.lacking(m))
-	if r.filled && len(keys) > fewMissing+r.table.count/8 {
+	if r.filled && len(keys) > fewMissing+r.table.count/8+int(r.budget.events*newsUnderWay.Seconds()) {
 		r.meet(m.From)
 	}
 	most := max(fewFetch, int(b.saved/recordCost))
@@ -192,6 +192,9 @@ func (r *Ring) fetch(m *Message) {
 		r.ask(m.From).fetch = keys
 	}
 }
+
+// newsUnderWay is how long news may be under way.
+const newsUnderWay = time.Minute
 
 // maxRate bounds what others may say of the rate of events, in hundredths a
 // second.

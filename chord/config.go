@@ -41,7 +41,7 @@ type Config struct {
 	// only until it is calmer. 0 means 2400.
 	Budget int
 
-	// VerifyPeers is the size of table up to which a peer that others speak of
+	// VerifyPeers is the size of ring up to which a peer that others speak of
 	// enters the view only once it has answered us itself. Beyond it a report is
 	// believed until evidence speaks against it. 0 means 256.
 	VerifyPeers int

@@ -82,7 +82,8 @@
 // that it gives another successor; and a slot tells its predecessor unasked what has
 // changed (KindTell), so that lists are up to date long before the next round. A
 // tell counts only if it comes from the successor, is of its present life and newer
-// than what is known; it is copied like an answer. Peers that are no neighbours are
+// than what is known; it is copied like an answer, and spares a slot that the teller
+// knows for its predecessor three rounds. Peers that are no neighbours are
 // probed slowly, since theirs notice sooner. A slot at which nothing has changed for
 // ten rounds asks in every fourth round only, those before the positions of one peer in
 // turns; who finds that peer dead lets the others know, if it fell silent. In a small
@@ -131,8 +132,9 @@
 // (Message.Narrow), and are told nothing until it has been calmer for a while. Fingers
 // take over there, and where the ring is larger than the table: for each power of two
 // one peer of those that stand so far off and less than twice as far, the one with the
-// smallest round trip of a few that were measured. Table and fingers shorten lookups
-// and speed repair; they never decide what is right.
+// smallest round trip of a few that were measured. What is missing is taken from
+// records that come by, and looked up where none does. Table and fingers shorten
+// lookups and speed repair; they never decide what is right.
 //
 // # Lookups
 //
@@ -156,6 +158,9 @@
 // nearest to the target that it knows have answered. It costs about five times the
 // messages: closed rings, whose members were invited, do without.
 //
+// Records are long, so an answer names few nodes (Message.Most): one on the way, two
+// at its end, three if it is the owner's, and more once somebody did not answer.
+//
 // A lookup that knows nobody else to ask, or has heard of several in a row that
 // stand no nearer than others before, waits and begins anew, 6 times within
 // 6.3 s, since a ring that lost many peers at once heals meanwhile; then the first
@@ -178,6 +183,10 @@
 // has been silent for Config.Silence. So a lost message evicts nobody, nor does a
 // process that is stopped for five seconds. Where others report the departure, one
 // more request and Config.MaxTimeout of silence are enough.
+//
+// Who is no neighbour and cannot be reached is not probed at once in a large ring:
+// where there is a table, news of its death are waited for (20 s) and then believed;
+// where there is none it is forgotten, as it is of no use.
 //
 // Meanwhile Config.Helpers others are asked to probe a silent suspect (the indirect
 // probes of SWIM). The word of one that heard of it counts once for each time that
@@ -210,9 +219,9 @@
 //     changed is told from successor to predecessor.
 //   - Where there is no table, or comparisons find many that nobody remembers, a peer
 //     looks its own positions up in the other part (unify), through the one that answered.
-//     Asks of these lookups say so (Message.Meet), and whoever gets one does the same in our
-//     part, once in ten seconds. So all meet whom they stand beside in the time of a few
-//     lookups, whatever the size of the parts.
+//     Asks of these lookups say so (Message.Meet), and whoever gets one, and finds somebody
+//     else at an own position there, does the same in our part, once in ten seconds. So all
+//     meet whom they stand beside in the time of a few lookups, whatever the size of the parts.
 //   - A peer without a table does not know whether one that answers belongs to another
 //     part. It looks up one of its positions through that one first (sound, at most every
 //     20 s); if the owner there is somebody else, there are two parts. The same goes for

@@ -1,9 +1,6 @@
 package chord
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // failure counts the requests that a peer left unanswered, in a row.
 type failure struct {
@@ -76,6 +73,9 @@ func (r *Ring) failed(id PeerID, sent time.Time, refused bool, pause time.Durati
 	m.failedAt = r.now
 	if !r.small() && !r.duty(id) {
 		pause = r.pace(r.cfg.Stabilise) // others notice sooner, and we shall hear of it
+		if refused && r.wide() && r.believes() && !r.neighbour(id) {
+			pause = newsWithin
+		}
 	}
 	m.probeAt = r.now.Add(pause)
 	if !m.suspect {
@@ -89,8 +89,32 @@ func (r *Ring) failed(id PeerID, sent time.Time, refused bool, pause time.Durati
 		return
 	}
 	r.table.watched[id] = m
-	r.seekHelp(m)
+	if !r.dismiss(m) {
+		r.seekHelp(m)
+	}
 }
+
+// dismiss spares a peer that cannot be reached a probe if it is nothing to us, and
+// reports whether it is.
+func (r *Ring) dismiss(m *member) bool {
+	if m.refused == 0 || r.small() || r.wide() || r.neighbour(m.peer.ID) {
+		return false
+	}
+	r.cutFingers(func(p Place) bool { return p.Peer == m.peer.ID })
+	delete(r.table.watched, m.peer.ID)
+	return true
+}
+
+// rouse lets a suspect that has become a slot's successor be probed at once.
+func (r *Ring) rouse(s *slot) {
+	if m := r.table.members[s.head().Peer]; m != nil && m.suspect {
+		m.probeAt = r.now
+	}
+}
+
+// newsWithin is how long the news of the death of a peer that cannot be reached is
+// waited for, before it is probed.
+const newsWithin = 20 * time.Second
 
 // hopeless reports whether a suspect is to be evicted: enough requests failed,
 // nobody heard of it lately, and either none of them could be delivered, as when
@@ -163,6 +187,7 @@ func (r *Ring) unlist(gone func(Place) bool) {
 				s.list = append(s.list[:i:i], s.list[i+1:]...)
 				if i == 0 {
 					r.hasten(s)
+					r.rouse(s)
 				}
 				i--
 				r.news(s)
@@ -176,9 +201,7 @@ func (r *Ring) unlist(gone func(Place) bool) {
 			r.news(s)
 		}
 	}
-	for i, f := range r.fingers {
-		r.fingers[i] = slices.DeleteFunc(f, gone)
-	}
+	r.cutFingers(gone)
 }
 
 // probe asks those that are watched whether they live.
@@ -198,7 +221,9 @@ func (r *Ring) probe() {
 	}
 	sortPeerIDs(due)
 	for _, id := range due[:min(len(due), max(0, maxProbes-busy))] {
-		r.ask(id)
+		if !r.dismiss(r.table.watched[id]) {
+			r.ask(id)
+		}
 	}
 }
 

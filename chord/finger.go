@@ -38,7 +38,7 @@ func (r *Ring) fixFinger() {
 		r.fixes++
 		turn := uint64(fingerTurn)
 		if r.quiet() {
-			turn *= 8
+			turn *= 2
 		}
 		if last == len(r.fingers) || !r.small() && r.fixes%turn != 0 {
 			return
@@ -53,7 +53,7 @@ func (r *Ring) fixFinger() {
 
 // fingerTurn is the number of rounds from the refresh of one finger to that of
 // the next.
-const fingerTurn = 8
+const fingerTurn = 32
 
 // fixedFinger takes the places that a finger's lookup found, which may be our
 // own. They compete with those that it has.
@@ -84,7 +84,33 @@ func (r *Ring) fixedFinger(k int, nodes []Place) {
 	}
 }
 
-// fingerNodes is how many nodes a lookup for a finger wants to know.
+// offerFinger takes the places of a peer that was heard of by the way for fingers
+// of which one is missing, so that they need not be looked up.
+func (r *Ring) offerFinger(rec *Record) {
+	if r.complete() || r.cfg.Classic || r.phase != phaseMember {
+		return
+	}
+	base := r.slots[0]
+	for _, p := range rec.places {
+		k := distance(base.ID, p.ID).bits() - 1
+		if k < 0 || len(base.list) == 0 || !between(base.list[len(base.list)-1].ID, p.ID, base.ID) || len(r.fingers[k]) >= fewNodes {
+			continue
+		}
+		if !slices.ContainsFunc(r.fingers[k], func(q Place) bool { return q.Peer == p.Peer }) {
+			r.fingers[k] = append(r.fingers[k], p)
+			r.ask(p.Peer)
+		}
+	}
+}
+
+// cutFingers takes the places that gone names out of the fingers.
+func (r *Ring) cutFingers(gone func(Place) bool) {
+	for i, f := range r.fingers {
+		r.fingers[i] = slices.DeleteFunc(f, gone)
+	}
+}
+
+// fingerNodes is how many of the places that a lookup found are considered at most.
 const fingerNodes = 3
 
 // rankFinger keeps the best places of the finger that was looked up last, now

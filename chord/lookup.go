@@ -187,11 +187,26 @@ func (r *Ring) advance(l *lookup) {
 		if !r.now.Before(l.lateAt) {
 			l.lateAt = time.Time{} // nobody else is left to ask
 		}
+	case r.detour(l):
 	case !l.checked() || l.starts >= maxStarts || l.asks >= maxAsks:
 		r.resign(l)
 	default:
 		r.delay(l, startPause<<(l.starts-1))
 	}
+}
+
+// detour lets a joiner's lookup that has nobody else to ask go on through one that
+// was heard of by another, and reports whether there is one.
+func (r *Ring) detour(l *lookup) bool {
+	if l.join == nil || l.asks >= maxAsks {
+		return false
+	}
+	l.nearer = r.preceding(l.target, maxNearer)
+	to, ok := r.nextNearer(l)
+	if ok {
+		r.request(l, to)
+	}
+	return ok
 }
 
 // request asks a peer for the target.
@@ -290,27 +305,27 @@ func (r *Ring) behind(target ID) ([]Place, bool) {
 	return nil, false
 }
 
-// find answers a target that another peer looks for, by no more than most
-// nodes unless that is 0. One that wants to join there needs the list of who stands
-// before the target.
-func (r *Ring) find(target ID, joins bool, most uint32, k *packer) Found {
+// find answers a target that m asks for, by no more nodes than it wants. One that
+// wants to join there needs the list of who stands before the target.
+func (r *Ring) find(m *Message, target ID, k *packer) Found {
 	about := r.local
-	if joins {
+	if !m.Member {
 		about = r.behind
+	}
+	limit := maxFound
+	if m.Most > 0 {
+		limit = min(int(m.Most), maxFound)
 	}
 	nodes, done := about(target)
 	if !done {
-		nodes = r.preceding(target, maxReferal-1)
-		if _, pred, ok := r.before(target); ok {
-			nodes = append(nodes, pred)
-		}
-	}
-	limit := uint32(maxFound)
-	if most > 0 {
-		limit = min(most, maxFound)
+		nodes, limit = r.referral(target, limit), maxReferal
 	}
 	var f Found
-	for _, p := range nodes[:min(len(nodes), int(limit))] {
+	for _, p := range nodes[:min(len(nodes), limit)] {
+		if p.Peer == r.self.ID && m.Member && m.Know == r.self.mark() {
+			f.Nodes = append(f.Nodes, Ref{Known, p.Index})
+			continue
+		}
 		rec := r.record(p.Peer)
 		if rec == nil || !k.add(rec) {
 			break
@@ -319,6 +334,19 @@ func (r *Ring) find(target ID, joins bool, most uint32, k *packer) Found {
 	}
 	f.Done = done && len(f.Nodes) > 0
 	return f
+}
+
+// referral returns who may know more of a target: those before it, and, for who
+// wants more than one, who is known to stand between it and us.
+func (r *Ring) referral(target ID, limit int) []Place {
+	if limit < 3 {
+		return r.preceding(target, 1)
+	}
+	nodes := r.preceding(target, min(limit, maxReferal)-1)
+	if _, pred, ok := r.before(target); ok {
+		nodes = append(nodes, pred)
+	}
+	return nodes
 }
 
 // preceding returns up to n places of distinct trusted peers before the

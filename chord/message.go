@@ -68,7 +68,7 @@ type Message struct {
 	Notes []Note   // an ask: positions of the sender right before positions of the receiver
 	Finds []ID     // an ask: whose successors are wanted
 	Vets  []PeerID // an ask: members that do not answer the sender; does the receiver reach them?
-	Most  uint32   // an ask: how many nodes an answer to one of Finds is to name at most; 0: all
+	Most  uint32   // an ask: how many nodes an answer to one of Finds is to name at most; 0: all. Below 3, one that is not Done names a single one
 	Sync  []uint64 // an ask: digests of parts of the sender's table; empty or 64 of them
 
 	States []State  // a reply: answers to Wants, named by their index
@@ -89,7 +89,8 @@ type Message struct {
 
 // Ref names a position in a message: one of Message.Peers and one of its
 // Indexes. In a State that has a Base, Peer may be Known: then Index is an ordinal
-// in that state, its predecessor behind its list.
+// in that state, its predecessor behind its list. In a Found Known is the sender
+// itself, where the receiver said (Message.Know) that it holds its record.
 type Ref struct {
 	Peer  uint32 // ordinal in Message.Peers, or Known
 	Index uint32
@@ -293,7 +294,7 @@ func (m *Message) resolve(known func(PeerID) *Record, base func(*State) ([]Place
 		if f.Done && len(f.Nodes) == 0 || len(f.Nodes) > maxFound || !f.Done && len(f.Nodes) > maxReferal {
 			return nil, fmt.Errorf("%w: an answer of %d nodes", ErrMessage, len(f.Nodes))
 		}
-		nodes, err := rs.all(f.Nodes, nil)
+		nodes, err := rs.nodes(f.Nodes, known(m.From))
 		if err != nil {
 			return nil, err
 		}
@@ -363,6 +364,32 @@ func (rs *resolved) all(refs []Ref, held []Place) ([]Place, error) {
 			return nil, err
 		}
 		ps[i] = p
+	}
+	return ps, nil
+}
+
+// nodes resolves the nodes of a Found; sender is the record of the message's sender
+// that the receiver holds. It returns none if they name the sender by a record that
+// the receiver has forgotten.
+func (rs *resolved) nodes(refs []Ref, sender *Record) ([]Place, error) {
+	var ps []Place
+	for _, ref := range refs {
+		if ref.Peer != Known {
+			p, err := rs.place(ref, nil)
+			if err != nil {
+				return nil, err
+			}
+			ps = append(ps, p)
+			continue
+		}
+		if sender == nil {
+			return nil, nil
+		}
+		p, ok := sender.place(ref.Index)
+		if !ok {
+			return nil, nil
+		}
+		ps = append(ps, p)
 	}
 	return ps, nil
 }

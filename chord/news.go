@@ -173,7 +173,7 @@ func (r *Ring) gone(it item) {
 	if p == nil {
 		return
 	}
-	if r.table.count < r.cfg.VerifyPeers || r.neighbour(p.peer.ID) || r.now.Sub(p.heard) < doubtfulAfter || r.budget.check(r.now) {
+	if !r.believes() || r.neighbour(p.peer.ID) || r.doubts(p) {
 		p.met().reported = true
 		if p.waiting == 0 {
 			r.ask(p.peer.ID)
@@ -183,6 +183,13 @@ func (r *Ring) gone(it item) {
 	r.drop(p)
 	r.stats.Evicted++
 	r.table.bury(p, it.kind == EventLeft, r.now)
+}
+
+// doubts reports whether news of a death are to be checked: they say of one that was
+// heard just now, or there are bytes for it. They need not be if we could not reach it
+// either.
+func (r *Ring) doubts(p *member) bool {
+	return p.refused == 0 && (r.now.Sub(p.heard) < doubtfulAfter || r.budget.check(r.now))
 }
 
 // standsAt returns the member of which an event speaks, nil if it is unknown.

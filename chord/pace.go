@@ -5,6 +5,14 @@ import "time"
 // spare is how much slower maintenance goes in a ring that is not small.
 const spare = 6
 
+// toldRounds is how many rounds a slot leaves out when its successor has told it
+// something, and so lives and knows it.
+const toldRounds = 3
+
+// reviveTurn is the number of rounds of a large ring in which one departed peer is
+// asked whether it is back. Others ask meanwhile.
+const reviveTurn = 4
+
 // small reports whether the ring is so small that everybody hears of everything
 // at once.
 func (r *Ring) small() bool {
@@ -44,12 +52,16 @@ func (r *Ring) round() {
 	all := !r.now.Before(r.roundAt)
 	for i := len(r.slots) - 1; i >= 0; i-- {
 		s := r.slots[i]
-		if all {
-			s.quiet++
-		}
-		if s.hasty || all && !r.resting(s) {
+		if s.hasty || all && (s.spared == 0 || r.small()) && !r.resting(s) {
 			s.hasty = false
 			r.stabilise(s)
+			if !all && !r.small() {
+				s.spared = max(1, s.spared)
+			}
+		}
+		if all {
+			s.quiet++
+			s.spared = max(0, s.spared-1)
 		}
 	}
 	if all {
@@ -58,7 +70,9 @@ func (r *Ring) round() {
 		r.forgetNews()
 		r.filled = r.filled || r.wide() && r.small()
 		r.gossipPartner()
-		r.revive()
+		if r.small() || r.stats.Rounds%reviveTurn == 0 {
+			r.revive()
+		}
 		r.fixFinger()
 		r.prune()
 		r.vetting.prune(r.now)

@@ -186,7 +186,7 @@ func (r *Ring) hear(from PeerID, rec *Record) {
 	}
 	if d := r.table.departed[rec.ID]; d != nil && rec.Seq <= d.peer.Seq {
 		if !r.recall(d) {
-			r.inquire(d) // others reach it: the ring may be one again
+			r.wonder(d) // others reach it: the ring may be one again
 		}
 		return
 	}
@@ -198,8 +198,9 @@ func (r *Ring) hear(from PeerID, rec *Record) {
 	}
 	p := r.insert(rec)
 	r.result.Learned = append(r.result.Learned, rec)
-	if !r.wide() || r.table.count >= r.cfg.VerifyPeers {
+	if !r.wide() || r.believes() {
 		r.admit(p)
+		r.offerFinger(rec)
 	} else {
 		p.met().probeAt = r.now
 	}
@@ -238,11 +239,11 @@ func (r *Ring) answer(m *Message, rs *resolved) {
 			r.vet(from, m.Vets)
 		}
 		if m.Meet && m.Member && !r.complete() {
-			r.meet(m.From)
+			r.sound(m.From)
 		}
 		r.addStates(&reply, &k, m.Wants)
 		for _, target := range m.Finds {
-			reply.Found = append(reply.Found, r.find(target, !m.Member, m.Most, &k))
+			reply.Found = append(reply.Found, r.find(m, target, &k))
 		}
 		if len(m.Sync) > 0 && from != nil && from.admitted {
 			r.addSync(&reply, &k, m)
@@ -301,7 +302,7 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 			if from != nil {
 				at = from.peer.places
 			}
-			l.answered(q.to, r.now.Sub(q.sent), at, m.Found[i].Done, rs.found[i])
+			l.answered(q.to, r.now.Sub(q.sent), at, m.Found[i].Done && len(rs.found[i]) > 0, rs.found[i])
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 		q.told = true
 	}
 	r.packWants(&m, o)
-	r.packFinds(&m, o)
+	r.packFinds(&m, id, o)
 	if o.sync {
 		m.Sync, m.Part = slices.Clone(r.table.parts[:]), uint32(r.self.part)
 		if r.filled {
@@ -136,33 +136,62 @@ func (r *Ring) packWants(m *Message, o *outgoing) {
 			w.base = w.slot.last
 			want.Have = w.base.digest
 		} else if list := w.slot.similar(); len(list) > 0 && (r.phase == phaseJoining || !r.small()) {
-			w.base = answer{digest: BaseHolds, answered: answered{list: list}}
-			want.Holds = r.entries(list)
+			w.base = answer{digest: BaseHolds, answered: answered{list: list[:min(len(list), maxHolds-1)], pred: r.foregoing(w.slot)}}
+			want.Holds = r.entries(w.base.entries())
 		}
 		m.Wants = append(m.Wants, want)
 	}
 }
 
+// foregoing returns the place that a new successor of the slot is likely to have for
+// predecessor: the slot, or before it has joined whoever stands before.
+func (r *Ring) foregoing(s *slot) Place {
+	if r.phase == phaseMember {
+		return s.Place
+	}
+	if ps := r.preceding(s.ID, 1); len(ps) > 0 {
+		return ps[0]
+	}
+	return Place{}
+}
+
 // packFinds asks for the targets of lookups.
-func (r *Ring) packFinds(m *Message, o *outgoing) {
+func (r *Ring) packFinds(m *Message, to PeerID, o *outgoing) {
 	if len(o.finds) == 0 {
 		return
 	}
-	m.Most = fewNodes
+	most := uint32(1)
 	for _, id := range o.finds {
 		l := r.lookups[id]
 		m.Finds = append(m.Finds, l.target)
-		switch {
-		case l.checked():
-			m.Most = 0
-		case l.finger > 0 && m.Most > 0:
-			m.Most = max(m.Most, fingerNodes)
+		if n := l.most(to); n == 0 || most == 0 {
+			most = 0
+		} else {
+			most = max(most, n)
 		}
+	}
+	m.Most = most
+}
+
+// most returns how many nodes the answer of a peer to a lookup is to name: few, as
+// records are long, until somebody did not answer. 0 means all.
+func (l *lookup) most(to PeerID) uint32 {
+	switch missed := len(l.missed); {
+	case l.checked() && missed > 1 || l.ways != nil:
+		return 0
+	case missed > 0:
+		return maxReferal
+	case l.checked() && slices.ContainsFunc(l.ahead, func(p Place) bool { return p.Peer == to }):
+		return ownerNodes
+	default:
+		return fewNodes
 	}
 }
 
-// fewNodes is how many nodes joiners want to know, and a finger keeps.
-const fewNodes = 2
+const (
+	fewNodes   = 2 // that joiners want to know, and a finger keeps
+	ownerNodes = 3 // that the owner of a target names, itself among them
+)
 
 // introduce tells a peer our record, and of which of its positions we take notice:
 // one that keeps no table forgets us again if we are nothing to it.

@@ -81,7 +81,7 @@ func (r *Ring) unified(l *lookup, nodes []Place) {
 // has heard of the death if it was one, and the table is one of those whose hearsay is
 // believed. It is enough once: one that departs again has to answer itself.
 func (r *Ring) recall(d *departed) bool {
-	if !r.reuniting() || d.left || d.recalled || r.now.Sub(d.at) < oldDeath || !r.wide() || r.table.count < r.cfg.VerifyPeers {
+	if !r.reuniting() || d.left || d.recalled || r.now.Sub(d.at) < oldDeath || !r.wide() || !r.believes() {
 		return false
 	}
 	delete(r.table.departed, d.peer.ID)
@@ -114,7 +114,7 @@ func (r *Ring) recallAll(keys []uint32) []uint32 {
 	for _, d := range back {
 		delete(lacking, d.peer.key())
 		if !r.recall(d) {
-			r.inquire(d)
+			r.wonder(d)
 		}
 	}
 	return slices.DeleteFunc(keys, func(x uint32) bool { return !lacking[x] })
@@ -130,6 +130,14 @@ func (r *Ring) inquireAll(places []Place) {
 		if d := r.table.departed[p.Peer]; d != nil && !d.left && r.table.members[p.Peer] == nil && !r.recall(d) {
 			r.inquire(d)
 		}
+	}
+}
+
+// wonder inquires after a departed peer whose record others have. Where hearsay is
+// believed the others may not have heard yet, and few are worth a question.
+func (r *Ring) wonder(d *departed) {
+	if r.small() || !r.believes() || r.now.Sub(d.at) >= oldDeath && r.budget.check(r.now) {
+		r.inquire(d)
 	}
 }
 

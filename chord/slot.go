@@ -17,9 +17,10 @@ type slot struct {
 	digestAt stamp
 	copiedAt stamp // list is what came of last then
 
-	quiet int  // rounds since something changed
-	hasty bool // it is to ask its successor soon
-	news  bool // it changed since it was told of
+	quiet  int  // rounds since something changed
+	spared int  // rounds that it may leave out, as its successor has told it something
+	hasty  bool // it is to ask its successor soon
+	news   bool // it changed since it was told of
 
 	told     [toldStates]told
 	nextTold int
@@ -68,10 +69,14 @@ func (s *slot) head() Place {
 
 // similar returns places that the list of a new successor is likely to name.
 func (s *slot) similar() []Place {
-	if len(s.list) > 0 {
+	switch {
+	case len(s.list) > 0:
 		return s.list
+	case len(s.joining) > 0:
+		return s.joining
+	default:
+		return s.last.list
 	}
-	return s.last.list
 }
 
 // normal turns seq, places clockwise from s as somebody told them, into a
@@ -128,6 +133,7 @@ func (r *Ring) setList(s *slot, list []Place) bool {
 	s.list = list
 	if s.head() != before {
 		r.hasten(s)
+		r.rouse(s)
 	}
 	r.news(s)
 	return true

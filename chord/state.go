@@ -162,6 +162,9 @@ func (r *Ring) toldOf(m *Message, rs *resolved) error {
 			default:
 				r.answers++
 				r.learnt(s, head, answer{of: head.ID, digest: st.Digest, version: version{p.peer.Seq, st.Version}, serial: r.answers, answered: rs.states[i]})
+				if rs.states[i].pred == s.Place {
+					s.spared = toldRounds
+				}
 			}
 		}
 	}

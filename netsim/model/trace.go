@@ -126,7 +126,7 @@ func Describe(m *chord.Message) string {
 		if f.Done {
 			word = "found"
 		}
-		fmt.Fprintf(&b, ", %s %s", word, refs(f.Nodes))
+		fmt.Fprintf(&b, ", %s %s", word, strings.ReplaceAll(refs(f.Nodes), "=", string(m.From)+"."))
 	}
 	if len(m.Synced) > 0 {
 		fmt.Fprintf(&b, ", %d parts of the table", len(m.Synced))
