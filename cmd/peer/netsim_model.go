@@ -48,6 +48,7 @@ type modelDoc struct {
 	Liars          float64 `json:"liars"`
 	Sybils         int     `json:"sybils"`
 	Wary           bool    `json:"wary"`
+	Keys           int     `json:"keys"`
 	Workload       string  `json:"workload"`
 	Rate           float64 `json:"rate"`
 	DurationS      float64 `json:"duration_s"`
@@ -98,7 +99,10 @@ invariant of corrected Chord is checked after every step, and in the end, left i
 peace, the ring must be perfect. With --rough messages are lost and the network
 splits, too; then only the end counts.
 
-With --workload the peers share tasks instead, with the schedulers of real peers: uts
+With --workload keys no lookups run: keys are given to their owners and the two peers behind
+each, and LOAD is the most that a peer holds over the mean.
+
+With another --workload the peers share tasks instead, with the schedulers of real peers: uts
 is one tree that divides itself, with --duration of work for each peer; bag is one
 job of independent tasks, as much; pareto is a stream of single tasks of very
 different times at random peers. EFFICIENCY compares with peers that are busy all the
@@ -121,7 +125,7 @@ it. Exit status 5 means that a history did not hold.`,
 			if f.schedules > 0 {
 				return c.netsimHistories(cmd.Context(), f)
 			}
-			if f.workload != lookupsWorkload {
+			if f.workload != lookupsWorkload && f.workload != keysWorkload {
 				return c.netsimWork(cmd.Context(), f)
 			}
 			return c.netsimModel(cmd.Context(), f)
@@ -152,7 +156,8 @@ func (f *modelFlags) addTo(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.Wary, "wary", false, "lookups as in rings that anybody may join, which believe nobody alone; default: with --liars or --sybils")
 	flags.IntVar(&f.Sybils, "sybils", 0, "liars that join besides, all around one key, for which every other lookup is")
 	flags.BoolVar(&f.PlainChord, "plain-chord", false, "show the same lookups in textbook Chord, too")
-	flags.StringVar(&f.workload, "workload", lookupsWorkload, "what the peers do: lookups, or tasks: uts, pareto or bag")
+	flags.StringVar(&f.workload, "workload", lookupsWorkload, "what the peers do: lookups, keys, or tasks: uts, pareto or bag")
+	flags.IntVar(&f.Keys, "keys", 1_000_000, "with --workload keys: how many are placed")
 	flags.DurationVar(&f.work.Grain, "grain", time.Second, "time that a task takes; with pareto the shortest one")
 	flags.DurationVar(&f.work.RTT, "rtt", 20*time.Millisecond, "round trip between peers that share tasks")
 	flags.Float64Var(&f.work.Load, "load", 0.8, "with pareto: part of the time that peers are to be busy")
@@ -168,10 +173,10 @@ func (f *modelFlags) validate(cmd *cobra.Command) error {
 		return usage(modelCommand, "--trace shows one history, not %d", f.schedules)
 	case f.rough && f.schedules == 0:
 		return usage(modelCommand, "--rough is for --schedules")
-	case f.workload != lookupsWorkload && !slices.Contains(model.Workloads(), model.Workload(f.workload)):
-		return usage(modelCommand, "--workload must be lookups, uts, pareto or bag, not %q", f.workload)
+	case f.workload != lookupsWorkload && f.workload != keysWorkload && !slices.Contains(model.Workloads(), model.Workload(f.workload)):
+		return usage(modelCommand, "--workload must be lookups, keys, uts, pareto or bag, not %q", f.workload)
 	}
-	if f.workload != lookupsWorkload && f.schedules == 0 {
+	if slices.Contains(model.Workloads(), model.Workload(f.workload)) && f.schedules == 0 {
 		return f.work.validate(cmd, f)
 	}
 	for _, name := range workFlags {
@@ -189,6 +194,19 @@ func (f *modelFlags) validate(cmd *cobra.Command) error {
 			}
 		}
 		return nil
+	}
+	if f.workload == keysWorkload {
+		for _, name := range []string{
+			"kill", "churn", "loss", "split", "rings", "regions", "region-delay", "liars", "sybils", "wary", "rate", "duration",
+		} {
+			if cmd.Flags().Changed(name) {
+				return usage(modelCommand, "--%s does not go with --workload keys, which places keys in a ring at rest", name)
+			}
+		}
+	} else if cmd.Flags().Changed("keys") {
+		return usage(modelCommand, "--keys is for --workload keys")
+	} else {
+		f.Keys = 0
 	}
 	if !cmd.Flags().Changed("wary") {
 		f.Wary = f.Liars > 0 || f.Sybils > 0
@@ -212,6 +230,8 @@ func (f *modelFlags) validateRing() error {
 		return usage(modelCommand, "--churn and --split must not be negative")
 	case f.Rings < 2:
 		return usage(modelCommand, "--rings must be at least 2, not %d", f.Rings)
+	case f.workload == keysWorkload && (f.Keys < 1 || f.Keys > model.MaxKeys):
+		return usage(modelCommand, "--keys must be from 1 to %d, not %d", model.MaxKeys, f.Keys)
 	case f.Regions < 1:
 		return usage(modelCommand, "--regions must be at least 1, not %d", f.Regions)
 	case !(f.Liars >= 0 && f.Liars < 1):
@@ -264,11 +284,17 @@ func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
 	doc.Kill, doc.ChurnS, doc.Loss, doc.SplitS, doc.Rings = f.Kill, f.Churn.Seconds(), f.Loss, f.Split.Seconds(), f.Rings
 	doc.HealBytes, doc.WrongHealed = &rep.HealBytes, &rep.WrongHealed
 	doc.Regions, doc.RegionDelayS, doc.PlainChord = f.Regions, f.RegionDelay.Seconds(), rep.PlainChord
-	doc.Liars, doc.Sybils, doc.Wary = f.Liars, f.Sybils, f.Wary
+	doc.Liars, doc.Sybils, doc.Wary, doc.Keys = f.Liars, f.Sybils, f.Wary, f.Keys
 	doc.Workload, doc.Rate, doc.DurationS = f.workload, f.Lookups, f.Duration.Seconds()
 	doc.Lookups, doc.BytesPerPeerS, doc.LoadMax, doc.FormS = &rep.Lookups, &rep.BytesPerPeerS, &rep.LoadMax, &rep.FormS
 	doc.WallS, doc.RSSMiB = rep.WallS, residentMiB()
-	return c.print(doc, func(out io.Writer) { c.printModel(out, doc) })
+	return c.print(doc, func(out io.Writer) {
+		if f.Keys > 0 {
+			c.printPlaced(out, doc)
+		} else {
+			c.printModel(out, doc)
+		}
+	})
 }
 
 // doc returns a result with what all results carry.

@@ -45,6 +45,20 @@ func (c *console) printModel(out io.Writer, d modelDoc) {
 	}
 }
 
+// printPlaced prints how evenly keys are spread.
+func (c *console) printPlaced(out io.Writer, d modelDoc) {
+	plain := ""
+	if d.PlainChord != nil {
+		plain = fmt.Sprintf("%.3f, with the one position of a peer where its ID says", d.PlainChord.LoadMax)
+	}
+	fields(out,
+		"ring", fmt.Sprintf("%d peers with %s, seed %d", d.Peers, count(d.Positions, "position"), d.Seed),
+		"keys", fmt.Sprintf("%d, three replicas each", d.Keys),
+		"load", fmt.Sprintf("%.3f of the mean at most", *d.LoadMax),
+		"plain Chord", plain,
+	)
+}
+
 // faults says what was done to the ring.
 func (d *modelDoc) faults() []string {
 	var faults []string

@@ -45,6 +45,15 @@ func TestNetsimModel(t *testing.T) {
 	if out := s.ok("netsim", "model", "--peers", "6", "--duration", "2s", "--plain-chord", "--regions", "2"); !strings.Contains(out, "plain Chord") || !strings.Contains(out, "2 regions 75 ms apart") {
 		t.Errorf("netsim model: %s", out)
 	}
+	s.doc(&doc, "netsim", "model", "--peers", "30", "--positions", "2", "--duration", "10s", "--fingers-only", "--liars", "0.2", "--sybils", "4")
+	if doc["liars"] != 0.2 || doc["sybils"] != 4.0 || doc["wary"] != true || doc["lookups"].(map[string]any)["right"].(float64) < 0.9 {
+		t.Errorf("netsim model with liars: %v", doc)
+	}
+	s.doc(&doc, "netsim", "model", "--peers", "30", "--workload", "keys", "--keys", "50000", "--plain-chord")
+	even, uneven := doc["load_max_over_mean"].(float64), doc["plain_chord"].(map[string]any)["load_max_over_mean"].(float64)
+	if doc["keys"] != 50000.0 || even < 1 || even > 1.6 || uneven < even {
+		t.Errorf("keys: load %v, in plain Chord %v: %v", even, uneven, doc)
+	}
 	for _, args := range [][]string{
 		{"--peers", "0"},
 		{"--positions", "65"},
@@ -57,6 +66,11 @@ func TestNetsimModel(t *testing.T) {
 		{"--regions", "0"},
 		{"--region-delay", "-1s"},
 		{"--plain-chord", "--schedules", "2"},
+		{"--liars", "1"},
+		{"--sybils", "7", "--peers", "6"},
+		{"--keys", "0", "--workload", "keys"},
+		{"--keys", "10"},
+		{"--kill", "0.5", "--workload", "keys"},
 		{"--rate", "0"},
 		{"--workload", "chess"},
 		{"--rough"},

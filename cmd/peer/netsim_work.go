@@ -15,6 +15,9 @@ import (
 // lookupsWorkload is what the peers of a model do unless told otherwise.
 const lookupsWorkload = "lookups"
 
+// keysWorkload places keys.
+const keysWorkload = "keys"
+
 // workFlags go with tasks only.
 var workFlags = []string{"grain", "rtt", "load"}
 

@@ -20,7 +20,7 @@ func TestNetsimWork(t *testing.T) {
 		"--workload bag --grain 2m":               "--grain must be",
 		"--workload pareto --load 1":              "--load must be",
 		"--workload bag --peers 100000":           "--peers must be",
-		"--workload games":                        "lookups, uts, pareto or bag",
+		"--workload games":                        "lookups, keys, uts, pareto or bag",
 		"--grain 1s":                              "--grain is for --workload",
 		"--workload uts --duration 1s --rtt 2h":   "--rtt must be",
 		"--workload uts --schedules 2 --grain 1s": "--grain is for --workload",

@@ -66,6 +66,26 @@ func (x *experiment) target() (id chord.ID) {
 	return id
 }
 
+// place gives keys to their owners and the peers behind those, and returns the most that one
+// holds, over the mean.
+func (x *experiment) place(keys int) float64 {
+	held := make([]int, len(x.peers))
+	most, sum := 0, 0
+	for range keys {
+		var holders []*Peer
+		x.owners.from(x.target(), func(o owner) bool {
+			if !slices.Contains(holders, o.peer) {
+				holders = append(holders, o.peer)
+				held[o.peer.Number]++
+				most = max(most, held[o.peer.Number])
+				sum++
+			}
+			return len(holders) < replicas
+		})
+	}
+	return float64(most) * float64(len(x.owners.members)) / float64(sum)
+}
+
 // look starts a lookup.
 func (x *experiment) look(at *Peer, target chord.ID) {
 	s := &search{at: at, began: x.Now(), target: target}

@@ -82,6 +82,10 @@ func runLookups(ctx context.Context, s Settings, rep *Report) error {
 	if err := x.form(ctx); err != nil {
 		return err
 	}
+	if s.Keys > 0 {
+		rep.LoadMax, rep.VirtualS = x.place(s.Keys), x.Now().Seconds()
+		return nil
+	}
 	rep.LoadMax = x.owners.load(replicas)
 	if err := x.corrupt(ctx); err != nil {
 		return err

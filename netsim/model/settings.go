@@ -11,6 +11,9 @@ import (
 // MaxPeers bounds the peers of a run.
 const MaxPeers = 200_000
 
+// MaxKeys bounds the keys of a run.
+const MaxKeys = 1_000_000_000
+
 // Settings describes a run of the model. The zero value of a field means what
 // its comment says.
 type Settings struct {
@@ -35,6 +38,7 @@ type Settings struct {
 	Wary     bool          // lookups as in chord.Config.Wary
 	Liars    float64       // share of the peers that lie when they are asked who owns a target
 	Sybils   int           // peers beside those that pack themselves around a key, and lie
+	Keys     int           // above 0: no lookups; so many keys are placed, once the ring stands, and Report.LoadMax counts them
 	Duration time.Duration // of lookups, after the ring stands; 0: 60 s
 	Lookups  float64       // lookups a second over all peers; 0: 50
 
@@ -108,6 +112,8 @@ func (s Settings) validate() error {
 		return fmt.Errorf("model settings: Churn, Split and Duration must not be negative")
 	case s.Liars < 0 || s.Liars >= 1 || s.Sybils < 0 || s.Sybils > s.Peers:
 		return fmt.Errorf("model settings: Liars is %v and Sybils %d, want 0 to below 1 and 0 to Peers", s.Liars, s.Sybils)
+	case s.Keys < 0 || s.Keys > MaxKeys:
+		return fmt.Errorf("model settings: Keys is %d, want 0 to %d", s.Keys, MaxKeys)
 	case s.Rings < 2:
 		return fmt.Errorf("model settings: Rings is %d, want 2 or more", s.Rings)
 	case s.Lookups < 0:
@@ -133,9 +139,9 @@ type Report struct {
 	Lookups       LookupReport `json:"lookups"`
 	Liars         int          `json:"liars"`
 	Sybils        int          `json:"sybils"`
-	FormS         float64      `json:"form_s"`           // from the first start until all agree
-	BytesPerPeerS float64      `json:"bytes_per_peer_s"` // sent, while lookups ran
-	LoadMax       float64      `json:"load_max_over_mean"`
+	FormS         float64      `json:"form_s"`             // from the first start until all agree
+	BytesPerPeerS float64      `json:"bytes_per_peer_s"`   // sent, while lookups ran
+	LoadMax       float64      `json:"load_max_over_mean"` // of the circle, or of Keys, three replicas each
 	// PlainChord is what the same lookups took in plain Chord, nil unless asked for.
 	PlainChord *Report `json:"plain_chord,omitempty"`
 
