@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/compute"
+	"github.com/chorus-net/chorus/compute/wasm"
 	"github.com/chorus-net/chorus/internal/p2p"
 	"github.com/chorus-net/chorus/internal/rpc"
 	"github.com/chorus-net/chorus/store/disk"
@@ -102,6 +104,7 @@ type figures struct {
 	repaired, repairMeta    uint64
 	reclaimed               uint64
 	tasks                   compute.Stats
+	modules                 wasm.Stats
 	calls                   rpc.Stats
 }
 
@@ -118,6 +121,9 @@ func (n *Node) figures(ctx context.Context) (figures, error) {
 	f.keys, f.underReplicated = n.countKeys()
 	f.repaired, f.repairMeta = n.puller.stats.records.Load(), n.puller.stats.meta.Load()
 	f.reclaimed = n.puller.stats.reclaimed.Load()
+	if n.workers.sandbox != nil {
+		f.modules = n.workers.sandbox.Stats()
+	}
 	err := n.members.loop.Do(ctx, func(core *chord.Ring) {
 		f.agree, f.of, _ = core.Agreement()
 		f.ring = core.Stats()
@@ -163,7 +169,20 @@ func refusals() []metric {
 	return ms
 }
 
-var metrics = append(refusals(), []metric{
+// moduleFailures counts runs of modules that failed, by what the module did.
+func moduleFailures() (ms []metric) {
+	for _, kind := range wasm.Kinds {
+		ms = append(ms, metric{
+			prometheus.NewDesc("chorus_wasm_failed_total", "Runs of WebAssembly modules at this peer that failed.",
+				nil, prometheus.Labels{"kind": string(kind)}),
+			prometheus.CounterValue,
+			func(f *figures) float64 { return float64(f.modules.Failed[kind]) },
+		})
+	}
+	return ms
+}
+
+var metrics = slices.Concat(refusals(), moduleFailures(), []metric{
 	gauge("ring_peers", "Peers in this peer's view of the ring, itself included.", func(f *figures) int { return f.peers }),
 	gauge("ring_agree", "Of chorus_ring_of peers, those that see the same ring.", func(f *figures) int { return f.agree + 1 }),
 	gauge("ring_of", "Peers whose view of the ring is compared with this one's.", func(f *figures) int { return f.of + 1 }),
@@ -194,12 +213,15 @@ var metrics = append(refusals(), []metric{
 	counter("tasks_stolen_out", "Tasks that others stole from this peer.", func(f *figures) uint64 { return f.tasks.StolenOut }),
 	counter("tasks_reruns", "Further attempts at tasks that this peer submitted.", func(f *figures) uint64 { return f.tasks.Reruns }),
 	counter("tasks_refused", "Task messages that were refused.", func(f *figures) uint64 { return f.tasks.Refused }),
+	counter("wasm_runs", "Runs of WebAssembly modules at this peer.", func(f *figures) uint64 { return f.modules.Runs }),
+	counter("wasm_warm_runs", "Of these, calls of a reactor that was ready.", func(f *figures) uint64 { return f.modules.Warm }),
+	counter("wasm_sandboxes", "Processes that were started to run modules in.", func(f *figures) uint64 { return f.modules.Started }),
 
 	counter("rpc_calls", "Calls to other peers.", func(f *figures) uint64 { return f.calls.Calls }),
 	counter("rpc_casts", "One-way messages to other peers.", func(f *figures) uint64 { return f.calls.Casts }),
 	counter("rpc_served", "Calls and casts of other peers that were answered.", func(f *figures) uint64 { return f.calls.Served }),
 	counter("rpc_refused", "Calls and casts of other peers that were refused.", func(f *figures) uint64 { return f.calls.Refused }),
-}...)
+})
 
 // figureCollector gathers the figures for Prometheus.
 type figureCollector struct{ n *Node }

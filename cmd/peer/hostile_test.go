@@ -47,7 +47,7 @@ func TestHostileModules(t *testing.T) {
 		t.Skip("starts many processes")
 	}
 	t.Parallel()
-	peer := startPeersWith(t, []string{"--workers", "1"}, "anna")[0]
+	peer := startPeersWith(t, []string{"--workers", "1", "--metrics", ":0"}, "anna")[0]
 	const limit = 200 * time.Millisecond
 	echo := func() {
 		t.Helper()
@@ -111,6 +111,11 @@ func TestHostileModules(t *testing.T) {
 	peer.run("submit", "wasm:"+strings.Repeat("ab", 32)).fails(client.CodeNotFound, "does not have it")
 	peer.run("submit", path, "--grant", "_code").fails(client.CodeBadKey, "system")
 
+	for kind, want := range map[string]float64{"trap": 2, "exit": 1, "not-wasm": 3, "output-limit": 1, "spawn-limit": 1} {
+		if got := peer.metric(fmt.Sprintf("chorus_wasm_failed_total{kind=%q}", kind)); got < want {
+			t.Errorf("%v of kind %s are counted, want at least %v", got, kind, want)
+		}
+	}
 	if most := peer.peakMiB(); most > 256 {
 		t.Errorf("the peer took %d MiB", most)
 	} else {

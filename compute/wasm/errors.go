@@ -23,6 +23,9 @@ const (
 	KindCrashed Kind = "crashed"
 )
 
+// Kinds are all kinds of failure.
+var Kinds = [...]Kind{KindTrap, KindExit, KindTime, KindMemory, KindOutput, KindSpawn, KindLimits, KindModule, KindCrashed}
+
 // Error is how a run failed. Every error of [Pool.Run] that concerns the module
 // or the child is one; the others are [ErrNotLent], [ErrClosed] and the
 // context's own.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"sync"
@@ -130,6 +131,8 @@ type Stats struct {
 	Started  uint64 // processes ever started
 	Loaded   uint64 // modules ever compiled, or taken from the directory, by a child
 	Runs     uint64
+	Warm     uint64          // of these, runs of reactors that were ready
+	Failed   map[Kind]uint64 // requests and runs that failed
 }
 
 // Pool runs modules in child processes. Its methods may be called from any goroutine.
@@ -167,6 +170,7 @@ func New(config Config) (*Pool, error) {
 		ctx:      ctx,
 		cancel:   func() { cancel(ErrClosed) },
 		children: make(map[*child]struct{}),
+		stats:    Stats{Failed: make(map[Kind]uint64)},
 	}
 	return p, nil
 }
@@ -193,6 +197,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
+	s.Failed = maps.Clone(p.stats.Failed)
 	s.Children, s.Idle = len(p.children), len(p.idle)
 	return s
 }
@@ -202,6 +207,19 @@ func (p *Pool) Stats() Stats {
 // context's cause returned. The other errors are [Error], [ErrNotLent] and
 // [ErrClosed].
 func (p *Pool) Run(ctx context.Context, req Request) (Result, error) {
+	result, err := p.run(ctx, req)
+	p.count(func(s *Stats) {
+		if result.Warm {
+			s.Warm++
+		}
+		if f := (*Error)(nil); errors.As(err, &f) {
+			s.Failed[f.Kind]++
+		}
+	})
+	return result, err
+}
+
+func (p *Pool) run(ctx context.Context, req Request) (Result, error) {
 	if !p.config.Lent {
 		return Result{}, ErrNotLent
 	}

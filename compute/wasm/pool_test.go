@@ -17,6 +17,7 @@ import (
 
 	"github.com/chorus-net/chorus/compute/wasm/wasmtest"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -92,6 +93,7 @@ func TestRunEcho(t *testing.T) {
 
 func TestRunFailures(t *testing.T) {
 	p := newPool(t, nil)
+	counted := make(map[Kind]uint64)
 	for _, test := range []struct {
 		name   string
 		module []byte
@@ -139,6 +141,10 @@ func TestRunFailures(t *testing.T) {
 				t.Errorf("a failed run has output")
 			}
 			t.Logf("%v after %v", f, time.Since(began))
+			counted[test.kind]++
+			if diff := cmp.Diff(counted, p.Stats().Failed); diff != "" {
+				t.Errorf("counted (-want +got):\n%s", diff)
+			}
 			mustEcho(t, p, "still here")
 		})
 	}

@@ -12,9 +12,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/chorus-net/chorus/compute"
+	"github.com/chorus-net/chorus/compute/wasm"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	wasm.RunIfChild()
+	goleak.VerifyTestMain(m)
+}
 
 func task(fn, input string, limits compute.Limits) compute.Task {
 	return compute.Task{ID: compute.ID{1}, Attempt: 1, Code: compute.Code{Func: fn}, Input: []byte(input), Limits: limits}

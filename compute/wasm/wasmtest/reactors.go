@@ -44,6 +44,12 @@ var (
 	Ready = with(Reactor(Join(I32(Buffer), I32(4), Call(0)), "output"), func(m *Module) {
 		m.Funcs = append(m.Funcs, Func{Export: "_initialize", Body: Join(I32(Buffer), I32(7), Store)})
 	})
+	// Random puts out 8 random bytes.
+	Random = Module{
+		Imports: []Import{{wasi, "random_get", 2, 1}, {host, "output", 2, 0}},
+		Funcs: []Func{{Export: "handle", Results: 1, Body: Join(
+			I32(Buffer), I32(8), Call(0), Drop, I32(Buffer), I32(8), Call(1), I32(0))}},
+	}.Assemble()
 	// Refuse returns the code 5.
 	Refuse = Module{Funcs: []Func{{Export: "handle", Results: 1, Body: I32(5)}}}.Assemble()
 	// Sum puts out the SHA-256 of its input.
