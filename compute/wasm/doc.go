@@ -39,10 +39,8 @@
 // not granted, -3 when the store failed; the answer then says why in words. A run
 // that spawned is followed by one that joins, once the parts are done: input is what
 // the first put out, and the parts are what they put out. It cannot spawn more.
-// Package task has these functions for modules written in Go; in C they are declared as
-//
-//	__attribute__((import_module("chorus"), import_name("input"))) int chorus_input(char *at, int room);
-//	__attribute__((export_name("handle"))) int handle(void) { ... }
+// Package task has these functions for modules written in Go; example/reverse shows how
+// they are declared in C.
 //
 // # A child process, not a goroutine
 //

@@ -117,6 +117,31 @@ func TestGoReactor(t *testing.T) {
 	}
 }
 
+// A reactor that a C compiler made, where there is one that can; the modules of package
+// wasmtest have the same form.
+func TestCReactor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "reverse.wasm")
+	cmd := exec.Command("clang", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-o", path, "example/reverse/reverse.c")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("no clang that makes WebAssembly: %v: %s", err, out)
+	}
+	module, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := wasm.New(wasm.Config{CacheDir: t.TempDir(), Lent: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	for range 2 {
+		result, err := pool.Run(t.Context(), wasm.Request{Module: module, Input: []byte("desserts")})
+		if err != nil || string(result.Output) != "stressed" {
+			t.Errorf("%q, %v", result.Output, err)
+		}
+	}
+}
+
 // Whatever a call of a Go reactor leaves behind, the next one is like the first.
 func TestGoReactorKeepsNothing(t *testing.T) {
 	pool, module := build(t, "./testdata/keeper", asReactor)
