@@ -21,7 +21,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"job", "shw", "x"}, []string{`peer job has no command "shw"`, "did you mean show?"}},
 		{[]string{"help", "stauts"}, []string{"did you mean status?"}},
 		{[]string{"put", "k", "v", "--tll", "3s"}, []string{"peer put has no flag --tll", "did you mean --ttl?", "fix: peer put --help"}},
-		{[]string{"submit", "x", "--verify"}, []string{"peer submit has no flag --verify"}},
+		{[]string{"submit", "x", "--certify"}, []string{"peer submit has no flag --certify"}},
 		{[]string{"status", "-z"}, []string{"has no flag -z"}},
 		{[]string{"put"}, []string{"usage: peer put KEY"}},
 		{[]string{"put", "k"}, []string{"either a value or --file"}},
