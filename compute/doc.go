@@ -98,6 +98,10 @@
 // the ring is busy: one that says so makes room for the next at once. A victim keeps what it would itself start
 // within a round trip to the thief, from what it has seen tasks of that function take.
 //
+// Tasks may name peers that have their data (Task.Near). The owner gives them away
+// unasked when the job is submitted, each to the least busy of those that it names,
+// unless that has much more to do than the least busy peer. From then on they may be stolen like others.
+//
 // Of the tasks that wait at a peer those of a higher priority start first, and a thief is
 // given half of each priority, the highest first. One start in eight is for the lower one
 // that has waited longest, so none waits for ever.

@@ -198,6 +198,8 @@ func (t *Task) validate() error {
 		return fmt.Errorf("outputs of %d parts", len(t.Parts))
 	case len(t.Input)+sizeOf(t.Parts) > MaxBlob:
 		return fmt.Errorf("input of %d bytes", len(t.Input)+sizeOf(t.Parts))
+	case len(t.Near) > MaxNear:
+		return fmt.Errorf("%d peers near", len(t.Near))
 	case len(t.Avoid) > MaxAvoid:
 		return fmt.Errorf("%d peers to avoid", len(t.Avoid))
 	case t.Priority < spare || t.Priority > MaxPriority:

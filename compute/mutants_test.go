@@ -104,6 +104,8 @@ var mutants = []struct{ name, file, old, new string }{
 	}`, ``},
 	{"back every task up", "straggler.go", `s.now-o.since >= limit`, `s.now-o.since >= 0*limit`},
 	{"back nothing up", "straggler.go", `s.now-o.since >= limit`, `false && s.now-o.since >= limit`},
+	{"place tasks however busy the peer is", "near.go", `t.had/t.slots <= 2*least+nearGrain`, `t.had >= least-t.had`},
+	{"place no tasks", "near.go", `t != nil && t.had/t.slots`, `false && t.had/t.slots`},
 	{"retry crashes without end", "outcome.go", `o.crashes >= s.cfg.MaxCrashes`, `false`},
 }
 

@@ -72,6 +72,9 @@ func (s *Scheduler) outcome(p *peer, r *Result) bool {
 		if o.of == nil {
 			o.job.byPeer[r.Peer]++
 		}
+		if o.task.isNear(r.Peer) && o.of == nil {
+			o.job.near++
+		}
 		s.finish(o, TaskDone)
 	}
 	return true

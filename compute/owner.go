@@ -43,6 +43,7 @@ type job struct {
 	folded     [taskStates]int // parts that are forgotten since they were joined
 	copied     [taskStates]int // copies that are not forgotten; no other count has them
 	verify     uint8           // copies of each task, 0: none
+	near       int             // tasks that were done at a peer that they name
 	times      spans           // that runs took whose results count
 	backups    int             // copies of stragglers
 	underWay   int             // of those
@@ -93,6 +94,9 @@ type Spec struct {
 	Code   Code
 	Inputs [][]byte
 	Limits Limits
+	// Near, if not nil, has for each input the peers, at most MaxNear, that should run its
+	// task; see [Task].
+	Near [][]chord.PeerID
 	// MaxErrors is how often the code may return an error before a task fails;
 	// zero means Config.MaxErrors.
 	MaxErrors int
@@ -104,6 +108,13 @@ type Spec struct {
 	// Deadline is when the job ends although tasks are left, by the clock that
 	// Submit is called with; zero: never.
 	Deadline time.Time
+}
+
+func (s *Spec) near(i int) []chord.PeerID {
+	if i < len(s.Near) {
+		return s.Near[i]
+	}
+	return nil
 }
 
 // Errors of Submit and of calls that name a job. They are wrapped with the reason.
@@ -128,6 +139,7 @@ func (s *Scheduler) Submit(now time.Time, spec Spec) (ID, Output, error) {
 	s.owner.left += len(j.tasks)
 	s.owner.bytes += bytes
 	hands := make([]held, len(j.tasks))
+	var placed []*held
 	for i := range j.tasks {
 		o := &j.tasks[i]
 		s.owner.tasks[o.task.ID] = o
@@ -137,7 +149,14 @@ func (s *Scheduler) Submit(now time.Time, spec Spec) (ID, Output, error) {
 			continue
 		}
 		hands[i].task = o.task
+		if len(o.task.Near) > 0 {
+			placed = append(placed, &hands[i])
+			continue
+		}
 		s.enqueue(&hands[i], false)
+	}
+	if len(placed) > 0 {
+		s.place(placed)
 	}
 	s.changed(j)
 	s.watchDeadline(j)
@@ -173,7 +192,15 @@ func (s *Scheduler) admit(spec *Spec) (int64, error) {
 		if len(in) > s.cfg.MaxInput {
 			return 0, fmt.Errorf("%w: input %d has %s, the limit is %s", ErrTooLarge, i, bytesOf(len(in)), bytesOf(s.cfg.MaxInput))
 		}
-		bytes += int64(taskOverhead + len(in))
+		bytes += int64(taskOverhead + len(in) + sizeOfPeers(spec.near(i)))
+	}
+	if spec.Near != nil && len(spec.Near) != len(spec.Inputs) {
+		return 0, fmt.Errorf("%w: peers near %d inputs of %d", ErrBadSpec, len(spec.Near), len(spec.Inputs))
+	}
+	for _, near := range spec.Near {
+		if len(near) > MaxNear || slices.ContainsFunc(near, func(p chord.PeerID) bool { return len(p) > MaxPeerID }) {
+			return 0, fmt.Errorf("%w: %d peers near, the limit is %d", ErrBadSpec, len(near), MaxNear)
+		}
 	}
 	if n := len(spec.Inputs); s.owner.left+n > s.cfg.MaxTasks {
 		return 0, fmt.Errorf("%w: %d tasks wait or run and %d more would pass the limit of %d", ErrQueueFull, s.owner.left, n, s.cfg.MaxTasks)
@@ -205,7 +232,7 @@ func (s *Scheduler) newJob(now time.Time, spec *Spec) *job {
 		j.tasks[i] = owned{job: j, state: TaskQueued, task: Task{
 			ID: TaskID(j.id, ID{}, uint32(i)), Job: j.id, Index: uint32(i),
 			Code: spec.Code, Input: in, Limits: spec.Limits, Owner: s.cfg.Self, Attempt: 1,
-			Priority: spec.Priority,
+			Priority: spec.Priority, Near: spec.near(i),
 		}}
 	}
 	j.count[TaskQueued] = len(j.tasks)

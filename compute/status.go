@@ -98,6 +98,7 @@ type JobStatus struct {
 	Cancelled int
 	ByPeer    []PeerCount // who did the tasks that are done, most first
 	Verify    int         // peers that run each task, 0: one is enough
+	Near      int         // tasks that were done at a peer that they name as near
 	Backups   int         // copies of stragglers so far
 	Overtook  int         // of those, the ones that were first
 	Priority  int8
@@ -157,7 +158,7 @@ func (s *Scheduler) status(j *job) JobStatus {
 		Queued: j.count[TaskQueued], Running: j.count[TaskRunning], Away: j.count[TaskAway], Forked: j.count[TaskForked],
 		Done: j.total(TaskDone), Failed: j.total(TaskFailed), Cancelled: j.total(TaskCancelled),
 		ByPeer: j.byPeerSorted(), Priority: j.tasks[0].task.Priority,
-		Verify: int(j.verify), Backups: j.backups, Overtook: j.backupsWon,
+		Verify: int(j.verify), Near: j.near, Backups: j.backups, Overtook: j.backupsWon,
 		Submitted: j.submitted, Deadline: j.deadline, Finished: j.finished,
 	}
 	switch {

@@ -184,6 +184,9 @@ type Task struct {
 	// to others for a while; for good if Apart is set.
 	Avoid []chord.PeerID
 	Apart bool
+	// Near lists peers that have what the task is about, and should run it unless they
+	// are much busier than others.
+	Near []chord.PeerID
 	// Priority goes from -MaxPriority to MaxPriority: of the tasks that wait at a peer
 	// those with a higher one start first, and are stolen first.
 	Priority int8
@@ -192,7 +195,17 @@ type Task struct {
 // taskOverhead is about what a task takes on the wire beside its input.
 const taskOverhead = 160
 
-func (t *Task) size() int { return taskOverhead + len(t.Input) + sizeOf(t.Parts) }
+func (t *Task) size() int {
+	return taskOverhead + len(t.Input) + sizeOf(t.Parts) + sizeOfPeers(t.Near)
+}
+
+func sizeOfPeers(peers []chord.PeerID) int {
+	n := 0
+	for _, p := range peers {
+		n += len(p)
+	}
+	return n
+}
 
 func (t *Task) ref() Ref { return Ref{Task: t.ID, Attempt: t.Attempt, Hop: t.Hop} }
 

@@ -188,6 +188,7 @@ func (s *Scheduler) onGive(p *peer, m *Message) {
 	case len(m.Tasks) == 0:
 		s.send(p, Message{Kind: KindTaken, Seq: m.Seq, Unknown: true})
 	default:
+		t.rouse() // some come unasked
 		s.receive(p, key, m.Tasks)
 	}
 }

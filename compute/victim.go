@@ -56,14 +56,7 @@ func (s *Scheduler) onSteal(p *peer, m *Message) {
 		s.holder.queue.remove(h)
 	}
 	for len(tasks) > 0 {
-		n, bytes := 0, 0
-		for n < len(tasks) && n < MaxMessageTasks {
-			bytes += tasks[n].task.size()
-			if n > 0 && bytes > s.cfg.MessageBytes {
-				break
-			}
-			n++
-		}
+		n := s.fits(tasks)
 		s.give(p, tasks[:n], m.Seq)
 		tasks = tasks[n:]
 	}

@@ -68,8 +68,9 @@ func (j *durableJob) heard(version uint64) {
 }
 
 // submitDurable starts a durable job and returns its ID when its register says that
-// this peer owns it: from then on it outlives this peer.
-func (n *Node) submitDurable(ctx context.Context, spec compute.Spec) (compute.ID, error) {
+// this peer owns it: from then on it outlives this peer. Keys says that its inputs are
+// keys.
+func (n *Node) submitDurable(ctx context.Context, spec compute.Spec, keys bool) (compute.ID, error) {
 	if len(spec.Inputs) > compute.MaxDurable {
 		return compute.ID{}, usage("submit: a durable job has at most %d tasks, not %d", compute.MaxDurable, len(spec.Inputs))
 	}
@@ -82,7 +83,7 @@ func (n *Node) submitDurable(ctx context.Context, spec compute.Spec) (compute.ID
 	rand.Read(id[:]) // it does not fail
 	j := newDurableJob(n, id, wire.DurableSpec{
 		Code: spec.Code, Limits: spec.Limits, Tasks: len(spec.Inputs), Submitted: time.Now(),
-		Priority: spec.Priority, Verify: spec.Verify, Deadline: spec.Deadline,
+		Priority: spec.Priority, Verify: spec.Verify, Keys: keys, Deadline: spec.Deadline,
 	}, spec.Inputs)
 	step, err := j.machine.Open(spec.Code, len(spec.Inputs))
 	if err != nil {
@@ -187,6 +188,9 @@ func (j *durableJob) start(ctx context.Context) error {
 	}
 	for i, index := range left {
 		spec.Inputs[i] = j.inputs[index]
+	}
+	if j.spec.Keys {
+		spec.Near = j.n.nearKeys(ctx, spec.Inputs)
 	}
 	task, err := j.n.tasks.submit(ctx, spec)
 	if err != nil {

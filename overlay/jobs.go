@@ -28,6 +28,8 @@ func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
 		return "", usage("submit: priority %d, want %d to %d", spec.Priority, -compute.MaxPriority, compute.MaxPriority)
 	case spec.Grant != "" && spec.Code.Func != "":
 		return "", usage("submit: a namespace is granted to modules only; a function of Go uses the peer that runs it")
+	case spec.Each != "" && len(spec.Inputs) > 0:
+		return "", usage("submit: both inputs and a prefix of keys are given")
 	case spec.Verify < 0 || spec.Verify > compute.MaxVerify:
 		return "", usage("submit: verified by %d peers, want up to %d", spec.Verify, compute.MaxVerify)
 	case spec.Deadline < 0:
@@ -50,12 +52,22 @@ func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
 		}
 		s.Code.Func = name
 	}
+	if spec.Each != "" {
+		var err error
+		if s.Inputs, err = n.eachKey(ctx, spec.Each); err != nil {
+			return "", err
+		}
+	}
+	keys := spec.Keys || spec.Each != ""
 	if spec.Durable {
-		id, err := n.submitDurable(ctx, s)
+		id, err := n.submitDurable(ctx, s, keys)
 		if err != nil {
 			return "", err
 		}
 		return id.String(), nil
+	}
+	if keys {
+		s.Near = n.nearKeys(ctx, s.Inputs)
 	}
 	id, err := n.tasks.submit(ctx, s)
 	if err != nil {
@@ -177,7 +189,7 @@ func (n *Node) jobOf(st compute.JobStatus) Job {
 	j := Job{
 		ID: st.ID.String(), Code: st.Code.String(), State: string(st.State), Why: st.Why, Able: st.Able,
 		Tasks: st.Tasks, Done: st.Done, Failed: st.Failed, ByPeer: make(map[string]int, len(st.ByPeer)),
-		Priority: int(st.Priority), Deadline: st.Deadline, Verify: st.Verify, Backups: st.Backups, Overtook: st.Overtook,
+		Priority: int(st.Priority), Deadline: st.Deadline, Verify: st.Verify, Near: st.Near, Backups: st.Backups, Overtook: st.Overtook,
 	}
 	for _, c := range st.ByPeer {
 		j.ByPeer[n.label(c.Peer)] = c.Tasks

@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -147,4 +148,80 @@ func TestStragglerIsOvertaken(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A job of a prefix has a task for each key under it, and most run where their key is.
+func TestEachKeyAtItsReplicas(t *testing.T) {
+	say := Func("say/v1", func(ctx context.Context, in []byte) ([]byte, error) {
+		sleep(ctx, time.Millisecond)
+		return append([]byte("got "), in...), nil
+	})
+	cfg := Config{Workers: 1, Funcs: []AnyFunc{say}}
+	a := joinTest(t, nil, cfg)
+	nodes := []*Node{a}
+	for range 4 {
+		nodes = append(nodes, joinTest(t, a, cfg))
+	}
+	const keys = 60
+	for i := range keys {
+		if _, err := a.Put(t.Context(), fmt.Sprintf("photos/%03d", i), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.Put(t.Context(), "other", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for _, durable := range []bool{false, true} {
+		id, err := nodes[1].Submit(t.Context(), JobSpec{Code: Code{Func: "say"}, Each: "photos/", Durable: durable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := nodes[1].Wait(t.Context(), id)
+		if err != nil || job.State != "done" || job.Done != keys {
+			t.Fatalf("durable %t: %+v, %v", durable, job, err)
+		}
+		near := 0
+		for i, r := range job.Results {
+			key := fmt.Sprintf("photos/%03d", i)
+			if string(r.Output) != "got "+key {
+				t.Errorf("task %d: %q", i, r.Output)
+			}
+			for _, p := range a.nearKeys(t.Context(), [][]byte{[]byte(key)})[0] {
+				if a.label(p) == r.Peer {
+					near++
+				}
+			}
+		}
+		t.Logf("%d of %d ran where their key is", near, keys)
+		if !durable && job.Near != near {
+			t.Errorf("%d ran where their key is, %d are counted", near, job.Near)
+		}
+	}
+	// Where nobody is busy, a task goes to its key.
+	key := []byte("photos/000")
+	replicas := a.nearKeys(t.Context(), [][]byte{key})[0]
+	for _, n := range nodes {
+		if slices.Contains(replicas, n.self.Peer) {
+			continue
+		}
+		soon(t, "a task of a key runs at a replica", func() error {
+			id, err := n.Submit(t.Context(), JobSpec{Code: Code{Func: "say"}, Inputs: [][]byte{key}, Keys: true})
+			if err != nil {
+				return err
+			}
+			if job, err := n.Wait(t.Context(), id); err != nil || job.Near != 1 || job.Results[0].Peer == n.ID() {
+				return fmt.Errorf("%+v, %w", job, err)
+			}
+			return nil
+		})
+	}
+	for code, spec := range map[string]JobSpec{
+		string(client.CodeNotFound): {Each: "nothing/"},
+		string(client.CodeUsage):    {Each: "photos/", Inputs: numbered(1)},
+	} {
+		spec.Code.Func = "say"
+		if id, err := a.Submit(t.Context(), spec); codeOf(err) != code {
+			t.Errorf("%+v: %s, %v", spec, id, err)
+		}
+	}
 }

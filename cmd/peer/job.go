@@ -67,6 +67,7 @@ func jobShowCommand(c *console) *cobra.Command {
 						"code", job.Code,
 						"state", job.State,
 						"why", job.Why,
+						"near", nearKeys(job),
 						"verified", verifiedBy(job),
 						"backups", backupsOf(job),
 						"priority", optional(job.Priority),

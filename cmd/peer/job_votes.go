@@ -23,6 +23,14 @@ func backupsOf(job client.Job) string {
 	return fmt.Sprintf("%d of slow tasks, %d of them first", job.Backups, job.Overtook)
 }
 
+// nearKeys says how many tasks of a job of keys ran where their key is kept.
+func nearKeys(job client.Job) string {
+	if job.Near == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %s ran where their key is kept", job.Near, count(job.Done, "task"))
+}
+
 // printDissent names the peers that answered otherwise than most.
 func printDissent(out io.Writer, names peerNames, job client.Job) {
 	left := 0

@@ -28,6 +28,7 @@ func TestRingOfOne(t *testing.T) {
 	t.Run("bad keys", func(t *testing.T) { testBadKeys(t, s) })
 	t.Run("documents", func(t *testing.T) { testDocuments(t, s) })
 	t.Run("jobs", func(t *testing.T) { testJobs(t, s) })
+	t.Run("each", func(t *testing.T) { testEach(t, s) })
 	t.Run("bad jobs", func(t *testing.T) { testBadJobs(t, s) })
 	t.Run("conflicts", func(t *testing.T) { testConflicts(t, p) })
 
@@ -164,6 +165,30 @@ func testJobs(t *testing.T, s *shell) {
 		t.Errorf("job get --task 1: %q", out)
 	}
 	s.run("job", "get", job.ID, "--task", "7").fails(client.CodeNotFound, "0 to 2")
+}
+
+func testEach(t *testing.T, s *shell) {
+	for _, key := range []string{"each/b", "each/a", "eachother"} {
+		s.ok("put", key, "x")
+	}
+	var job client.Job
+	s.doc(&job, "submit", "echo", "--each", "each/")
+	if job.Tasks != 2 || job.Near != 2 || string(job.Results[0].Output)+string(job.Results[1].Output) != "each/aeach/b" {
+		t.Errorf("submit --each: %+v", job)
+	}
+	if out := s.ok("job", "show", job.ID); !strings.Contains(out, "2 of 2 tasks ran where their key is kept") {
+		t.Errorf("job show:\n%s", out)
+	}
+	var submitted struct{ Tasks int }
+	s.doc(&submitted, "submit", "echo", "--each", "each", "--wait=false")
+	if submitted.Tasks != 3 {
+		t.Errorf("submit --each --wait=false: %+v", submitted)
+	}
+	s.run("submit", "echo", "--each", "none/").fails(client.CodeNotFound, "none/")
+	s.run("submit", "echo", "--each", "each/", "--n", "2").fails(client.CodeUsage, "--each")
+	for _, key := range []string{"each/b", "each/a", "eachother"} {
+		s.ok("del", key)
+	}
 }
 
 func testBadJobs(t *testing.T, s *shell) {

@@ -24,6 +24,7 @@ const (
 // submitFlags are the flags of submit.
 type submitFlags struct {
 	input  string
+	each   string
 	n      int
 	wait   bool
 	limit  time.Duration
@@ -47,7 +48,10 @@ take tasks from busy ones, so work submitted at one peer spreads over the ring.
 A module that was submitted once is in the ring: wasm: and its SHA-256 names it.
 
 The input is the content of a file if --input names one, standard input for -, and
-else the text itself, in which {i} stands for the number of the task.`,
+else the text itself, in which {i} stands for the number of the task.
+
+With --each PREFIX there is a task for every key under a prefix. Its input is the key, and it
+runs at a peer that keeps the key, unless those are much busier than others.`,
 		Example: "  peer submit sha256 --input 'item {i}' --n 1000\n  peer submit wordcount --input book.txt\n  peer submit filter.wasm --input - < data",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -61,7 +65,7 @@ else the text itself, in which {i} stands for the number of the task.`,
 					return err
 				}
 				if !f.wait {
-					return c.printSubmitted(id, len(spec.Inputs))
+					return c.printSubmitted(ctx, cl, id, len(spec.Inputs))
 				}
 				job, err := c.follow(ctx, cl, id)
 				if err != nil {
@@ -74,6 +78,7 @@ else the text itself, in which {i} stands for the number of the task.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.input, "input", "", "input of each task: a file, - or a text")
 	flags.IntVar(&f.n, "n", 1, "number of tasks")
+	flags.StringVar(&f.each, "each", "", "instead of --input and --n: a task for each key that begins with this, whose input is the key")
 	flags.BoolVar(&f.durable, "durable", false, "keep the job's state in the ring: other peers continue it if this one goes, and each task gets one result")
 	flags.StringVar(&f.grant, "grant", "", "namespace whose keys a WebAssembly module may read and write")
 	flags.IntVar(&f.verify, "verify", 0, "run each task on so many different peers, at most 9, and take what most of them answer; 0 is one without comparing")
@@ -91,6 +96,8 @@ func (c *console) jobSpec(code string, f submitFlags) (client.JobSpec, error) {
 	switch {
 	case f.n < 1 || f.n > maxTasks:
 		return spec, usage("peer submit", "--n must be from 1 to %d, not %d", maxTasks, f.n)
+	case f.each != "" && (f.input != "" || f.n != 1):
+		return spec, usage("peer submit", "--each makes the inputs; leave --input and --n out")
 	case f.limit < 0 || f.memory < 0 || f.deadline < 0:
 		return spec, usage("peer submit", "--limit, --memory and --deadline must not be negative")
 	}
@@ -102,6 +109,10 @@ func (c *console) jobSpec(code string, f submitFlags) (client.JobSpec, error) {
 			return spec, err
 		}
 		spec.Code = client.Code{Module: module}
+	}
+	if f.each != "" {
+		spec.Each = f.each
+		return spec, nil
 	}
 	input, text, err := c.readInput(f.input)
 	if err != nil {
@@ -146,7 +157,16 @@ func (c *console) readInput(name string) (input []byte, text bool, err error) {
 	return nil, true, nil
 }
 
-func (c *console) printSubmitted(id string, tasks int) error {
+// printSubmitted says which job was submitted; how many tasks it has is the peer's to say
+// where it listed them.
+func (c *console) printSubmitted(ctx context.Context, cl *client.Client, id string, tasks int) error {
+	if tasks == 0 {
+		job, err := cl.Job(ctx, id)
+		if err != nil {
+			return err
+		}
+		tasks = job.Tasks
+	}
 	doc := struct {
 		Job   string `json:"job"`
 		Tasks int    `json:"tasks"`

@@ -18,6 +18,7 @@ type DurableSpec struct {
 	Submitted time.Time // to the millisecond
 	Priority  int8
 	Verify    int
+	Keys      bool      // each input is a key, whose replicas should run its task
 	Deadline  time.Time // to the millisecond; zero: none
 }
 
@@ -50,7 +51,7 @@ func AppendDurableSpec(b []byte, s *DurableSpec) []byte {
 	m := &pb.DurableSpec{
 		Code:   &pb.TaskCode{Func: s.Code.Func, Size: s.Code.Size},
 		TimeNs: int64(s.Limits.Time), Memory: s.Limits.Memory, Grant: s.Limits.Grant, Tasks: uint32(s.Tasks), Inputs: uint32(s.Inputs),
-		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority), Verify: uint32(s.Verify),
+		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority), Verify: uint32(s.Verify), Keys: s.Keys,
 	}
 	if !s.Deadline.IsZero() {
 		m.DeadlineMs = s.Deadline.UnixMilli()
@@ -77,7 +78,7 @@ func ParseDurableSpec(b []byte) (DurableSpec, error) {
 		Code:   compute.Code{Func: m.Code.Func, Size: m.Code.Size},
 		Limits: compute.Limits{Time: time.Duration(m.TimeNs), Memory: m.Memory, Grant: m.Grant},
 		Tasks:  int(m.Tasks), Inputs: int(m.Inputs), Submitted: time.UnixMilli(m.SubmittedMs),
-		Priority: int8(m.Priority), Verify: int(m.Verify),
+		Priority: int8(m.Priority), Verify: int(m.Verify), Keys: m.Keys,
 	}
 	if m.DeadlineMs != 0 {
 		s.Deadline = time.UnixMilli(m.DeadlineMs)

@@ -172,12 +172,15 @@ func encodeTask(t *compute.Task) *pb.Task {
 	for _, a := range t.Avoid {
 		p.Avoid = append(p.Avoid, []byte(a))
 	}
+	for _, a := range t.Near {
+		p.Near = append(p.Near, []byte(a))
+	}
 	return p
 }
 
 func decodeTask(p *pb.Task) (t compute.Task, err error) {
-	if p.Code == nil || len(p.Avoid) > compute.MaxAvoid {
-		return t, fmt.Errorf("task without code, or with %d peers to avoid", len(p.Avoid))
+	if p.Code == nil || len(p.Avoid) > compute.MaxAvoid || len(p.Near) > compute.MaxNear {
+		return t, fmt.Errorf("task without code, or with %d peers to avoid and %d near", len(p.Avoid), len(p.Near))
 	}
 	if p.Priority != int32(int8(p.Priority)) {
 		return t, fmt.Errorf("priority %d", p.Priority)
@@ -197,6 +200,9 @@ func decodeTask(p *pb.Task) (t compute.Task, err error) {
 	}
 	for _, a := range p.Avoid {
 		t.Avoid = append(t.Avoid, chord.PeerID(a))
+	}
+	for _, a := range p.Near {
+		t.Near = append(t.Near, chord.PeerID(a))
 	}
 	if t.ID, err = decodeTaskID(p.Id); err != nil {
 		return t, err

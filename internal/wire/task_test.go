@@ -22,7 +22,7 @@ func everyTaskField() compute.Message {
 		Limits: compute.Limits{Time: time.Second, Memory: 2, Output: 3, Grant: "books"},
 		Owner:  "own", Attempt: 4, Hop: 5, Avoid: []chord.PeerID{"x"},
 		Join: true, Parts: [][]byte{[]byte("one"), {}},
-		Priority: -3, Apart: true,
+		Priority: -3, Apart: true, Near: []chord.PeerID{"n1", "n2"},
 	}
 	module := compute.Task{
 		ID: compute.TaskID(job, compute.ID{}, 0), Job: job,
@@ -70,7 +70,7 @@ const taskGolden = "" +
 	"32050a01711007" +
 	"3a04612f76313a047761736d" +
 	"400148015001580160086809" +
-	"72710a10e160ea3acf54d76093198c9faf6a33151210010000000000000000000000000000001a100200000000000000000000000000000020032a060a04612f76313202696e388094ebdc034002480352036f776e580460056a017870017a036f6e657a00800105880101a20105626f6f6b73" +
+	"727b0a10e160ea3acf54d76093198c9faf6a33151210010000000000000000000000000000001a100200000000000000000000000000000020032a060a04612f76313202696e388094ebdc034002480352036f776e580460056a017870017a036f6e657a008001058801019201026e319201026e32a20105626f6f6b73" +
 	"72510a1011bc115c0226329c9a35a7fee1d29c1f1210010000000000000000000000000000002a2412200900000000000000000000000000000000000000000000000000000000000000180a52036f776e5801" +
 	"7a180a10e160ea3acf54d76093198c9faf6a3315100418052001" +
 	"8201310a10e160ea3acf54d76093198c9faf6a331510041a017022036f75742a03626164300138c0843d42036c6f674a01075001" +
@@ -84,6 +84,7 @@ func TestTaskRefuses(t *testing.T) {
 		"attempt 0":      func(m *compute.Message) { m.Tasks[0].Attempt = 0 },
 		"no owner":       func(m *compute.Message) { m.Tasks[0].Owner = "" },
 		"no code":        func(m *compute.Message) { m.Tasks[0].Code = compute.Code{} },
+		"many near":      func(m *compute.Message) { m.Tasks[0].Near = make([]chord.PeerID, compute.MaxNear+1) },
 		"priority":       func(m *compute.Message) { m.Tasks[0].Priority = compute.MaxPriority + 1 },
 		"negative limit": func(m *compute.Message) { m.Tasks[0].Limits.Time = -1 },
 		"unsorted funcs": func(m *compute.Message) { m.Funcs = []string{"b/v1", "a/v1"} },

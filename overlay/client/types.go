@@ -191,6 +191,11 @@ type JobSpec struct {
 	Memory int64         `json:"memory,omitempty"` // bytes, 0: the default
 	// Grant is the namespace whose keys a module may read and write; "": none.
 	Grant string `json:"grant,omitempty"`
+	// Keys says that each input is a key: its task runs at a peer that keeps the key,
+	// unless those are much busier than others.
+	Keys bool `json:"keys,omitempty"`
+	// Each, if not "", makes the inputs: all keys that begin with it, up to 131,072.
+	Each string `json:"each,omitempty"`
 	// Durable keeps the job's state in the ring: if the peer that has it goes, another
 	// continues it, and each task gets one result. At most 4,096 tasks; what it put out
 	// is kept for a week.
@@ -254,6 +259,7 @@ type Job struct {
 	Failed int    `json:"failed"`
 	Why    string `json:"why,omitempty"`  // why it waits, or has expired
 	Able   int    `json:"able,omitempty"` // if it waits: peers known that can run its tasks
+	Near   int    `json:"near,omitempty"` // of a job of keys, tasks that ran where their key is kept
 	// Backups counts the second runs of tasks that took much longer than others, each at
 	// another peer; Overtook those that ended first.
 	Backups  int `json:"backups,omitempty"`

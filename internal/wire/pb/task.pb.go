@@ -104,6 +104,8 @@ type Task struct {
 	Priority int32    `protobuf:"zigzag32,16,opt,name=priority,proto3" json:"priority,omitempty"`
 	// Set where the peers in avoid must never run the task.
 	Apart bool `protobuf:"varint,17,opt,name=apart,proto3" json:"apart,omitempty"`
+	// Peers that should run it unless they are much busier than others.
+	Near [][]byte `protobuf:"bytes,18,rep,name=near,proto3" json:"near,omitempty"`
 	// The namespace that a module may use.
 	Grant         string `protobuf:"bytes,20,opt,name=grant,proto3" json:"grant,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -257,6 +259,13 @@ func (x *Task) GetApart() bool {
 		return x.Apart
 	}
 	return false
+}
+
+func (x *Task) GetNear() [][]byte {
+	if x != nil {
+		return x.Near
+	}
+	return nil
 }
 
 func (x *Task) GetGrant() string {
@@ -746,6 +755,8 @@ type DurableSpec struct {
 	DeadlineMs int64 `protobuf:"varint,8,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
 	// How many peers run each task; 0 is one.
 	Verify uint32 `protobuf:"varint,9,opt,name=verify,proto3" json:"verify,omitempty"`
+	// Set where each input is a key, whose replicas should run its task.
+	Keys bool `protobuf:"varint,11,opt,name=keys,proto3" json:"keys,omitempty"`
 	// The namespace that a module may use.
 	Grant         string `protobuf:"bytes,10,opt,name=grant,proto3" json:"grant,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -843,6 +854,13 @@ func (x *DurableSpec) GetVerify() uint32 {
 		return x.Verify
 	}
 	return 0
+}
+
+func (x *DurableSpec) GetKeys() bool {
+	if x != nil {
+		return x.Keys
+	}
+	return false
 }
 
 func (x *DurableSpec) GetGrant() string {
@@ -1386,7 +1404,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\bTaskCode\x12\x12\n" +
 	"\x04func\x18\x01 \x01(\tR\x04func\x12\x16\n" +
 	"\x06module\x18\x02 \x01(\fR\x06module\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x03R\x04size\"\xa8\x03\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\"\xbc\x03\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\fR\x03job\x12\x16\n" +
@@ -1405,7 +1423,8 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x04join\x18\x0e \x01(\bR\x04join\x12\x14\n" +
 	"\x05parts\x18\x0f \x03(\fR\x05parts\x12\x1a\n" +
 	"\bpriority\x18\x10 \x01(\x11R\bpriority\x12\x14\n" +
-	"\x05apart\x18\x11 \x01(\bR\x05apart\x12\x14\n" +
+	"\x05apart\x18\x11 \x01(\bR\x05apart\x12\x12\n" +
+	"\x04near\x18\x12 \x03(\fR\x04near\x12\x14\n" +
 	"\x05grant\x18\x14 \x01(\tR\x05grant\"\xa6\x02\n" +
 	"\n" +
 	"TaskResult\x12\x12\n" +
@@ -1459,7 +1478,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05tasks\x18\x0e \x03(\v2\x0f.chorus.v1.TaskR\x05tasks\x12&\n" +
 	"\x04refs\x18\x0f \x03(\v2\x12.chorus.v1.TaskRefR\x04refs\x12/\n" +
 	"\aresults\x18\x10 \x03(\v2\x15.chorus.v1.TaskResultR\aresults\x12\x10\n" +
-	"\x03job\x18\x11 \x01(\fR\x03job\"\xa3\x02\n" +
+	"\x03job\x18\x11 \x01(\fR\x03job\"\xb7\x02\n" +
 	"\vDurableSpec\x12'\n" +
 	"\x04code\x18\x01 \x01(\v2\x13.chorus.v1.TaskCodeR\x04code\x12\x17\n" +
 	"\atime_ns\x18\x02 \x01(\x03R\x06timeNs\x12\x16\n" +
@@ -1470,7 +1489,8 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\bpriority\x18\a \x01(\x11R\bpriority\x12\x1f\n" +
 	"\vdeadline_ms\x18\b \x01(\x03R\n" +
 	"deadlineMs\x12\x16\n" +
-	"\x06verify\x18\t \x01(\rR\x06verify\x12\x14\n" +
+	"\x06verify\x18\t \x01(\rR\x06verify\x12\x12\n" +
+	"\x04keys\x18\v \x01(\bR\x04keys\x12\x14\n" +
 	"\x05grant\x18\n" +
 	" \x01(\tR\x05grant\"'\n" +
 	"\rDurableInputs\x12\x16\n" +
