@@ -6,7 +6,8 @@
 // for further runs. A module sees nothing else but what it imports from "chorus":
 // no directories, no network, no environment, a clock that starts at the same moment
 // for each run and moves on when it is read or slept on, and random bytes that follow
-// from the request's seed, so that a second run gives the same output.
+// from the request's seed, so that a second run gives the same output. (The bits of a
+// floating-point NaN may differ between processors, and what the store has may change.)
 //
 // # Reactors
 //
@@ -65,12 +66,13 @@
 //
 // # What bounds a run
 //
-// Time: the child's process group gets SIGKILL. Memory: the module's own memory
-// stops growing at the limit, and the child's data segment is limited by the
-// kernel (Linux), so that tables, stacks and compilation are bounded too.
-// Output: one byte over the limit ends the run. Log: what is over the limit is
-// dropped and counted. What the store takes to answer counts as the module's time. Compilation has its own time limit, since a module is
-// compiled once and run many times.
+// Time: the child's process group gets SIGKILL. What the store takes to answer counts
+// as the module's time. Memory: the module's own memory stops growing at the limit,
+// its tables, which are the host's memory, may grow by 2^20 elements in all, and the
+// child's data segment is limited by the kernel (Linux), so that stacks and
+// compilation are bounded too. Output: one byte over the limit ends the run. Log: what
+// is over the limit is dropped and counted. Compilation has its own time limit, since
+// a module is compiled once and run many times.
 //
 // A child inherits no environment, no descriptors but its two pipes, and the
 // root as its working directory. It dies when its parent does: by signal on

@@ -68,8 +68,8 @@ func (s *sandbox) compile(ctx context.Context, code []byte) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{runtime: s.cached, reactor: !found.start}
-	if l.reactor {
-		code, l.globals = withGlobals(code)
+	if code, l.globals, err = rewrite(code, l.reactor); err != nil {
+		return nil, err
 	}
 	if l.module, err = l.runtime.CompileModule(ctx, code); err != nil {
 		if s.plain == nil {

@@ -15,9 +15,8 @@ var (
 	Add         = []byte{0x6a}       // [a b] -> a+b
 	Sub         = []byte{0x6b}
 	Shl         = []byte{0x74}
-	Equal       = []byte{0x46} // [a b] -> 0 or 1
-	IsZero      = []byte{0x45} // [a] -> 0 or 1
-	GrowTable   = []byte{0xfc, 0x0f, 0}
+	Equal       = []byte{0x46}       // [a b] -> 0 or 1
+	IsZero      = []byte{0x45}       // [a] -> 0 or 1
 	NullFunc    = []byte{0xd0, 0x70} // -> null
 )
 
@@ -26,6 +25,9 @@ func I32(n int32) []byte { return append([]byte{0x41}, sleb(n)...) }
 
 // Call calls a function by its number: imports come first.
 func Call(f int) []byte { return append([]byte{0x10}, uleb(f)...) }
+
+// GrowTable makes a table larger: [element n] -> elements before, or -1.
+func GrowTable(n int) []byte { return append([]byte{0xfc, 0x0f}, uleb(n)...) }
 
 // Global puts a variable on the stack.
 func Global(n int) []byte { return append([]byte{0x23}, uleb(n)...) }

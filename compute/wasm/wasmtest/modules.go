@@ -78,9 +78,9 @@ var (
 	// Speak writes "working\n" to its log and loops.
 	Speak = with(Command(setIovec(8), transfer(fdWrite, 2), Loop()), func(m *Module) { m.Data = []byte("working\n") })
 	// Table asks for a table of 2^27 elements, a gigabyte of the host's memory.
-	// TableGrow asks for as much, a little at a time.
+	// TableGrow asks for a larger one again and again.
 	Table     = with(Command(), func(m *Module) { m.Tables = []uint32{1 << 27} })
-	TableGrow = with(Command(Loop(NullFunc, I32(1<<20), GrowTable, Drop)), func(m *Module) { m.Tables = []uint32{1} })
+	TableGrow = with(Command(Loop(NullFunc, I32(1<<20), GrowTable(0), Drop)), func(m *Module) { m.Tables = []uint32{1} })
 	// SpinAtStart loops before it can be called.
 	SpinAtStart = with(Command(), func(m *Module) { m.Funcs, m.Start = append(m.Funcs, Func{Body: Loop()}), true })
 )

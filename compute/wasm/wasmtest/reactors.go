@@ -76,6 +76,25 @@ var (
 		func(m *Module) { m.Data = []byte("kept") })
 )
 
+// FillTables lets each of n tables grow as far as it may, and puts out by how many
+// elements they did together.
+func FillTables(n int) []byte {
+	const step = 1 << 10
+	var body []byte
+	for i := range n {
+		// block { loop { if table.grow(step) == -1 { leave the block }; sum += step } }
+		body = Join(body, []byte{0x02, 0x40}, Loop(
+			NullFunc, I32(step), GrowTable(i), I32(-1), Equal, []byte{0x0d, 1},
+			Global(0), I32(step), Add, SetGlobal(0)), []byte{end})
+	}
+	m := Reactor(Join(body, I32(Buffer), Global(0), Store, I32(Buffer), I32(4), Call(0)), "output")
+	m.Globals = 1
+	for range n {
+		m.Tables = append(m.Tables, 1)
+	}
+	return m.Assemble()
+}
+
 var (
 	lessThan   = []byte{0x48}
 	shiftRight = []byte{0x76}
