@@ -97,7 +97,9 @@
 // the log does not reach back (the voter is another one, its process was
 // restarted, or too much changed) the position from which changes will come is
 // taken first, and then all keys that the voter holds count as changed. A watch
-// that is not read stops asking, and ends after a minute.
+// that is not read stops asking, and ends after a minute; and one that has to take all
+// keys for changed ends if a horizon was raised beyond the time up to which it
+// followed them, as it would miss what was deleted and forgotten since.
 //
 // # Beside the keys
 //

@@ -27,6 +27,8 @@ var (
 	ErrDamaged = client.ErrDamaged
 	// ErrLagging: a watch that was not read.
 	ErrLagging = client.ErrLagging
+	// ErrLapsed: a watch that may have missed deletes.
+	ErrLapsed = client.ErrLapsed
 	// ErrNoFunction: a function that the peer does not know and no other has.
 	ErrNoFunction = client.ErrNoFunction
 	// ErrHomeLocked: another process runs a peer in the home.

@@ -45,7 +45,9 @@ type Watch struct {
 	wg     sync.WaitGroup
 	items  chan watchItem // closed when all goroutines have ended
 
-	places map[store.Voter]*watchPlace // the cursor: of the reader's goroutine
+	// The cursor: of the reader's goroutine.
+	places map[store.Voter]*watchPlace
+	lost   map[store.ShardID]time.Time // shards without a voter, and until when they had one
 
 	mu        sync.Mutex
 	free      []watchShard // without a voter
@@ -58,8 +60,9 @@ type Watch struct {
 // watchShard is a shard to be followed.
 type watchShard struct {
 	id    store.ShardID
-	scan  bool // all that it holds counts as changed
-	quiet bool // and is no resync
+	scan  bool      // all that it holds counts as changed
+	quiet bool      // and is no resync
+	since time.Time // until when it was followed; zero: never
 }
 
 // watchItem is what a watch's goroutines hand to its reader: an event, or a move
@@ -73,6 +76,7 @@ type watchItem struct {
 type watchMove struct {
 	voter       store.Voter
 	run, at     uint64
+	when        time.Time
 	add, remove wire.ShardSet
 }
 
@@ -84,16 +88,16 @@ type watchMove struct {
 func (n *Node) Watch(ctx context.Context, spec client.WatchSpec) (*Watch, error) {
 	w := &Watch{
 		n: n, spec: spec, stall: cmp.Or(n.cfg.watchStall, watchStall), items: make(chan watchItem, watchBuffer),
-		places: make(map[store.Voter]*watchPlace), wake: make(chan struct{}, 1),
+		places: make(map[store.Voter]*watchPlace), lost: make(map[store.ShardID]time.Time), wake: make(chan struct{}, 1),
 		began: make(map[store.ShardID]bool), ready: make(chan struct{}), followers: make(map[store.Voter]*follower),
 	}
-	places, err := parseCursor(spec, n.ring.Shards)
+	places, since, err := parseCursor(spec, n.ring.Shards)
 	if err != nil {
 		return nil, err
 	}
 	w.ctx, w.cancel = context.WithCancelCause(n.ctx)
 	for v, p := range places {
-		w.places[v] = &watchPlace{run: p.run, at: p.at, shards: slices.Clone(p.shards)}
+		w.places[v] = &watchPlace{run: p.run, at: p.at, when: p.when, shards: slices.Clone(p.shards)}
 	}
 	var known wire.ShardSet
 	for v, p := range places {
@@ -105,7 +109,10 @@ func (n *Node) Watch(ctx context.Context, spec client.WatchSpec) (*Watch, error)
 	}
 	for i := range n.ring.Shards {
 		if id := store.ShardID(i); !known.Has(id) {
-			w.free = append(w.free, watchShard{id: id, scan: spec.Cursor != "" || spec.Existing, quiet: spec.Cursor == ""})
+			w.free = append(w.free, watchShard{id: id, scan: spec.Cursor != "" || spec.Existing, quiet: spec.Cursor == "", since: since})
+			if !since.IsZero() {
+				w.lost[id] = since
+			}
 		}
 	}
 	w.start(w.coordinate)
@@ -146,7 +153,10 @@ func (w *Watch) start(fn func()) {
 
 // Next waits for the next event. The error is ErrLagging if the watch was not
 // read for a minute while there was much to tell, and ErrClosed if the node was
-// closed; the watch has then ended, and another one may go on at Cursor.
+// closed; the watch has then ended, and another one may go on at Cursor. It is
+// ErrLapsed if the watch, or its cursor, did not follow some shard for so long that
+// deletes there are forgotten (Config.ReclaimAfter, 10 minutes unless it says
+// otherwise): begin anew, from the keys that are there.
 func (w *Watch) Next(ctx context.Context) (client.Event, error) {
 	for {
 		select {
@@ -223,6 +233,15 @@ func lagging(prefix string, stall time.Duration) error {
 		Code:    client.CodeLagging,
 		Message: fmt.Sprintf("watch %q: %d events waited for %v to be read", prefix, watchBuffer, stall),
 		Fix:     "peer watch --cursor CURSOR (which goes on where this one ended)",
+	}
+}
+
+// lapsed is the error of a watch that may have missed deletes.
+func lapsed(prefix string, since time.Time) error {
+	return &client.Error{
+		Code:    client.CodeLapsed,
+		Message: fmt.Sprintf("watch %q: some keys were last followed at %s, and deletes since then may be forgotten", prefix, since.Format(time.DateTime)),
+		Fix:     "peer watch --existing, without the cursor (and drop what you have of keys that it does not show)",
 	}
 }
 

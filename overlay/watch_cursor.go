@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/wire"
@@ -17,6 +18,7 @@ import (
 // there: all their changes before it were read.
 type watchPlace struct {
 	run, at uint64
+	when    time.Time // when that was its end
 	shards  wire.ShardSet
 }
 
@@ -26,6 +28,9 @@ type cursorJSON struct {
 	Prefix string      `json:"p"`
 	Shards int         `json:"n"`
 	Places []placeJSON `json:"v"`
+	// Since is until when the shards outside of Places were followed, in Unix
+	// milliseconds; 0: they never were.
+	Since int64 `json:"t,omitempty"`
 }
 
 type placeJSON struct {
@@ -33,8 +38,12 @@ type placeJSON struct {
 	Incarnation uint64 `json:"i"`
 	Run         uint64 `json:"r"`
 	At          uint64 `json:"a"`
+	When        int64  `json:"t"` // Unix milliseconds
 	Shards      []byte `json:"s"`
 }
+
+// cursorFormat is that of cursors which tell times.
+const cursorFormat = 2
 
 // maxCursor bounds the text of a cursor.
 const maxCursor = 1 << 20
@@ -42,10 +51,15 @@ const maxCursor = 1 << 20
 // Cursor returns where another watch of the prefix goes on, at this peer or at
 // another one: behind all events that Next returned. Some may show again.
 func (w *Watch) Cursor() string {
-	doc := cursorJSON{Format: 1, Prefix: w.spec.Prefix, Shards: w.n.ring.Shards}
+	doc := cursorJSON{Format: cursorFormat, Prefix: w.spec.Prefix, Shards: w.n.ring.Shards}
 	for v, p := range w.places {
 		if !p.shards.Empty() {
-			doc.Places = append(doc.Places, placeJSON{Peer: []byte(v.Peer), Incarnation: v.Incarnation, Run: p.run, At: p.at, Shards: p.shards})
+			doc.Places = append(doc.Places, placeJSON{Peer: []byte(v.Peer), Incarnation: v.Incarnation, Run: p.run, At: p.at, When: p.when.UnixMilli(), Shards: p.shards})
+		}
+	}
+	for _, at := range w.lost {
+		if doc.Since == 0 || at.UnixMilli() < doc.Since {
+			doc.Since = at.UnixMilli()
 		}
 	}
 	slices.SortFunc(doc.Places, func(a, b placeJSON) int { return cmp.Compare(string(a.Peer), string(b.Peer)) })
@@ -63,29 +77,32 @@ func (w *Watch) apply(m *watchMove) {
 		p = new(watchPlace)
 		w.places[m.voter] = p
 	}
-	p.run, p.at = m.run, m.at
+	p.run, p.at, p.when = m.run, m.at, m.when
 	for id := range m.remove.All() {
 		p.shards.Remove(id)
+		w.lost[id] = m.when
 	}
 	for id := range m.add.All() {
 		p.shards.Add(id)
+		delete(w.lost, id)
 	}
 	if p.shards.Empty() {
 		delete(w.places, m.voter)
 	}
 }
 
-// parseCursor reads the cursor of a spec; an empty one has no places.
-func parseCursor(spec client.WatchSpec, shards int) (map[store.Voter]*watchPlace, error) {
-	places := make(map[store.Voter]*watchPlace)
+// parseCursor reads the cursor of a spec: its places, of which an empty one has none,
+// and until when the other shards were followed.
+func parseCursor(spec client.WatchSpec, shards int) (places map[store.Voter]*watchPlace, since time.Time, err error) {
+	places = make(map[store.Voter]*watchPlace)
 	if spec.Cursor == "" {
-		return places, nil
+		return places, since, nil
 	}
 	bad := func(why string) error {
 		return usage("watch %q: the cursor %s", spec.Prefix, why)
 	}
 	if len(spec.Cursor) > maxCursor {
-		return nil, bad("is too long")
+		return nil, since, bad("is too long")
 	}
 	b, err := base64.RawURLEncoding.DecodeString(spec.Cursor)
 	var doc cursorJSON
@@ -93,29 +110,32 @@ func parseCursor(spec client.WatchSpec, shards int) (map[store.Voter]*watchPlace
 		err = json.Unmarshal(b, &doc)
 	}
 	switch {
-	case err != nil || doc.Format != 1:
-		return nil, bad("is not one of this release")
+	case err != nil || doc.Format != cursorFormat:
+		return nil, since, bad("is not one of this release")
 	case doc.Prefix != spec.Prefix:
-		return nil, bad(fmt.Sprintf("is of prefix %q", doc.Prefix))
+		return nil, since, bad(fmt.Sprintf("is of prefix %q", doc.Prefix))
 	case doc.Shards != shards:
-		return nil, bad("is of another ring")
+		return nil, since, bad("is of another ring")
 	}
 	var seen wire.ShardSet
 	for _, p := range doc.Places {
 		if len(p.Peer) < 1 || len(p.Peer) > store.MaxPeerID {
-			return nil, bad("names a peer that is none")
+			return nil, since, bad("names a peer that is none")
 		}
 		for id := range wire.ShardSet(p.Shards).All() {
 			if int(id) >= shards || seen.Has(id) {
-				return nil, bad("names a shard that is not there, or twice")
+				return nil, since, bad("names a shard that is not there, or twice")
 			}
 			seen.Add(id)
 		}
 		v := store.Voter{Peer: chord.PeerID(p.Peer), Incarnation: p.Incarnation}
 		if places[v] != nil {
-			return nil, bad("names a peer twice")
+			return nil, since, bad("names a peer twice")
 		}
-		places[v] = &watchPlace{run: p.Run, at: p.At, shards: p.Shards}
+		places[v] = &watchPlace{run: p.Run, at: p.At, when: time.UnixMilli(p.When), shards: p.Shards}
 	}
-	return places, nil
+	if doc.Since != 0 {
+		since = time.UnixMilli(doc.Since)
+	}
+	return places, since, nil
 }

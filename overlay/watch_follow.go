@@ -27,6 +27,7 @@ type follower struct {
 
 	known   bool // run and at are a position of the voter's log
 	run, at uint64
+	when    time.Time // when that was the end of the log
 
 	mu     sync.Mutex
 	shards wire.ShardSet // that are followed
@@ -40,7 +41,7 @@ type follower struct {
 func newFollower(w *Watch, v store.Voter, p *watchPlace) *follower {
 	f := &follower{w: w, voter: v, wake: make(chan struct{}, 1)}
 	if p != nil {
-		f.known, f.run, f.at = true, p.run, p.at
+		f.known, f.run, f.at, f.when = true, p.run, p.at, p.when
 	}
 	return f
 }
@@ -101,12 +102,13 @@ func (f *follower) follow() {
 // position in the log is known from which on changes will come.
 func (f *follower) begin(taken []watchShard) bool {
 	if !f.known {
+		began := time.Now()
 		r, err := f.ask(f.w.ctx, wire.WatchRequest{Limit: 1})
 		if err != nil {
 			f.fail(taken)
 			return false
 		}
-		f.known, f.run, f.at = true, r.Run, r.Position
+		f.known, f.run, f.at, f.when = true, r.Run, r.Position, began
 	}
 	for i, s := range taken {
 		if s.scan {
@@ -155,8 +157,8 @@ func (f *follower) poll() {
 		return
 	case r.Gap:
 		f.w.n.log.Debug("watch: changes were missed", "peer", f.w.n.label(f.voter.Peer))
-		f.run, f.at = r.Run, r.Position
 		f.again()
+		f.run, f.at, f.when = r.Run, r.Position, began
 		return
 	}
 	for _, c := range r.Changes {
@@ -169,6 +171,9 @@ func (f *follower) poll() {
 		}
 	}
 	f.at = r.Position
+	if len(r.Changes) < followPage {
+		f.when = began
+	}
 	f.move(nil, nil)
 	f.giveBack(r.Lost)
 	if len(r.Changes) == 0 && time.Since(began) < watchRetry {
@@ -194,7 +199,7 @@ func (f *follower) again() {
 	shards := f.shards
 	f.shards = nil
 	for id := range shards.All() {
-		f.taken = append(f.taken, watchShard{id: id, scan: true})
+		f.taken = append(f.taken, watchShard{id: id, scan: true, since: f.when})
 	}
 	f.mu.Unlock()
 	f.move(nil, shards)
@@ -217,7 +222,7 @@ func (f *follower) giveBack(shards wire.ShardSet) {
 	for id := range shards.All() {
 		if f.shards.Has(id) {
 			f.shards.Remove(id)
-			back = append(back, watchShard{id: id, scan: true})
+			back = append(back, watchShard{id: id, scan: true, since: f.when})
 		}
 	}
 	f.mu.Unlock()
@@ -229,7 +234,7 @@ func (f *follower) giveBack(shards wire.ShardSet) {
 
 // move tells the reader how far the voter was followed.
 func (f *follower) move(add, remove wire.ShardSet) {
-	f.w.send(watchItem{move: &watchMove{voter: f.voter, run: f.run, at: f.at, add: add, remove: remove}})
+	f.w.send(watchItem{move: &watchMove{voter: f.voter, run: f.run, at: f.at, when: f.when, add: add, remove: remove}})
 }
 
 // hand hands a change on, and reports whether the watch goes on.
@@ -273,5 +278,15 @@ func (f *follower) scan(s watchShard) error {
 		}
 		more = r.More
 	}
+	if c := n.shards.config(s.id); s.missed(c.Horizon) {
+		f.w.cancel(lapsed(f.w.spec.Prefix, s.since))
+		return f.w.ctx.Err()
+	}
 	return nil
+}
+
+// missed reports whether a scan of the shard may leave out a key that was deleted
+// since it was last followed: one whose record the horizon let go.
+func (s watchShard) missed(horizon uint64) bool {
+	return !s.since.IsZero() && horizon >= store.ClockAt(s.since.Add(-store.DefaultSkew))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store"
 )
 
 // watching begins a watch that ends with the test.
@@ -215,6 +216,68 @@ func TestChangesThatAreForgotten(t *testing.T) {
 	again := watching(t, n, client.WatchSpec{Prefix: "w/", Cursor: cursor})
 	if _, _, resyncs := gather(t, again, want); resyncs != n.ring.Shards {
 		t.Errorf("%d resyncs for %d shards", resyncs, n.ring.Shards)
+	}
+}
+
+// Where a delete may be forgotten that came behind a cursor, the log tells of it, or
+// the watch ends: it does not go on without the delete.
+func TestWatchLapses(t *testing.T) {
+	n := joinTest(t, nil, Config{ReclaimAfter: 300 * time.Millisecond})
+	want := map[string]string{}
+	w := watching(t, n, client.WatchSpec{Prefix: "w/"})
+	putAll(t, n, 0, 10, want)
+	gather(t, w, want)
+	quiet(w)
+	cursor := w.Cursor()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		if _, err := n.Delete(t.Context(), fmt.Sprintf("w/%03d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone(t, "deletes are forgotten", 0, n)
+	again := watching(t, n, client.WatchSpec{Prefix: "w/", Cursor: cursor})
+	for range 10 {
+		if e, err := again.Next(t.Context()); err != nil || e.Kind != client.EventDelete {
+			t.Fatalf("from the log: %+v, %v", e, err)
+		}
+	}
+	n.changes.Doubt()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for again = watching(t, n, client.WatchSpec{Prefix: "w/", Cursor: cursor}); ; {
+		_, err := again.Next(ctx)
+		if errors.Is(err, ErrLapsed) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("without the log: %v", err)
+		}
+	}
+}
+
+// A horizon matters to a shard that was followed, from the time on that it was.
+func TestMissed(t *testing.T) {
+	now := time.Now()
+	at := func(d time.Duration) uint64 { return store.ClockAt(now.Add(d)) }
+	for _, tt := range []struct {
+		name    string
+		since   time.Time
+		horizon uint64
+		missed  bool
+	}{
+		{"never followed", time.Time{}, at(0), false},
+		{"no horizon", now, 0, false},
+		{"an old horizon", now, at(-10 * time.Minute), false},
+		{"just not, with clocks off by the most", now, at(-store.DefaultSkew - time.Second), false},
+		{"a horizon within the skew", now, at(-store.DefaultSkew), true},
+		{"a horizon raised since", now, at(time.Minute), true},
+	} {
+		if got := (watchShard{since: tt.since}).missed(tt.horizon); got != tt.missed {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }
 

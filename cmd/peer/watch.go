@@ -31,7 +31,9 @@ put KEY or delete KEY. A change shows at least once, of several changes of a key
 at least the last. The line resync says that changes could not be followed one by
 one, and that keys which may have changed follow.
 
-With --cursor-file the watch goes on where the last one with that file ended.`,
+With --cursor-file the watch goes on where the last one with that file ended. After
+more than 10 minutes that may fail with watch-lapsed: deletes may be forgotten then,
+so drop the file and begin with --existing.`,
 		Example: "  peer watch photos/ --cursor-file ~/.photos-cursor",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

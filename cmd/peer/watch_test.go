@@ -72,4 +72,5 @@ func TestWatchGoesOn(t *testing.T) {
 	}
 	bob.run("watch", "other/", "--cursor-file", file).fails(client.CodeUsage, "cursor")
 	meet(client.CodeLagging) // by a watch that nobody reads, in package overlay
+	meet(client.CodeLapsed)  // by one with an old cursor, there too
 }

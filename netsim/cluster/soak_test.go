@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func TestSoak(t *testing.T) {
 		long(t)
 		length = 8 * time.Second
 	}
-	c, ctx := start(t, cluster.Settings{Peers: 5, Dir: t.TempDir(), Node: overlay.Config{ReplaceAfter: 2 * time.Second, RepairEvery: time.Second}})
+	c, _ := start(t, cluster.Settings{Peers: 5, Dir: t.TempDir(), Node: overlay.Config{ReplaceAfter: 2 * time.Second, RepairEvery: time.Second}})
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -38,7 +39,10 @@ func TestSoak(t *testing.T) {
 		pause := time.NewTimer(time.Duration(rng.Int64N(int64(3 * time.Second))))
 		x.goOn(20)
 		<-pause.C
-		if _, err := c.Restart(ctx, i); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		_, err := c.Restart(ctx, i)
+		cancel()
+		if err != nil {
 			t.Fatal(err)
 		}
 		if rng.IntN(2) == 0 {

@@ -31,6 +31,7 @@ const (
 	CodeJobCancelled    ErrorCode = "job-cancelled"
 	CodeKeyTooLong      ErrorCode = "key-too-long"
 	CodeLagging         ErrorCode = "watch-lagging"
+	CodeLapsed          ErrorCode = "watch-lapsed"
 	CodeLastPeer        ErrorCode = "last-peer"
 	CodeNoAnswer        ErrorCode = "no-answer"
 	CodeNoFile          ErrorCode = "no-file"
@@ -94,6 +95,7 @@ var codes = map[ErrorCode]struct {
 	CodeJobCancelled:    {exitFailed, "the job was cancelled before it ended"},
 	CodeKeyTooLong:      {exitUsage, "a key is longer than 1,024 bytes"},
 	CodeLagging:         {exitFailed, "a watch was not read while there was much to tell"},
+	CodeLapsed:          {exitFailed, "a watch or its cursor is so old that deletes may have been missed"},
 	CodeLastPeer:        {exitConflict, "the last peer of a ring has nobody to hand its keys over to"},
 	CodeNoAnswer:        {exitTimeout, "no peer answered at the addresses to join by"},
 	CodeNoFile:          {exitUsage, "a file that was named cannot be read or written"},

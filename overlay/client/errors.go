@@ -34,6 +34,7 @@ var (
 	ErrTooLarge   error = &Error{Code: CodeValueTooLarge, Message: "value too large"}
 	ErrDamaged    error = &Error{Code: CodeValueDamaged, Message: "value damaged"}
 	ErrLagging    error = &Error{Code: CodeLagging, Message: "watch not read"}
+	ErrLapsed     error = &Error{Code: CodeLapsed, Message: "watch may have missed deletes"}
 	ErrNoFunction error = &Error{Code: CodeUnknownFunction, Message: "no peer has the function"}
 	ErrNoPeer     error = &Error{Code: CodeNoPeer, Message: "no peer is running"}
 	ErrClosed     error = &Error{Code: CodeClosed, Message: "the peer is stopping"}

@@ -12,8 +12,9 @@ const (
 	EventPut    = "put"
 	EventDelete = "delete"
 	// EventResync says that changes of a part of the keys could not be followed
-	// one by one: all that this part holds comes next, as puts and deletes. What
-	// was deleted long ago is not among it.
+	// one by one: all that this part holds comes next, as puts and deletes. Where
+	// deletes may be forgotten that came since it was last followed, the watch ends
+	// instead, with ErrLapsed.
 	EventResync = "resync"
 )
 
