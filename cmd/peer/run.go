@@ -24,6 +24,7 @@ type runFlags struct {
 	token    string // file with the token that readers of metrics show
 	engine   *choice
 	logLevel *choice
+	memory   int64
 }
 
 func runCommand(c *console) *cobra.Command {
@@ -54,6 +55,7 @@ them up.`,
 	flags.StringVar(&f.config.Ring, "ring", "", "refuse to join a ring of another `name`")
 	flags.IntVar(&f.config.Workers, "workers", 0, "tasks that run at once; 0 is one a core, -1 none")
 	flags.Var((*size)(&f.config.Quota), "quota", "most `bytes` of keys and values to keep, such as 10GiB; 0 is no bound")
+	flags.Var((*size)(&f.memory), "memory", "`bytes` that the process aims to stay within, such as 256MiB; 0 is no aim")
 	flags.Var((*size)(&f.config.MaxMemory), "max-memory", "most `bytes` that connections may use, such as 256MiB; 0 is an eighth of the machine's memory")
 	flags.IntVar(&f.config.MaxFiles, "max-files", 0, "most file descriptors that connections may use; 0 is half of what the process may open")
 	flags.Var(f.engine, "engine", "what keeps the keys: badger4, badger or memory")
@@ -65,6 +67,9 @@ them up.`,
 
 // runPeer runs a peer until a signal, or until it has left the ring.
 func (c *console) runPeer(ctx context.Context, f runFlags) error {
+	if err := limitMemory(f.memory); err != nil {
+		return err
+	}
 	f.config.Home = c.home
 	f.config.Engine = f.engine.value
 	f.config.Logger = c.logger(f.logLevel.value)
