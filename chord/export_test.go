@@ -18,6 +18,8 @@ var Mutants = []Mutant{
 	{"join before a list is fetched", true, mutantJoinShort},
 	{"copy the list of whoever answers", false, mutantAnyAnswer},
 	{"take whoever gives notice for the predecessor", true, mutantAnyPred},
+	{"evict on hearsay", false, mutantHearsay},
+	{"join by the owner's word", true, mutantOwnersWord},
 }
 
 // Plant makes r the mutant. It gets no help: a helper's probe of a suspect may

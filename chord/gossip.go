@@ -166,6 +166,10 @@ func (r *Ring) events(m *Message) {
 		if p == nil || p.peer.Incarnation != e.Incarnation || p.peer.Seq > e.Seq {
 			continue
 		}
+		if r.mutant == mutantHearsay {
+			r.evict(p, e.Kind)
+			continue
+		}
 		p.met().reported = true
 		if p.waiting == 0 {
 			r.ask(e.Peer)

@@ -309,7 +309,7 @@ func (r *Ring) behind(target ID) ([]Place, bool) {
 // wants to join there needs the list of who stands before the target.
 func (r *Ring) find(m *Message, target ID, k *packer) Found {
 	about := r.local
-	if !m.Member {
+	if !m.Member && r.mutant != mutantOwnersWord {
 		about = r.behind
 	}
 	limit := maxFound

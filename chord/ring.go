@@ -99,6 +99,8 @@ const (
 	mutantJoinShort              // a joiner starts before it has fetched a list
 	mutantAnyAnswer              // the list of whoever answers is copied, be it too far away
 	mutantAnyPred                // whoever gives notice becomes the predecessor
+	mutantHearsay                // who is said to have died is evicted
+	mutantOwnersWord             // a joiner takes the nodes that the owner of its place names, unchecked
 )
 
 // Output is what one call of the Ring asks of its driver.

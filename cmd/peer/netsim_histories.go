@@ -33,6 +33,7 @@ type historiesDoc struct {
 	AtOnce  int `json:"crashes_at_once"` // most
 	Leaves  int `json:"leaves"`
 	Splits  int `json:"splits"`
+	Slander int `json:"slanders"`        // reports of the death of a peer that lives
 	AtRest  int `json:"crashes_at_rest"` // of up to r-1 peers, or all but one of a small ring, whatever remains
 
 	CrashSizes    map[string]int `json:"crashes_by_peers"`             // crashes by the peers that they took at once
@@ -53,7 +54,7 @@ type historiesDoc struct {
 func (d *historiesDoc) describe(sum model.Done) {
 	d.Steps, d.Messages, d.Overtaken, d.Doubled, d.Lost = sum.Steps, sum.Messages, sum.Overtaken, sum.Doubled, sum.Lost
 	d.Joins, d.Rejoins, d.Wipes, d.Crashes, d.Leaves = sum.Joins, sum.Rejoins, sum.Wipes, sum.Crashes, sum.Leaves
-	d.Splits, d.AtRest, d.Refused = sum.Splits, sum.AtRest, sum.Refused()
+	d.Splits, d.Slander, d.AtRest, d.Refused = sum.Splits, sum.Slanders, sum.AtRest, sum.Refused()
 	d.CrashSizes = named(sum.AtOnce[:], func(i int) string { return strconv.Itoa(i + 1) })
 	d.CrashedOfList = named(sum.OneList[:], strconv.Itoa)
 	d.LiveLeft = named(sum.Left[:], orMore(len(sum.Left)))
@@ -236,8 +237,8 @@ func printHistories(out io.Writer, d modelDoc) {
 		"lists", "histories by successors, "+spread(h.ListLengths),
 		"positions", "starts by positions, "+spread(h.Positions),
 		"network", fmt.Sprintf("%d messages, %d overtaken, %d doubled, %d lost", h.Messages, h.Overtaken, h.Doubled, h.Lost),
-		"events", fmt.Sprintf("%d joins, %d rejoins (%d with an empty disk), %d crashed, %d left, %d splits",
-			h.Joins, h.Rejoins, h.Wipes, h.Crashes, h.Leaves, h.Splits),
+		"events", fmt.Sprintf("%d joins, %d rejoins (%d with an empty disk), %d crashed, %d left, %d splits, %d false reports of deaths",
+			h.Joins, h.Rejoins, h.Wipes, h.Crashes, h.Leaves, h.Splits, h.Slander),
 		"at once", "crashes by peers, "+spread(h.CrashSizes),
 		"of one list", "crashes by the most that a list lost, "+spread(h.CrashedOfList),
 		"limit", limits(h),

@@ -26,6 +26,9 @@
 //     true report would be a false one. No protocol without a bound on clocks and
 //     delays can do better: the next query finds it alive.
 //
+// Members tell others now and then that somebody has died who lives: a report is no
+// failure.
+//
 // That is all; and in exchange more is checked than the paper's invariant: a
 // principal remains one while it lives. Half of the schedules drop the condition on
 // lists and instead let fewer than r peers go within the time that a repair takes at

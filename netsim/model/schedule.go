@@ -42,6 +42,7 @@ var ErrViolation = errors.New("invariant violated")
 type run struct {
 	*World
 	rng         *rand.Rand
+	lies        *rand.Rand // of false reports, apart from what else is drawn
 	rough       bool
 	rated       bool // crashes are limited by their rate, not by what they do
 	r           int
@@ -69,7 +70,7 @@ const (
 // Run plays the schedule. The error says what was violated and when.
 func (s Schedule) Run() (Done, error) {
 	rng := rand.New(rand.NewPCG(s.Seed, 0x7363686564))
-	x := &run{rng: rng, rough: s.Rough, r: []int{2, 3, 4, 8}[rng.IntN(4)], positions: []int{1, 1, 2, 2, 3, 3, 4, 4, 8}[rng.IntN(9)]}
+	x := &run{rng: rng, lies: rand.New(rand.NewPCG(s.Seed, 0x6c696573)), rough: s.Rough, r: []int{2, 3, 4, 8}[rng.IntN(4)], positions: []int{1, 1, 2, 2, 3, 3, 4, 4, 8}[rng.IntN(9)]}
 	x.mixed = rng.IntN(3) == 0
 	cfg := chord.Config{SuccessorPeers: x.r, VerifyPeers: []int{0, 2, 1000}[rng.IntN(3)]}
 	if x.rated = rng.IntN(2) == 0; !s.Rough && rng.IntN(3) == 0 {

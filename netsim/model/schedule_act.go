@@ -38,10 +38,31 @@ func (x *run) act() error {
 	default:
 		x.crash()
 	}
+	if x.lies.IntN(4) == 0 {
+		x.slander()
+	}
 	if x.AfterStep != nil {
 		return x.AfterStep()
 	}
 	return nil
+}
+
+// slander lets a member tell another one that a third one has died. It lives, and
+// whoever hears of it is to see for itself.
+func (x *run) slander() {
+	ms := draw(x.lies, x.Members(), 3)
+	if len(ms) < 3 {
+		return
+	}
+	x.done.Slanders++
+	liar, to, victim := ms[0], ms[1], ms[2]
+	x.tracef("%s tells %s that %s has died", liar, to, victim)
+	x.World.done(to, to.Ring.Step(x.clock(), chord.Message{
+		Kind: chord.KindAsk, From: liar.Record.ID, To: to.Record.ID, Req: 1 << 62, Member: true,
+		Events: []chord.Event{{
+			Kind: chord.EventDead, Peer: victim.Record.ID, Incarnation: victim.Record.Incarnation, Seq: victim.Record.Seq,
+		}},
+	}))
 }
 
 func (x *run) joinNew() {

@@ -10,6 +10,7 @@ type Done struct {
 
 	Joins, Rejoins, Wipes   int
 	Crashes, Leaves, Splits int
+	Slanders                int // reports of the death of a peer that lives
 	Messages                uint64
 	Overtaken, Doubled      uint64 // messages that came after later ones of their sender, or twice
 	Lost                    uint64
@@ -74,6 +75,7 @@ func (d *Done) Add(o Done) {
 		{&d.Crashes, &o.Crashes},
 		{&d.Leaves, &o.Leaves},
 		{&d.Splits, &o.Splits},
+		{&d.Slanders, &o.Slanders},
 		{&d.AtRest, &o.AtRest},
 		{&d.RefusedLists, &o.RefusedLists},
 		{&d.RefusedBase, &o.RefusedBase},
