@@ -41,6 +41,7 @@ func (c *control) register() {
 	handle(c, wire.MethodCtlInvite, rpc.Spec{Name: "control.invite"}, c.invite)
 	handle(c, wire.MethodCtlRevoke, rpc.Spec{Name: "control.revoke"}, c.revoke)
 	handle(c, wire.MethodCtlRotate, rpc.Spec{Name: "control.rotate"}, c.rotate)
+	handle(c, wire.MethodCtlDoctor, rpc.Spec{Name: "control.doctor"}, c.doctor)
 	handle(c, wire.MethodCtlLeave, rpc.Spec{Name: "control.leave"}, c.leave)
 }
 
@@ -183,6 +184,11 @@ func (c *control) revoke(ctx context.Context, in wire.ControlName, _ []byte) (an
 func (c *control) rotate(ctx context.Context, in wire.ControlRotate, _ []byte) (any, []byte, error) {
 	rotation, err := c.node.RotateKey(ctx, time.Duration(in.OverlapMs)*time.Millisecond)
 	return rotation, nil, err
+}
+
+func (c *control) doctor(ctx context.Context, _ empty, _ []byte) (any, []byte, error) {
+	diagnosis, err := c.node.Doctor(ctx)
+	return diagnosis, nil, err
 }
 
 // leave hands the peer's keys over and closes the peer behind the answer: Close

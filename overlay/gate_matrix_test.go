@@ -30,7 +30,7 @@ import (
 // test, as does a protocol.
 var (
 	decidedCalls = map[string]rpc.Role{
-		"ping": rpc.RoleMember, "ring": rpc.RoleMember, "ring.peers": rpc.RoleMember, "ring.decrees": rpc.RoleMember, "ring.plain": rpc.RoleMember,
+		"ping": rpc.RoleMember, "ring": rpc.RoleMember, "ring.peers": rpc.RoleMember, "ring.decrees": rpc.RoleMember, "ring.plain": rpc.RoleMember, "ring.clock": rpc.RoleMember,
 		"task": rpc.RoleMember, "task.load": rpc.RoleMember, "task.owns": rpc.RoleMember,
 		"store.write": rpc.RoleMember, "store.writes": rpc.RoleMember, "store.read": rpc.RoleMember, "store.scan": rpc.RoleMember,
 		"store.sync": rpc.RoleMember, "store.fetch": rpc.RoleMember, "store.nodes": rpc.RoleMember, "store.horizon": rpc.RoleMember,

@@ -32,6 +32,7 @@ func (n *Node) registry() *rpc.Registry {
 		return n.members.receive(ctx, req)
 	})
 	add(wire.MethodPeers, rpc.Spec{Name: "ring.peers"}, n.servePeers)
+	add(wire.MethodClock, rpc.Spec{Name: "ring.clock"}, n.serveClock)
 	if n.door != nil {
 		add(wire.MethodDecrees, rpc.Spec{Name: "ring.decrees", MaxBytes: wire.MaxDecreesPage + 4<<10}, n.serveDecrees)
 	}

@@ -67,6 +67,17 @@ func (c Chain) Right() Right {
 	return c.last().Right
 }
 
+// Expires returns when the first of its links ends, zero: never.
+func (c Chain) Expires() time.Time {
+	var first time.Time
+	for _, l := range c.Links {
+		if !l.Expires.IsZero() && (first.IsZero() || l.Expires.Before(first)) {
+			first = l.Expires
+		}
+	}
+	return first
+}
+
 func (c Chain) last() Link { return c.Links[len(c.Links)-1] }
 
 // checkRights checks the shape of the chain and that each link grants no more

@@ -47,6 +47,11 @@ func TestClosedRing(t *testing.T) {
 	second = bob.start("--name", "bob", "--log-level", "debug")
 	agreed(t, []*process{first, second})
 
+	var d client.Diagnosis
+	ada.doc(&d, "doctor")
+	if out := ada.ok("doctor"); d.Failed() > 0 || len(d.Checks) < 8 || !strings.Contains(out, "warn  reach") || !strings.Contains(out, "fix: peer run --listen") {
+		t.Errorf("%+v\n%s", d, out)
+	}
 	t.Run("refused", func(t *testing.T) { testRefused(t, first, second, token) })
 	t.Run("rotated", func(t *testing.T) { testRotated(t, first, second) })
 	t.Run("revoked", func(t *testing.T) { testRevoked(t, first, second) })
@@ -183,4 +188,15 @@ func TestClosedRingClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.run("run").fails(client.CodeBadClock, "clock here says", "fix: set the clock")
+}
+
+func TestPrintDiagnosis(t *testing.T) {
+	var b strings.Builder
+	printDiagnosis(&b, client.Diagnosis{Checks: []client.Check{
+		{Name: "ring", State: client.CheckOK, Detail: "3 peers"}, {Name: "clock", State: client.CheckFail, Detail: "1h behind", Fix: "set it"},
+	}})
+	const want = "ok    ring    3 peers\nfail  clock   1h behind\n              fix: set it\n"
+	if b.String() != want {
+		t.Errorf("printed\n%swant\n%s", b.String(), want)
+	}
 }

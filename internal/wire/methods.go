@@ -10,6 +10,7 @@ const (
 	MethodPeers   rpc.Method = 3 // the peer records of the ring's view
 	MethodChord   rpc.Method = 5 // cast: one message of a ring of textbook Chord, to compare with; 4 was used
 	MethodDecrees rpc.Method = 6 // decrees of a closed ring
+	MethodClock   rpc.Method = 7 // what a peer takes for the time
 
 	MethodWrite       rpc.Method = 10 // store one record at a replica
 	MethodRead        rpc.Method = 11 // read one record from a replica
@@ -70,4 +71,5 @@ const (
 	MethodCtlTop      rpc.Method = 133 // what all peers have to do
 	MethodCtlRevoke   rpc.Method = 140 // put a peer out of a closed ring
 	MethodCtlRotate   rpc.Method = 141 // replace the key of a closed ring
+	MethodCtlDoctor   rpc.Method = 142 // what is wrong with the peer
 )

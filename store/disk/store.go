@@ -191,6 +191,14 @@ func (s *Store) DiskUsage() (int64, error) {
 	return n, classify(err)
 }
 
+// Free returns how many bytes the file system of the store has left, if the system tells.
+func (s *Store) Free() (bytes int64, known bool) {
+	if s.folder == nil {
+		return 0, false
+	}
+	return freeBytes(s.folder.dir)
+}
+
 // space reports ErrFull if fewer than reserve bytes are free.
 func (s *Store) space(reserve int64) error {
 	if s.folder == nil || reserve <= 0 {
