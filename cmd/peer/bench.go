@@ -11,7 +11,7 @@ func benchCommand(c *console) *cobra.Command {
 		Use:   "bench",
 		Short: "Measure: against the running peer, or a ring of its own",
 	}
-	cmd.AddCommand(benchKVCommand(c), benchCallCommand(c), benchTaskCommand(c), benchLookupCommand(c), benchUTSCommand(c))
+	cmd.AddCommand(benchKVCommand(c), benchCallCommand(c), benchTaskCommand(c), benchLookupCommand(c), benchUTSCommand(c), benchWASMCommand(c))
 	return cmd
 }
 
