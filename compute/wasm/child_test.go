@@ -169,7 +169,7 @@ func TestEndsWithItsPipe(t *testing.T) {
 	c.in.Close()
 	select {
 	case <-c.exited:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it goes on without a parent")
 	}
 }
@@ -184,7 +184,7 @@ func TestLyingChild(t *testing.T) {
 		return b.Bytes()
 	}
 	seq := binary.LittleEndian.AppendUint32(nil, 1)
-	limits := Limits{Time: 5 * time.Second, Memory: pageSize, Output: 100, Log: 100}
+	limits := Limits{Time: patience, Memory: pageSize, Output: 100, Log: 100}
 	for what, answer := range map[string][]byte{
 		"garbage":              bytes.Repeat([]byte{0xfe, 0xca}, 1000),
 		"zeroes":               make([]byte, 1000),
