@@ -87,6 +87,7 @@ func build(t testing.TB, source string, flags ...string) (pool *wasm.Pool, modul
 }
 
 func TestGoModule(t *testing.T) {
+	t.Parallel()
 	pool, module := build(t, "./example/upper")
 	for range 2 {
 		result, err := pool.Run(t.Context(), wasm.Request{Module: module, Input: []byte("shout this")})
@@ -103,6 +104,7 @@ func TestGoModule(t *testing.T) {
 const asReactor = "-buildmode=c-shared"
 
 func TestGoReactor(t *testing.T) {
+	t.Parallel()
 	pool, module := build(t, "./example/checksum", asReactor)
 	for i := range 3 {
 		input := fmt.Appendf(nil, "sum this %d", i)
@@ -144,6 +146,7 @@ func TestCReactor(t *testing.T) {
 
 // Whatever a call of a Go reactor leaves behind, the next one is like the first.
 func TestGoReactorKeepsNothing(t *testing.T) {
+	t.Parallel()
 	pool, module := build(t, "./testdata/keeper", asReactor)
 	var first string
 	for i := range 5 {
@@ -163,6 +166,7 @@ func TestGoReactorKeepsNothing(t *testing.T) {
 
 // A module divides its task, and joins what the parts put out.
 func TestGoSpawn(t *testing.T) {
+	t.Parallel()
 	pool, module := build(t, "./example/primes", asReactor)
 	runs := 0
 	var count func(input string) []byte
@@ -210,6 +214,7 @@ func (s shelf) Put(_ context.Context, key string, value []byte) error {
 }
 
 func TestGoStore(t *testing.T) {
+	t.Parallel()
 	pool, module := build(t, "./example/words", asReactor)
 	books := shelf{"books/moby": "Call me Ishmael"}
 	result, err := pool.Run(t.Context(), wasm.Request{Module: module, Input: []byte("books/moby"), Store: books})
