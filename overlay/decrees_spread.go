@@ -82,7 +82,7 @@ func (s *spread) run(ctx context.Context) {
 		}
 		s.refresh(ctx)
 		s.compare(ctx)
-		if s.n.door.strange.Swap(false) {
+		if s.n.door.strange.Swap(false) || s.n.view().Len() == 1 {
 			s.askNews(ctx)
 		}
 		if time.Since(rechecked) >= min(recheckEvery, 6*s.every) {
@@ -263,14 +263,22 @@ func (n *Node) serveDecrees(ctx context.Context, req *rpc.Request) ([]byte, erro
 
 // askNews asks peers, as a stranger may, for the keys that the ring has had since this peer last
 // heard: it cannot connect to those who show a pass of one that it does not know. What they
-// hold against it is logged.
+// hold against it is logged, and told to the doctor: a peer that was put out sees no more of that
+// than connections that end.
 func (s *spread) askNews(ctx context.Context) {
 	contacts := s.n.seen.contacts(maxNewsPeers)
 	f := finder{n: s.n, rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
 	ctx, cancel := context.WithTimeout(ctx, decreeCall)
 	defer cancel()
-	if refusal, _ := f.askNews(ctx, contacts); refusal != nil {
-		s.n.log.Warn("this peer is not let in any more", "err", refusal)
+	refusal, err := f.askNews(ctx, contacts)
+	var why *bootstrap.Error
+	switch {
+	case err == nil:
+		s.n.door.refused.Store(nil)
+	case errors.As(refusal, &why):
+		if s.n.door.refused.Swap(why) == nil {
+			s.n.log.Warn("this peer is not let in any more", "err", refusal)
+		}
 	}
 }
 

@@ -229,6 +229,9 @@ func (n *Node) checkDoor(visits []visit) client.Check {
 		}
 		return broken("pass", fix, "%v", err)
 	}
+	if e := n.door.refused.Load(); e != nil {
+		return broken("pass", e.Fix, "the others do not let this peer in: %s", e.Message)
+	}
 	differ := 0
 	for _, v := range visits {
 		if !v.digest {

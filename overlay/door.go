@@ -27,7 +27,8 @@ type door struct {
 	sign    passes.Sign
 	now     func() time.Time
 	log     *slog.Logger
-	strange atomic.Bool // a peer showed a pass of a key that does not count here
+	strange atomic.Bool                     // a peer showed a pass of a key that does not count here
+	refused atomic.Pointer[bootstrap.Error] // what others hold against this peer; nil: nothing
 	// announce is told of decrees that this peer made. It is set before the gate opens.
 	announce func([]passes.Decree)
 

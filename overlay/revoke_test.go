@@ -77,6 +77,10 @@ func TestRevoke(t *testing.T) {
 		got, err := nodes[1].Get(t.Context(), "k")
 		return err == nil && string(got.Value) == "v"
 	})
+	eventually(t, "the one that is out can say so", func() bool {
+		d, err := out.Doctor(t.Context())
+		return err == nil && checkNamed(t, d, "pass").State == client.CheckFail
+	})
 	_, err = nodes[0].Revoke(t.Context(), out.ID())
 	if err != nil {
 		t.Errorf("once more: %v", err)
