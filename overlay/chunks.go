@@ -95,8 +95,10 @@ func (n *Node) putChunk(ctx context.Context, key string, w Level, data []byte) (
 		if err == nil {
 			return client.Kept{Version: r.Version}, nil
 		}
-		// Storing a chunk twice is storing it once.
-		if !errors.Is(err, ErrQuorum) || try == chunkTries || !sleep(ctx, chunkPause) {
+		// Storing a chunk twice is storing it once. A disk with much to do may let the
+		// time of an operation pass, too.
+		again := errors.Is(err, ErrQuorum) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+		if !again || try == chunkTries || !sleep(ctx, chunkPause) {
 			return client.Kept{}, fmt.Errorf("put %q: store a chunk: %w", key, err)
 		}
 	}

@@ -406,3 +406,22 @@ func TestCollectingLateTouchesNothingNew(t *testing.T) {
 		t.Errorf("the chunk that was meant: %v", err)
 	}
 }
+
+// A chunk for which a busy disk had no time is stored by the next attempt.
+func TestPutChunkOnABusyDisk(t *testing.T) {
+	n := joinTest(t, nil, Config{})
+	floor, err := loadCeiling(n.disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saves := 0
+	n.clock = newClock(floor, func(ctx context.Context, ceiling uint64) error {
+		if saves++; saves == 1 {
+			return context.DeadlineExceeded
+		}
+		return saveCeiling(ctx, n.disk, ceiling)
+	})
+	if _, err := n.putChunk(t.Context(), "k", Quorum, noise(1, chunk.Size)); err != nil || saves != 2 {
+		t.Errorf("after %d attempts: %v", saves, err)
+	}
+}
