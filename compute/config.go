@@ -41,7 +41,7 @@ type Config struct {
 	MaxLost    int // attempts lost with their peer while they ran, before a task fails; default 16
 	MaxHops    int // how often an attempt may be stolen; default 16
 
-	Tries        int           // failed steals before a thief registers on its lifelines; default 2
+	Tries        int           // failed steals before a thief registers on its lifelines, beside one that was not answered; default 1
 	StealTimeout time.Duration // default 500 ms
 	Resend       time.Duration // first repeat of what was not acknowledged, doubling to 8 times that; default 1 s
 	Flush        time.Duration // longest wait of a result for company; default 2 ms
@@ -84,7 +84,7 @@ func (c Config) withDefaults(now time.Time) Config {
 	setDefault(&c.MaxCrashes, 5)
 	setDefault(&c.MaxLost, 16)
 	setDefault(&c.MaxHops, 16)
-	setDefault(&c.Tries, 2)
+	setDefault(&c.Tries, 1)
 	setDefault(&c.StealTimeout, 500*time.Millisecond)
 	setDefault(&c.Resend, time.Second)
 	setDefault(&c.Flush, 2*time.Millisecond)

@@ -92,7 +92,8 @@
 // of those tasks whose function it has. A peer steals when a worker is free and
 // nothing here is for it, one steal at a time: from the more loaded of two peers
 // drawn from the gossiped loads, the nearer if they are about alike; without news, from one
-// drawn at random. After Config.Tries failures it registers on its lifelines and
+// drawn at random. After Config.Tries failures, and one more where nobody answered, it
+// registers on its lifelines and
 // falls silent. A peer with a surplus wakes a few sleepers, nearest first; each takes
 // half and wakes others in turn. Most of those registered have found work elsewhere when
 // the ring is busy: one that says so makes room for the next at once. A victim keeps what it would itself start

@@ -93,3 +93,32 @@ func TestCrashes(t *testing.T) {
 		m.verify("p00", job)
 	}
 }
+
+// TestStealsInVain: a thief that is told that there is nothing sleeps after one try; one
+// that is not answered tries once more, elsewhere or there.
+func TestStealsInVain(t *testing.T) {
+	for _, answered := range []bool{true, false} {
+		m := newSim(t, 1)
+		m.add("a", Config{})
+		a := m.peers["a"].s
+		steals := 0
+		m.spy = func(msg *Message) {
+			if msg.Kind != KindSteal {
+				return
+			}
+			steals++
+			if answered {
+				give := Message{Kind: KindGive, From: msg.To, To: "a", Session: 1, Re: msg.Seq}
+				m.after(time.Millisecond, func() { m.deliver(give) })
+			}
+		}
+		m.call(m.peers["a"], func() Output {
+			a.thief.rouse() // it fell asleep alone
+			return a.SetPeers(m.now, []Neighbor{{ID: "x", Lifeline: true}, {ID: "y", Lifeline: true}, {ID: "z", Lifeline: true}})
+		})
+		m.run(10*time.Second, nil)
+		if want := map[bool]int{true: 1, false: 2}[answered]; steals != want || !a.thief.asleep {
+			t.Errorf("answered %t: %d steals, want %d; asleep %t", answered, steals, want, a.thief.asleep)
+		}
+	}
+}

@@ -9,11 +9,12 @@ import (
 
 // thief is the part of a scheduler that looks for work when there is none here.
 type thief struct {
-	active bool // one steal is in flight
-	seq    uint64
-	victim chord.PeerID
-	at     instant // when it counts as failed
-	fails  int     // in a row
+	active     bool // one steal is in flight
+	seq        uint64
+	victim     chord.PeerID
+	at         instant // when it counts as failed
+	fails      int     // in a row
+	unanswered bool    // one of the tries before was not answered, and did not count
 
 	asleep    bool // silent until woken
 	refreshAt instant
@@ -86,7 +87,7 @@ func (s *Scheduler) seek() {
 			return
 		}
 	}
-	t.asleep, t.fails = true, 0
+	t.asleep, t.fails, t.unanswered = true, 0, false
 	t.refreshAt = s.now + s.jitter(s.cfg.Refresh)
 	s.register()
 }
@@ -159,6 +160,17 @@ func (s *Scheduler) steal(p *peer) {
 	s.send(p, Message{Kind: KindSteal, Seq: t.seq, Load: s.load(), Funcs: s.can, Room: uint32(room), RoomBytes: uint64(bytes)})
 }
 
+// stealUnanswered ends a steal from a peer that is gone, or silent. What that says of
+// others is nothing, so one more try is free.
+func (s *Scheduler) stealUnanswered() {
+	free := !s.thief.unanswered
+	s.stealFailed()
+	if free {
+		s.thief.unanswered = true
+		s.thief.fails--
+	}
+}
+
 func (s *Scheduler) stealFailed() {
 	s.thief.active = false
 	s.thief.fails++
@@ -173,7 +185,7 @@ func (s *Scheduler) onGive(p *peer, m *Message) {
 			p.vainUntil = s.now + vainPause
 			s.stealFailed()
 		} else {
-			t.active, t.asleep, t.fails = false, false, 0
+			t.active, t.asleep, t.fails, t.unanswered = false, false, 0, false
 		}
 	}
 	s.learnLoad(p, &m.Load)
@@ -284,7 +296,7 @@ func (s *Scheduler) acknowledge(a *arrival) {
 // thiefLost stops waiting for a peer that is gone.
 func (s *Scheduler) thiefLost(p *peer) {
 	if s.thief.active && s.thief.victim == p.id {
-		s.stealFailed()
+		s.stealUnanswered()
 	}
 	if s.thief.hint == p.id {
 		s.thief.hint = ""
@@ -333,7 +345,7 @@ func (s *Scheduler) registered(p *peer) {
 func (s *Scheduler) expireThief() {
 	t := &s.thief
 	if t.active && s.now >= t.at {
-		s.stealFailed()
+		s.stealUnanswered()
 	}
 	if t.asleep && s.now >= t.refreshAt {
 		t.refreshAt = s.now + s.jitter(s.cfg.Refresh)
