@@ -184,7 +184,9 @@ func (r *Ring) fetch(m *Message) {
 		}
 	}
 	keys := r.recallAll(r.lacking(m))
-	if r.filled && len(keys) > fewMissing+r.table.count/8+int(r.budget.events*newsUnderWay.Seconds()) {
+	few := fewMissing + r.table.count/8 + int(r.budget.events*newsUnderWay.Seconds())
+	if r.filled && len(keys) > few && !r.now.Before(r.meetAt) {
+		r.meetAt = r.now.Add(meetPause)
 		r.meet(m.From)
 	}
 	most := max(fewFetch, int(b.saved/recordCost))
@@ -193,8 +195,10 @@ func (r *Ring) fetch(m *Message) {
 	}
 }
 
-// newsUnderWay is how long news may be under way.
-const newsUnderWay = time.Minute
+const (
+	newsUnderWay = time.Minute     // news may be under way for so long
+	meetPause    = 2 * time.Minute // a part of the ring is looked for no sooner again, if it was churn
+)
 
 // maxRate bounds what others may say of the rate of events, in hundredths a
 // second.

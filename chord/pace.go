@@ -9,8 +9,8 @@ const spare = 6
 // something, and so lives and knows it.
 const toldRounds = 3
 
-// reviveTurn is the number of rounds of a large ring in which one departed peer is
-// asked whether it is back. Others ask meanwhile.
+// reviveTurn is the number of rounds of a large ring without tables in which one
+// departed peer is asked whether it is back: one answer is enough for a whole part.
 const reviveTurn = 4
 
 // small reports whether the ring is so small that everybody hears of everything
@@ -52,7 +52,7 @@ func (r *Ring) round() {
 	all := !r.now.Before(r.roundAt)
 	for i := len(r.slots) - 1; i >= 0; i-- {
 		s := r.slots[i]
-		if s.hasty || all && (s.spared == 0 || r.small()) && !r.resting(s) {
+		if s.hasty || all && (s.spared == 0 || r.small() || r.reuniting()) && !r.resting(s) {
 			s.hasty = false
 			r.stabilise(s)
 			if !all && !r.small() {
@@ -70,7 +70,7 @@ func (r *Ring) round() {
 		r.forgetNews()
 		r.filled = r.filled || r.wide() && r.small()
 		r.gossipPartner()
-		if r.small() || r.stats.Rounds%reviveTurn == 0 {
+		if r.small() || r.wide() || r.stats.Rounds%reviveTurn == 0 {
 			r.revive()
 		}
 		r.fixFinger()

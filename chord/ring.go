@@ -41,6 +41,7 @@ type Ring struct {
 	syncAt      time.Time // no comparison of tables before
 	reunion     time.Time // until when parts of the ring grow together
 	unifyAt     time.Time // no lookups in another part of the ring before
+	meetAt      time.Time // no parts of the ring meet for want of records before
 	soundAt     time.Time // no lookup that sounds whether there is one before
 	rumours     map[PeerID]*rumour
 
