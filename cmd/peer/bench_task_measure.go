@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/chorus-net/chorus/internal/load"
@@ -138,7 +137,7 @@ func (b *taskBench) pareto(ctx context.Context, f benchTaskFlags, workers int, r
 		for i, d := range times {
 			inputs[i] = []byte(d.String())
 		}
-		plain := shareChannel(ctx, times, workers)
+		plain := load.Share(ctx, times, workers)
 		begun := time.Now()
 		if _, err := b.run(ctx, "sleep/v1", inputs); err != nil {
 			return nil, err
@@ -158,30 +157,4 @@ func (b *taskBench) pareto(ctx context.Context, f benchTaskFlags, workers int, r
 		Tasks: f.pareto.Tasks, Draws: f.draws, MeanMS: f.pareto.Mean.Seconds() * 1000, Shape: f.pareto.Shape, Seconds: median(seconds),
 		Efficiency: median(ring), ChannelEfficiency: median(channel), Ratio: median(ratio), LeastRatio: slices.Min(ratio),
 	}, ctx.Err()
-}
-
-// shareChannel returns how long goroutines that share a channel take to sleep so long.
-func shareChannel(ctx context.Context, times []time.Duration, workers int) time.Duration {
-	begun := time.Now()
-	tasks := make(chan time.Duration, len(times))
-	for _, d := range times {
-		tasks <- d
-	}
-	close(tasks)
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for d := range tasks {
-				timer := time.NewTimer(d)
-				select {
-				case <-timer.C:
-				case <-ctx.Done():
-					timer.Stop()
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return time.Since(begun)
 }

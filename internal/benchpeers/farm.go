@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -78,23 +77,8 @@ func compareFarms(ctx context.Context, draws int, to io.Writer) (err error) {
 func startChannel(context.Context) ([]farm, error) {
 	return []farm{{
 		name: "Go channel",
-		run: func(_ context.Context, times []time.Duration) (time.Duration, error) {
-			begun := time.Now()
-			tasks := make(chan time.Duration, len(times))
-			for _, d := range times {
-				tasks <- d
-			}
-			close(tasks)
-			var wg sync.WaitGroup
-			for range farmWorkers {
-				wg.Go(func() {
-					for d := range tasks {
-						time.Sleep(d)
-					}
-				})
-			}
-			wg.Wait()
-			return time.Since(begun), nil
+		run: func(ctx context.Context, times []time.Duration) (time.Duration, error) {
+			return load.Share(ctx, times, farmWorkers), nil
 		},
 		close: func() error { return nil },
 	}}, nil

@@ -1,9 +1,11 @@
 package load
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -36,4 +38,31 @@ func Ideal(times []time.Duration, workers int) time.Duration {
 		sum += d
 	}
 	return max(sum/time.Duration(workers), slices.Max(times))
+}
+
+// Share returns how long goroutines that take tasks from one channel need to sleep so long:
+// what a program does by itself.
+func Share(ctx context.Context, times []time.Duration, workers int) time.Duration {
+	begun := time.Now()
+	tasks := make(chan time.Duration, len(times))
+	for _, d := range times {
+		tasks <- d
+	}
+	close(tasks)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for d := range tasks {
+				timer := time.NewTimer(d)
+				select {
+				case <-timer.C:
+				case <-ctx.Done():
+					timer.Stop()
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(begun)
 }

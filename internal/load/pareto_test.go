@@ -1,8 +1,10 @@
 package load
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -40,4 +42,18 @@ func TestIdeal(t *testing.T) {
 	if got := Ideal(ms(1, 1, 9), 2); got != 9*time.Millisecond {
 		t.Errorf("one long: %v", got)
 	}
+}
+
+func TestShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		times := []time.Duration{4 * time.Second, time.Second, time.Second, time.Second, time.Second}
+		if took := Share(t.Context(), times, 2); took != 4*time.Second {
+			t.Errorf("two workers took %v", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if took := Share(ctx, times, 2); took != 2*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+	})
 }
