@@ -56,7 +56,7 @@ The file ring.key of the home holds the new key then: replace your copy of it.`,
 					return err
 				}
 				return c.print(r, func(out io.Writer) {
-					fmt.Fprintf(out, "ring %s has a new key: %d of %s know, the others within a minute; %s stay\n",
+					fmt.Fprintf(out, "ring %s has a new key: %d of %s know, the others within a minute; it keeps %s\n",
 						r.Ring, r.Told, count(r.Of, "peer"), count(r.Inviters, "inviter"))
 					c.note("the old key ends at %s; keep a copy of the new ring.key instead of it", r.Until.Local().Format(time.DateTime))
 				})
