@@ -60,7 +60,10 @@ func (x *run) overhear(m *chord.Message) {
 		}
 		var list []chord.Place
 		for _, n := range f.Nodes {
-			id := m.Peers[n.Peer].ID
+			id := m.From
+			if n.Peer != chord.Known {
+				id = m.Peers[n.Peer].ID
+			}
 			if id == m.To {
 				continue // its former self
 			}

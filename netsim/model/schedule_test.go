@@ -22,6 +22,14 @@ func TestCleanSchedules(t *testing.T) { playSchedules(t, 25, false) }
 // TestRoughSchedules checks that rings that were mistreated become whole.
 func TestRoughSchedules(t *testing.T) { playSchedules(t, 15, true) }
 
+// A joiner that was a member before may be told of the sender by a reference to a record
+// that it holds.
+func TestScheduleOfKnownSender(t *testing.T) {
+	if done, err := (Schedule{Seed: 887}).Run(); err != nil {
+		t.Errorf("%v (%+v)", err, done)
+	}
+}
+
 // TestSoakSchedules plays ten thousand clean ones.
 func TestSoakSchedules(t *testing.T) {
 	if os.Getenv("CHORUS_SOAK") == "" {
