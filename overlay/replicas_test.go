@@ -47,21 +47,33 @@ func soon(t *testing.T, what string, check func() error) {
 	}
 }
 
-// alike reports whether all shards have a number of voters, who hold the same
-// records under the same configuration, while nobody else holds any.
+// newestConfig returns the configuration of a shard of the highest epoch that a node
+// holds: who has no seat may hold an old one.
+func newestConfig(nodes []*Node, id store.ShardID) (c store.Config) {
+	for _, n := range nodes {
+		if known := n.shards.config(id); known.Epoch > c.Epoch {
+			c = known
+		}
+	}
+	return c
+}
+
+// alike reports whether the ring is these nodes, as each of them sees it, and all
+// shards have a number of voters, who hold the same records under the same
+// configuration and mean to change nothing, while nobody else holds any.
 func alike(nodes []*Node, voters int) error {
+	for _, n := range nodes {
+		if view := n.view(); view.Len() != len(nodes) {
+			return fmt.Errorf("%s sees %d peers of %d", n.Name(), view.Len(), len(nodes))
+		}
+	}
 	for i := range nodes[0].shards.list {
 		id := store.ShardID(i)
 		var (
-			c      store.Config
+			c      = newestConfig(nodes, id)
 			holder *Node
 			seats  int
 		)
-		for _, n := range nodes {
-			if known := n.shards.config(id); known.Epoch > c.Epoch {
-				c = known
-			}
-		}
 		for _, n := range nodes {
 			counts := n.disk.Counts(id)
 			switch {
@@ -72,6 +84,8 @@ func alike(nodes []*Node, voters int) error {
 				continue
 			case !n.shards.config(id).Equal(c):
 				return fmt.Errorf("shard %d: %s goes by epoch %d, not %d", id, n.Name(), n.shards.config(id).Epoch, c.Epoch)
+			case !n.mover.atRest(id):
+				return fmt.Errorf("shard %d: %s moves it on from epoch %d", id, n.Name(), c.Epoch)
 			case holder == nil:
 				holder = n
 			case n.disk.Fingerprint(id) != holder.disk.Fingerprint(id) || counts != holder.disk.Counts(id):

@@ -16,7 +16,7 @@ import (
 // seatsOfKey returns the peers that are voters of a key, and the others.
 func seatsOfKey(nodes []*Node, key string) (voters, others []*Node) {
 	ns, name := store.SplitKey(key)
-	c := nodes[0].shards.config(store.Shard(store.Route(ns, name), nodes[0].ring.Shards))
+	c := newestConfig(nodes, store.Shard(store.Route(ns, name), nodes[0].ring.Shards))
 	for _, n := range nodes {
 		if c.IsVoter(n.self) {
 			voters = append(voters, n)
