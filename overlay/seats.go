@@ -26,7 +26,8 @@ func (n *Node) waitSeated(ctx context.Context) {
 }
 
 // unseated reports whether the ring gives this peer a shard that does not count
-// on it yet.
+// on it yet. A shard with a voter that has gone gives nobody a seat before
+// Config.ReplaceAfter, and is not waited for.
 func (n *Node) unseated() bool {
 	view := n.view()
 	for i := range n.ring.Shards {
@@ -34,7 +35,12 @@ func (n *Node) unseated() bool {
 		mine := slices.ContainsFunc(view.Successors(store.ShardStart(id, n.ring.Shards), n.ring.Replicas), func(p chord.Peer) bool {
 			return p.ID == n.self.Peer
 		})
-		if mine && !n.shards.config(id).IsVoter(n.self) {
+		c := n.shards.config(id)
+		missed := slices.ContainsFunc(c.Voters, func(v store.Voter) bool {
+			_, ok := view.Peer(v.Peer)
+			return !ok
+		})
+		if mine && !missed && !c.IsVoter(n.self) {
 			return true
 		}
 	}
