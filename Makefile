@@ -3,6 +3,7 @@
 #   make test                 every test          make test TESTFLAGS=-short    the quick ones
 #   make lint                 linters, pinned in internal/tools/go.mod
 #   make race bench fuzz soak
+#   make kills                kill -9 a ring of processes, KILLS times
 #   make bench-peers          beside etcd, NATS and kad-dht      make powerloss            cut the power under a store
 #   make build                bin/peer            make demo                     five peers in one process
 
@@ -14,6 +15,7 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 SCHEDULES ?= 10000
 LOSSES    ?= 6
+KILLS     ?= 50
 PEERSFLAGS ?=
 # Modules of their own, so that the product does not carry what they need.
 MODULES   ?= store/disk/powerloss internal/benchpeers
@@ -22,7 +24,7 @@ RACEPKG   ?= ./chord/... ./store/... ./compute/... ./internal/... ./bootstrap/..
 
 GOLANGCI   = $(GO) tool -modfile=internal/tools/go.mod golangci-lint
 
-.PHONY: build test race bench fuzz soak powerloss bench-peers fmt fmt-check vet lint tidy-check proto demo clean
+.PHONY: build test race bench fuzz soak kills powerloss bench-peers fmt fmt-check vet lint tidy-check proto demo clean
 
 build:
 	$(GO) build -trimpath -o bin/peer ./cmd/peer
@@ -51,7 +53,12 @@ soak:
 	$(GO) test ./netsim/cluster -run TestReunion -count=1 -timeout 0 -split 1m
 	$(GO) test ./overlay -run TestFloods -count=1 -v -floods 10s
 	$(GO) test ./overlay -run TestDatastoreSuite -count=1 -timeout 0 -datastore.all
+	$(MAKE) kills KILLS=500
 	$(MAKE) powerloss LOSSES=200
+
+# Kills processes of a ring with -9, under load, and looks for what was acknowledged.
+kills:
+	$(GO) test ./cmd/peer -run TestKills -count=1 -timeout 0 -v -kills $(KILLS)
 
 # Chorus beside etcd, NATS JetStream, kad-dht and the floor of a synced put, in one
 # run, with the ratios. PEERSFLAGS: --rounds 5 --duration 2s --only floor,chorus
