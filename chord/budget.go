@@ -102,13 +102,7 @@ func (r *Ring) account() {
 		return
 	}
 	dt := r.now.Sub(b.since)
-	neighbours := make(map[PeerID]bool)
-	for _, s := range r.slots {
-		for _, p := range s.list {
-			neighbours[p.Peer] = true
-		}
-	}
-	if n := len(neighbours); n > 0 && dt > 0 && !r.reuniting() {
+	if n := r.listing(); n > 0 && dt > 0 && !r.reuniting() {
 		seen := float64(b.listed) / dt.Seconds() * r.size() / float64(n)
 		b.events += (seen - b.events) * min(1, dt.Seconds()/churnSpan.Seconds())
 	}
@@ -141,4 +135,18 @@ func tally(d time.Duration, goesOn bool, dt time.Duration) time.Duration {
 		return 0
 	}
 	return d + dt
+}
+
+// listing returns how many peers the own lists name.
+func (r *Ring) listing() int {
+	if at := r.revision + 1; r.listedAt != at {
+		names := make(map[PeerID]bool)
+		for _, s := range r.slots {
+			for _, p := range s.list {
+				names[p.Peer] = true
+			}
+		}
+		r.listedAt, r.listedOf = at, len(names)
+	}
+	return r.listedOf
 }

@@ -110,7 +110,10 @@ func (r *Ring) gossip() {
 // gossipPartner asks a random peer once a round: news travel, tables are
 // compared, and a dead peer that nobody watches is noticed in the end.
 func (r *Ring) gossipPartner() {
-	if id, ok := r.anyMember(); ok && r.wide() {
+	if !r.wide() {
+		return
+	}
+	if id, ok := r.anyMember(); ok {
 		r.ask(id)
 	}
 }

@@ -18,13 +18,15 @@ func (r *Ring) resting(s *slot) bool {
 	if s.quiet <= quietRounds || r.small() {
 		return false
 	}
-	h := s.head()
-	m := r.table.members[h.Peer]
-	if m == nil || m.suspect {
-		return false
+	if at := r.stamp(); s.turnAt != at {
+		h := s.head()
+		s.leader, s.turnAt = r.table.members[h.Peer], at
+		if s.leader != nil {
+			s.turn, _ = slices.BinarySearch(s.leader.peer.Indexes, h.Index)
+			s.turns = min(maxRest, len(s.leader.peer.Indexes))
+		}
 	}
-	turn, _ := slices.BinarySearch(m.peer.Indexes, h.Index)
-	return (s.quiet+turn)%min(maxRest, len(m.peer.Indexes)) != 0
+	return s.leader != nil && (s.quiet+s.turn)%s.turns != 0 && !s.leader.suspect
 }
 
 // quiet reports whether nothing has changed at any own position for a while.

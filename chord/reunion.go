@@ -123,9 +123,6 @@ func (r *Ring) recallAll(keys []uint32) []uint32 {
 // inquireAll asks those places of a state whose peers have departed, as far as we
 // know. A state that does not change names them without their records.
 func (r *Ring) inquireAll(places []Place) {
-	if len(r.table.departed) == 0 {
-		return
-	}
 	for _, p := range places {
 		if d := r.table.departed[p.Peer]; d != nil && !d.left && r.table.members[p.Peer] == nil && !r.recall(d) {
 			r.inquire(d)

@@ -52,8 +52,10 @@ type Ring struct {
 	newsRate rate
 	fresh    bool // our successor is to announce us
 	budget   budget
-	narrow   bool // no table is kept, as it would cost too much
-	filled   bool // the table was filled by a comparison, or grew with the ring
+	narrow   bool   // no table is kept, as it would cost too much
+	filled   bool   // the table was filled by a comparison, or grew with the ring
+	listedAt uint64 // 1 + revision as of which the own lists name listedOf peers
+	listedOf int
 	smallAt  stamp
 	smallOf  int
 	isSmall  bool

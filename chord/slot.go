@@ -17,6 +17,11 @@ type slot struct {
 	digestAt stamp
 	copiedAt stamp // list is what came of last then
 
+	turnAt stamp
+	leader *member // the peer of the head as of turnAt; nil if it is unknown
+	turn   int     // the head is one of the peer's positions, in the order of its indexes,
+	turns  int     // and asked in one of so many rounds while the slot rests
+
 	quiet  int  // rounds since something changed
 	spared int  // rounds that it may leave out, as its successor has told it something
 	hasty  bool // it is to ask its successor soon

@@ -78,7 +78,9 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 	if a.of == s.last.of && a.version.overtaken(s.last.version) {
 		return
 	}
-	r.inquireAll(a.entries())
+	if len(r.table.departed) > 0 {
+		r.inquireAll(a.entries())
+	}
 	again := a.serial != 0 && a.serial == s.last.serial && s.copiedAt == r.stamp()
 	s.last = a
 	if r.mutant == mutantSkipCopy && p.ID == head.ID {

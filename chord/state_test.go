@@ -48,9 +48,27 @@ func (p *pair) overheard(r *Ring, to PeerID, d time.Duration) []Message {
 	return ms
 }
 
+// awaitCalm lets time pass until no round of any peer comes within d.
+func (p *pair) awaitCalm(d time.Duration) {
+	p.t.Helper()
+	for range 10_000 {
+		calm := true
+		for _, r := range p.rings {
+			calm = calm && r.stabiliseAt.Sub(p.now) > d
+		}
+		if calm {
+			return
+		}
+		p.run(10 * time.Millisecond)
+	}
+	p.t.Fatal("a round is always near")
+}
+
 func TestChangesAreToldOnce(t *testing.T) {
 	p := largeRing(t, 3)
-	for id, r := range p.rings {
+	for _, id := range []PeerID{"p0", "p1", "p2"} {
+		r := p.rings[id]
+		p.awaitCalm(5 * tellPause)
 		s := r.slots[0]
 		if len(s.list) != 2 || s.pred == nil {
 			t.Fatalf("%s is followed by %v", id, s.list)
