@@ -88,7 +88,7 @@ func nearestBefore(ns []chord.Neighbours, p chord.Place) chord.Place {
 
 // observe looks at the ring with what has been told, and is not held yet.
 func (x *run) observe(without ...*Peer) *truth {
-	t := observe(x.World, without...)
+	t := x.truth(without)
 	x.flying = slices.DeleteFunc(x.flying, func(f inFlight) bool {
 		return f.until < x.now || !f.peer.Up() || f.peer.left || f.peer.life != f.life
 	})
@@ -101,7 +101,8 @@ func (x *run) observe(without ...*Peer) *truth {
 		if !p.Up() || p.left || p.Member() {
 			continue
 		}
-		for _, n := range p.Ring.Neighbours() {
+		for slot := range p.Record.Indexes {
+			n := p.Ring.Neighbour(slot)
 			for i, list := range [][]chord.Place{n.Successors, n.Joining} {
 				if len(list) > 0 {
 					t.told = append(t.told, told{to: p.Record.ID, from: n.At, list: list, anew: i == 1})
@@ -110,6 +111,22 @@ func (x *run) observe(without ...*Peer) *truth {
 		}
 	}
 	return t
+}
+
+// truth looks at the ring. While the same are members it goes on from the last look.
+func (x *run) truth(without []*Peer) *truth {
+	if len(without) > 0 {
+		return observe(x.World, without...)
+	}
+	if x.seen == nil || x.seenAt != x.moves {
+		was := x.seen
+		x.seen, x.seenAt = observe(x.World), x.moves
+		x.seen.recall(was)
+	} else {
+		x.seen.look(x.World)
+	}
+	x.seen.told = x.seen.told[:0]
+	return x.seen
 }
 
 // survives reports whether the assumption allows these peers to go at once.
@@ -121,7 +138,7 @@ func (x *run) survives(victims ...*Peer) bool {
 	if !x.established {
 		return x.allowed(t.hangs() && t.fewestTold() > 0, &x.done.RefusedTorn)
 	}
-	spare := peersOf(t.principals()) - x.r - 1
+	spare := t.peersOf(t.principals()) - x.r - 1
 	live := t.fewest()
 	if x.rated && !x.allowed(x.lately()+len(victims) < x.r, &x.done.RefusedRate) ||
 		!x.rated && !x.allowed(live > 0, &x.done.RefusedLists) ||
@@ -163,7 +180,7 @@ func (x *run) invariant() error {
 	if err := x.remain(t, principals); err != nil {
 		return err
 	}
-	n := peersOf(principals)
+	n := t.peersOf(principals)
 	if !x.established {
 		x.established = n > x.r && t.fewest() > 0 && (!x.rated || x.Converged() == nil)
 		return nil
@@ -178,19 +195,13 @@ func (x *run) invariant() error {
 }
 
 // remain checks that principals remain what they are while they live.
-func (x *run) remain(t *truth, principals []chord.Place) error {
-	now := make(map[chord.Place]int32)
-	for _, p := range principals {
-		now[p] = x.find(p.Peer).life
-	}
-	if x.established {
-		for _, n := range t.nodes {
-			_, still := now[n.At]
-			if life, was := x.principal[n.At]; was && !still && life == x.find(n.At.Peer).life {
-				return fmt.Errorf("%w: %s, a principal, is now skipped by %s", ErrViolation, name(n.At), t.skipper(n.At))
-			}
+func (x *run) remain(t *truth, principals []bool) error {
+	for i, principal := range principals {
+		n := &t.nodes[i]
+		if x.established && n.was && !principal {
+			return fmt.Errorf("%w: %s, a principal, is now skipped by %s", ErrViolation, name(n.At), t.skipper(n.At))
 		}
+		n.was = principal
 	}
-	x.principal = now
 	return nil
 }

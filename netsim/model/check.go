@@ -20,12 +20,21 @@ type truth struct {
 	told  []told // lists that were told and are not held yet
 }
 
-// node is one position of a member.
+// node is one position of a member. Its lists are the member's own: they hold until its
+// next call.
 type node struct {
 	chord.Neighbours
+	peer *Peer
+	slot int // of the peer
+	life int32
 	best int  // ordinal of the first live successor
 	bare bool // its list names nobody that lives: best is the next position of the same peer
 	back bool // its peer came back so lately that some may yet mistake it for its former self
+
+	revision uint64 // of the peer, as of which is all of the node but back
+	skips    []int  // ordinals of those that its list skips
+	live     int    // distinct live peers that its list names
+	was      bool   // it was a principal after the step before
 }
 
 // told is a list that a peer was told, or is being told, and may come to hold
@@ -45,8 +54,8 @@ func observe(w *World, without ...*Peer) *truth {
 	for _, p := range w.peers {
 		if p.Member() && !slices.Contains(without, p) {
 			t.peers++
-			for _, n := range p.Ring.Neighbours() {
-				t.nodes = append(t.nodes, node{Neighbours: n, back: w.mistaken(p)})
+			for slot := range p.Record.Indexes {
+				t.nodes = append(t.nodes, node{Neighbours: p.Ring.Neighbour(slot), peer: p, slot: slot, life: p.life})
 			}
 		}
 	}
@@ -54,16 +63,47 @@ func observe(w *World, without ...*Peer) *truth {
 	for i := range t.nodes {
 		t.at[t.nodes[i].At.ID] = i
 	}
+	t.look(w)
+	return t
+}
+
+// look takes what has changed while the members remained the same.
+func (t *truth) look(w *World) {
 	for i := range t.nodes {
-		t.nodes[i].best, t.nodes[i].bare = t.nextOwn(i), true
-		for _, s := range t.nodes[i].Successors {
+		n := &t.nodes[i]
+		n.back = w.mistaken(n.peer)
+		revision := n.peer.Ring.Revision()
+		if n.revision == revision && n.skips != nil {
+			continue
+		}
+		n.revision, n.Neighbours = revision, n.peer.Ring.Neighbour(n.slot)
+		n.best, n.bare = t.nextOwn(i), true
+		for _, s := range n.Successors {
 			if k, ok := t.at[s.ID]; ok {
-				t.nodes[i].best, t.nodes[i].bare = k, false
+				n.best, n.bare = k, false
 				break
 			}
 		}
+		n.live = t.alive(n.At.Peer, n.Successors, true)
+		if n.skips = n.skips[:0]; n.skips == nil {
+			n.skips = []int{}
+		}
+		t.skips(n.At, n.Successors, func(k int) { n.skips = append(n.skips, k) })
 	}
-	return t
+}
+
+// recall takes over from the look before which positions were principals, and still
+// stand in the same life of their peers.
+func (t *truth) recall(before *truth) {
+	if before == nil {
+		return
+	}
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		if k, ok := before.at[n.At.ID]; ok && before.nodes[k].life == n.life {
+			n.was = before.nodes[k].was
+		}
+	}
 }
 
 // nextOwn returns the ordinal of the next position of the same peer, which is what a
@@ -97,7 +137,7 @@ func (w *World) successorPeers() int {
 // there the shape of the ring is what counts.
 func (t *truth) liveEntries() error {
 	for i := range t.nodes {
-		if n := &t.nodes[i]; t.alive(n.At.Peer, n.Successors, true) == 0 {
+		if n := &t.nodes[i]; n.live == 0 {
 			return fmt.Errorf("%s has no live successor", name(n.At))
 		}
 	}
@@ -206,30 +246,33 @@ func shape(best []int, name func(int) string) error {
 	return nil
 }
 
-// principals returns the positions that no list skips, be it held or told.
-func (t *truth) principals() []chord.Place {
-	skipped := make([]bool, len(t.nodes))
-	skip := func(k int) { skipped[k] = true }
+// principals tells of each position whether no list skips it, be it held or told.
+func (t *truth) principals() []bool {
+	principal := make([]bool, len(t.nodes))
 	for i := range t.nodes {
-		t.skips(t.nodes[i].At, t.nodes[i].Successors, skip)
+		principal[i] = !t.nodes[i].back
+	}
+	skip := func(k int) { principal[k] = false }
+	for i := range t.nodes {
+		for _, k := range t.nodes[i].skips {
+			skip(k)
+		}
 	}
 	for i := range t.told {
 		t.told[i].skips(t, skip)
 	}
-	var ps []chord.Place
-	for i := range t.nodes {
-		if !skipped[i] && !t.nodes[i].back {
-			ps = append(ps, t.nodes[i].At)
-		}
-	}
-	return ps
+	return principal
 }
 
 // skips calls do for the nodes between the entries of a list.
 func (t *truth) skips(from chord.Place, list []chord.Place, do func(int)) {
+	last, known := t.at[from.ID]
 	for _, s := range list {
-		t.between(from.ID, s.ID, do)
-		from = s
+		k, ok := t.at[s.ID]
+		if !known || !ok || k != (last+1)%len(t.nodes) { // else nobody is between
+			t.between(from.ID, s.ID, do)
+		}
+		from, last, known = s, k, ok
 	}
 }
 
@@ -241,11 +284,13 @@ func (l *told) skips(t *truth, do func(int)) {
 	}
 }
 
-// peersOf counts the peers of positions.
-func peersOf(ps []chord.Place) int {
-	peers := make(map[chord.PeerID]bool)
-	for _, p := range ps {
-		peers[p.Peer] = true
+// peersOf counts the peers of the positions that are marked.
+func (t *truth) peersOf(marked []bool) int {
+	peers := make(map[*Peer]bool, t.peers)
+	for i, ok := range marked {
+		if ok {
+			peers[t.nodes[i].peer] = true
+		}
 	}
 	return len(peers)
 }

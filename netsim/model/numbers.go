@@ -9,15 +9,17 @@ type numbers struct {
 	n     int
 }
 
-// add puts a number in, if it is not there.
-func (s *numbers) add(number int) {
+// add puts a number in, and reports whether it was not there.
+func (s *numbers) add(number int) bool {
 	if 2*(s.n+1) > len(s.slots) {
 		s.grow()
 	}
-	if i, known := s.find(number); !known {
+	i, known := s.find(number)
+	if !known {
 		s.slots[i] = uint32(number) + 1
 		s.n++
 	}
+	return !known
 }
 
 // remove takes a number out.

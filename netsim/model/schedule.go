@@ -46,14 +46,15 @@ type run struct {
 	rough       bool
 	rated       bool // crashes are limited by their rate, not by what they do
 	r           int
-	repair      time.Duration         // what a repair takes at most
-	positions   int                   // of a peer
-	mixed       bool                  // of some, fewer
-	established bool                  // there was a base of more than r peers
-	gone        []time.Duration       // when peers crashed or left
-	flying      []inFlight            // lists under way
-	asked       map[askKey]int32      // requests, in which life of who asked
-	principal   map[chord.Place]int32 // positions that no list skips, in which life of their peer
+	repair      time.Duration    // what a repair takes at most
+	positions   int              // of a peer
+	mixed       bool             // of some, fewer
+	established bool             // there was a base of more than r peers
+	gone        []time.Duration  // when peers crashed or left
+	flying      []inFlight       // lists under way
+	asked       map[askKey]int32 // requests, in which life of who asked
+	seen        *truth           // the last look at the ring,
+	seenAt      int              // when so many had become members or ceased to be
 	done        Done
 }
 

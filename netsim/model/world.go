@@ -46,6 +46,7 @@ type World struct {
 	peers  []*Peer
 	idle   []*chord.Message // not under way
 	owners owners
+	moves  int // how often somebody became a member, or ceased to be
 	err    error
 
 	// Counts of what the network carried.
@@ -187,6 +188,7 @@ func (w *World) Crash(p *Peer) {
 }
 
 func (w *World) moved() {
+	w.moves++
 	if w.OnMove != nil {
 		w.OnMove()
 	}
@@ -406,10 +408,13 @@ func (w *World) tick(e *event) {
 		return
 	}
 	p.tickAt = 0
-	if p.awake > w.now {
-		return
+	switch now := w.clock(); {
+	case p.awake > w.now:
+	case p.Ring.Deadline().After(now):
+		w.schedule(p) // what was due is done
+	default:
+		w.done(p, p.Ring.Tick(now))
 	}
-	w.done(p, p.Ring.Tick(w.clock()))
 }
 
 // count adds up what messages take. Those of one moment to one peer share
@@ -495,8 +500,9 @@ func (w *World) deliver(e *event) {
 		w.Lost++
 	case to.Up():
 		if w.Net.Evidence && from.Up() && from.life == e.life {
-			from.met.add(to.Number)
-			to.met.add(from.Number)
+			if to.met.add(from.Number) {
+				from.met.add(to.Number)
+			}
 		}
 		w.traceMessage("", from, m)
 		w.done(to, to.Ring.Step(w.clock(), *m))
