@@ -48,3 +48,51 @@ func TestCloseUnconfirmedStream(t *testing.T) {
 		t.Error("Close waits for a peer that does not answer")
 	}
 }
+
+// overtaken is such a stream whose Close is overtaken by another read.
+type overtaken struct {
+	unconfirmed
+	closing chan struct{} // closed by Close
+	next    chan struct{} // has a token once a read has begun after that
+}
+
+func (s *overtaken) Read(b []byte) (int, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	select {
+	case <-s.closing:
+		s.next <- struct{}{}
+	default:
+	}
+	return s.Conn.Read(b)
+}
+
+func (s *overtaken) Close() error {
+	close(s.closing)
+	<-s.next
+	return s.unconfirmed.Close()
+}
+
+// A connection that is ended while it lets the other side in stays ended: no read begins
+// afterwards that nothing would end.
+func TestCloseWhileGreeting(t *testing.T) {
+	here, there := net.Pipe()
+	other := NewConn(there, Config{})
+	defer other.Close()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s := &overtaken{unconfirmed: unconfirmed{Conn: here}, closing: make(chan struct{}), next: make(chan struct{}, 2)}
+	c := NewConn(s, Config{Admit: func(Hello) (Role, error) {
+		close(asked)
+		<-answer
+		return RoleMember, nil
+	}})
+	<-asked
+	go c.Abort()
+	<-s.closing
+	close(answer)
+	select {
+	case <-c.Done():
+	case <-time.After(time.Minute):
+		t.Error("the connection is still read")
+	}
+}

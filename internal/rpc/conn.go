@@ -293,7 +293,10 @@ func lost(err error) error {
 
 // greet waits for the other side's hello and lets it in, or not.
 func (c *Conn) greet() error {
-	if err := c.stream.SetReadDeadline(time.Now().Add(c.cfg.WriteTimeout)); err != nil {
+	c.mu.Lock()
+	err := c.readBy(time.Now().Add(c.cfg.WriteTimeout))
+	c.mu.Unlock()
+	if err != nil {
 		return fmt.Errorf("await hello: %w", err)
 	}
 	body, _, err := c.in.next()
@@ -314,15 +317,25 @@ func (c *Conn) greet() error {
 		}
 		return refusal
 	}
-	// A stream that refuses this is closed, as the next read finds by itself.
-	_ = c.stream.SetReadDeadline(time.Time{})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.maxFrame = min(c.maxFrame, int(m.MaxFrame))
-	if c.broken != nil { // what follows the hello may say why
-		_ = c.stream.SetReadDeadline(time.Now().Add(linger))
+	var end time.Time // none
+	if c.broken != nil {
+		end = time.Now().Add(linger) // what follows the hello may say why
 	}
+	// A stream that refuses this is closed, as the next read finds by itself.
+	_ = c.readBy(end)
 	return nil
+}
+
+// readBy moves the deadline of reads, under the lock, unless the connection has ended: the
+// one that fail sets then must stand, or nothing would end a read under way.
+func (c *Conn) readBy(end time.Time) error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.stream.SetReadDeadline(end)
 }
 
 func (c *Conn) admit(h Hello) *Error {

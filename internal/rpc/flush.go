@@ -197,9 +197,9 @@ func (c *Conn) endFlush(err error) {
 	c.dropQueue()
 	c.flushing = false
 	c.space.Broadcast()
-	c.mu.Unlock()
 	// A stream that refuses this is closed, as the next read finds by itself.
-	_ = c.stream.SetReadDeadline(time.Now().Add(linger))
+	_ = c.readBy(time.Now().Add(linger))
+	c.mu.Unlock()
 }
 
 // write writes b with at most budget to spend, and at least half of it. The
