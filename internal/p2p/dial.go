@@ -100,8 +100,13 @@ func (h *Host) newStream(ctx context.Context, id peer.ID) (network.Stream, error
 		}
 		h.host.Peerstore().AddAddrs(id, info.Addrs, peerstore.TempAddrTTL)
 	}
+	ctx, stop := unlessRefused(ctx, h.host.Peerstore().Addrs(id))
+	defer stop()
 	s, err := h.host.NewStream(ctx, id, h.calls)
 	if err != nil {
+		if errors.Is(context.Cause(ctx), errRefused) {
+			err = errRefused
+		}
 		return nil, fmt.Errorf("open stream: %w", err)
 	}
 	return s, nil

@@ -5,3 +5,6 @@ var RankDials = rankDials
 
 // PathOf is pathOf, for tests.
 var PathOf = pathOf
+
+// Doors is doors, for tests.
+var Doors = doors

@@ -20,10 +20,10 @@ const nearUDPDelay = 50 * time.Millisecond
 func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 	var nearTCP, nearUDP, far []ma.Multiaddr
 	for _, a := range addrs {
-		switch near := manet.IsPrivateAddr(a) || manet.IsIPLoopback(a) || manet.IsIP6LinkLocal(a); {
-		case near && hasProtocol(a, ma.P_TCP):
+		switch {
+		case near(a) && hasProtocol(a, ma.P_TCP):
 			nearTCP = append(nearTCP, a)
-		case near && hasProtocol(a, ma.P_UDP):
+		case near(a) && hasProtocol(a, ma.P_UDP):
 			nearUDP = append(nearUDP, a)
 		default:
 			far = append(far, a)
@@ -41,6 +41,11 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 		ranked = append(ranked, network.AddrDelay{Addr: a, Delay: delay})
 	}
 	return ranked
+}
+
+// near reports whether an address is of this machine or a local network.
+func near(a ma.Multiaddr) bool {
+	return manet.IsPrivateAddr(a) || manet.IsIPLoopback(a) || manet.IsIP6LinkLocal(a)
 }
 
 func hasProtocol(a ma.Multiaddr, code int) bool {
