@@ -49,7 +49,7 @@ type heldJob struct {
 	shard   store.ShardID
 	version uint64
 	ledger  compute.Ledger
-	rank    int // among the keepers that live; -1: this peer is none
+	rank    int // see rankOf
 	misses  int
 }
 
@@ -163,16 +163,20 @@ func (k *durables) keep(ctx context.Context) {
 // wards lists the jobs that others own and this peer is to keep, by owner.
 func (k *durables) wards() map[chord.PeerID]wire.DurableQuery {
 	view := k.n.view()
+	live := func(id chord.PeerID) bool {
+		_, ok := view.Peer(id)
+		return ok
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	ask := make(map[chord.PeerID]wire.DurableQuery)
 	for id, h := range k.held {
-		h.rank = k.rank(view, h.shard)
+		h.rank = rankOf(k.n.self, k.n.shards.config(h.shard).Voters, h.ledger.Owner, live)
 		if _, mine := k.owned[id]; mine || h.ledger.State != compute.LedgerRunning || h.rank < 0 {
 			h.misses = 0
 			continue
 		}
-		if _, live := view.Peer(h.ledger.Owner); h.ledger.Owner == k.n.self.Peer || !live {
+		if h.ledger.Owner == k.n.self.Peer || !live(h.ledger.Owner) {
 			h.misses += maxMisses // it was this peer's in a former life, or it is gone
 			continue
 		}
@@ -183,14 +187,16 @@ func (k *durables) wards() map[chord.PeerID]wire.DurableQuery {
 	return ask
 }
 
-// rank returns how many live voters of a shard come before this peer; -1 if it is none.
-func (k *durables) rank(view *chord.View, shard store.ShardID) int {
+// rankOf returns how many of a register's voters would continue its job sooner than this
+// peer; -1 if it is none of them. Those that are gone would not, and the owner would
+// not either: the job is continued because it is silent.
+func rankOf(self store.Voter, voters []store.Voter, owner chord.PeerID, live func(chord.PeerID) bool) int {
 	rank := 0
-	for _, v := range k.n.shards.config(shard).Voters {
-		if v == k.n.self {
+	for _, v := range voters {
+		switch {
+		case v == self:
 			return rank
-		}
-		if _, live := view.Peer(v.Peer); live {
+		case v.Peer != owner && live(v.Peer):
 			rank++
 		}
 	}

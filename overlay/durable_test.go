@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/compute"
+	"github.com/chorus-net/chorus/store"
 )
 
 // answering is a function whose runs wait until their number is below a bound, and
@@ -191,6 +193,33 @@ func TestDurableEnds(t *testing.T) {
 	for _, inputs := range [][][]byte{nil, make([][]byte, compute.MaxDurable+1), {make([]byte, maxDurableBlob+1)}} {
 		if id, err := a.Submit(ctx, JobSpec{Code: Code{Func: "answer"}, Inputs: inputs, Durable: true}); err == nil {
 			t.Errorf("a job of %d inputs was taken: %s", len(inputs), id)
+		}
+	}
+}
+
+// Who continues a job first, by who else keeps it and who owned it.
+func TestRankOf(t *testing.T) {
+	a, b, c, d := store.Voter{Peer: "a", Incarnation: 1}, store.Voter{Peer: "b"}, store.Voter{Peer: "c"}, store.Voter{Peer: "d"}
+	voters := []store.Voter{a, b, c}
+	for _, x := range []struct {
+		self  store.Voter
+		owner chord.PeerID
+		gone  chord.PeerID
+		want  int
+	}{
+		{self: a, owner: "d", want: 0},
+		{self: b, owner: "d", want: 1},
+		{self: c, owner: "d", want: 2},
+		{self: c, owner: "a", want: 1}, // the owner is silent, gone or not
+		{self: c, owner: "a", gone: "a", want: 1},
+		{self: c, owner: "a", gone: "b", want: 0},
+		{self: c, owner: "c", want: 2}, // its own job of a former life
+		{self: d, owner: "a", want: -1},
+		{self: store.Voter{Peer: "a", Incarnation: 2}, owner: "d", want: -1}, // of another life
+	} {
+		live := func(id chord.PeerID) bool { return id != x.gone }
+		if got := rankOf(x.self, voters, x.owner, live); got != x.want {
+			t.Errorf("rank of %s after %s, without %q: %d, want %d", x.self.Peer, x.owner, x.gone, got, x.want)
 		}
 	}
 }
