@@ -16,10 +16,12 @@ import (
 )
 
 const (
-	rttEvery  = 5 * time.Second // the scheduler hears of round trips this often
-	bookEvery = 5 * time.Second // time between two savings of the book
-	maxFormer = 512             // peers that are remembered after they dropped out of the view
-	joinPing  = time.Second     // contacts have this long to answer
+	rttEvery  = 5 * time.Second        // the scheduler hears of round trips this often
+	bookEvery = 5 * time.Second        // time between two savings of the book,
+	bookSoon  = 200 * time.Millisecond // while it is short
+	bookShort = 16
+	maxFormer = 512         // peers that are remembered after they dropped out of the view
+	joinPing  = time.Second // contacts have this long to answer
 )
 
 // peersSeen is which peers the view showed when they were last looked at.
@@ -149,24 +151,24 @@ func (n *Node) neighbours(v *chord.View) []compute.Neighbor {
 	return ns
 }
 
-// rememberPeers keeps the home's book of peers.
+// rememberPeers keeps the home's book of peers. A short one is saved all but at once:
+// in a ring that is being set up, whoever is killed and forgot one peer may have
+// forgotten the only one that is still where it was.
 func (n *Node) rememberPeers(ctx context.Context) {
 	if n.home == nil {
 		return
 	}
 	book := n.home.Book()
-	paced(ctx, n.seen.dirty, bookEvery, func() { n.saveBook(book) })
+	paced(ctx, n.seen.dirty, func() time.Duration { return n.saveBook(book) })
 }
 
-// paced calls do for a token at once, or once the last call is a while ago, so that the
-// first peer of a ring knows others even if it is killed as soon as they have joined.
-// When the context ends it calls once more if there is a token.
-func paced(ctx context.Context, tokens <-chan struct{}, every time.Duration, do func()) {
+// paced calls do for a token: at once, or once the pause is over that the last call
+// asked for. When the context ends it calls once more if there is a token.
+func paced(ctx context.Context, tokens <-chan struct{}, do func() (pause time.Duration)) {
 	for ctx.Err() == nil {
 		select {
 		case <-tokens:
-			do()
-			sleep(ctx, every)
+			sleep(ctx, do())
 		case <-ctx.Done():
 		}
 	}
@@ -177,7 +179,9 @@ func paced(ctx context.Context, tokens <-chan struct{}, every time.Duration, do 
 	}
 }
 
-func (n *Node) saveBook(book *bootstrap.Book) {
+// saveBook adds the peers that the view shows to the book, and returns when to save it
+// next at the soonest.
+func (n *Node) saveBook(book *bootstrap.Book) (pause time.Duration) {
 	n.seen.mu.Lock()
 	peers := slices.Collect(maps.Values(n.seen.present))
 	n.seen.mu.Unlock()
@@ -190,7 +194,12 @@ func (n *Node) saveBook(book *bootstrap.Book) {
 	if err := n.home.SaveBook(book); err != nil {
 		n.log.Warn("keep known peers", "err", err)
 		signal(n.seen.dirty)
+		return bookEvery
 	}
+	if len(peers) < bookShort {
+		return bookSoon
+	}
+	return bookEvery
 }
 
 // introduceContacts puts contacts into the address book and returns their IDs.

@@ -17,7 +17,10 @@ func TestPaced(t *testing.T) {
 		var done []time.Duration
 		ended := make(chan struct{})
 		go func() {
-			paced(ctx, tokens, 5*time.Second, func() { done = append(done, time.Since(begun)) })
+			paced(ctx, tokens, func() time.Duration {
+				done = append(done, time.Since(begun))
+				return 5 * time.Second
+			})
 			close(ended)
 		}()
 		for _, at := range []time.Duration{1, 2, 3, 7, 20, 21} {
