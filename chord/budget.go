@@ -74,6 +74,18 @@ func (r *Ring) size() float64 {
 	if r.wide() && r.filled {
 		return float64(r.table.count + 1)
 	}
+	if at := r.revision + 1; r.denseAt != at {
+		r.denseAt, r.dense = at, r.density()
+	}
+	if r.dense == 0 {
+		return float64(r.table.count + 1)
+	}
+	return r.dense
+}
+
+// density estimates the number of peers by how dense the lists are, 0 if they tell
+// nothing.
+func (r *Ring) density() float64 {
 	places, span := 0, 0.0
 	for _, s := range r.slots {
 		if n := len(s.list); n > 0 {
@@ -82,7 +94,7 @@ func (r *Ring) size() float64 {
 		}
 	}
 	if span == 0 {
-		return float64(r.table.count + 1)
+		return 0
 	}
 	return float64(places) / span / float64(len(r.slots))
 }

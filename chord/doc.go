@@ -16,8 +16,8 @@
 //     every record in Peers;
 //   - calls Tick when Deadline has come, and asks for Deadline again after every
 //     call;
-//   - sends Output.Messages, best effort: a message may be lost, doubled or
-//     overtaken. Where a peer cannot be reached, or a connection to one is lost, it
+//   - sends Output.Messages before the next call, best effort: a message may be lost,
+//     doubled or overtaken. Where a peer cannot be reached, or a connection to one is lost, it
 //     says so with Unreachable;
 //   - passes addresses in Output.Learned to its address book;
 //   - takes View when Output.Changed is set, and publishes it to the other layers,
@@ -84,10 +84,11 @@
 // tell counts only if it comes from the successor, is of its present life and newer
 // than what is known; it is copied like an answer, and spares a slot that the teller
 // knows for its predecessor three rounds. Peers that are no neighbours are
-// probed slowly, since theirs notice sooner. A slot at which nothing has changed for
-// ten rounds asks in every fourth round only, those before the positions of one peer in
-// turns; who finds that peer dead lets the others know, if it fell silent. In a small
-// ring everybody is asked and told at once.
+// probed slowly, since theirs notice sooner. Slots at which nothing has changed for
+// ten rounds take turns, those before the positions of one peer: each asks in one round of
+// as many as these are, and of four at most, so that somebody asks the peer in every round.
+// Who finds it dead lets the others know, if it fell silent. In a small ring everybody is
+// asked and told at once.
 //
 // # Small rings
 //

@@ -38,8 +38,10 @@ func (e *rtt) sample(d time.Duration) {
 }
 
 // timeout returns how long to wait for an answer of the peer.
-func (r *Ring) timeout(id PeerID) time.Duration {
-	m := r.table.members[id]
+func (r *Ring) timeout(id PeerID) time.Duration { return r.timeoutOf(r.table.members[id]) }
+
+// timeoutOf is timeout of a member, nil if it is none.
+func (r *Ring) timeoutOf(m *member) time.Duration {
 	if m == nil || m.rtt.smooth == 0 {
 		return r.cfg.FirstTimeout
 	}
@@ -109,6 +111,7 @@ func (r *Ring) dismiss(m *member) bool {
 func (r *Ring) rouse(s *slot) {
 	if m := r.table.members[s.head().Peer]; m != nil && m.suspect {
 		m.probeAt = r.now
+		r.table.watched[m.peer.ID] = m // if it was spared that, as it was nothing to us
 	}
 }
 

@@ -25,11 +25,7 @@ func (r *Ring) fixFinger() {
 		return
 	}
 	r.rankFinger()
-	base := r.slots[0]
-	last := len(r.fingers) // the nearest finger that the list does not cover
-	for last > 0 && len(base.list) > 0 && between(base.list[len(base.list)-1].ID, plusPow2(base.ID, last-1), base.ID) {
-		last--
-	}
+	base, last := r.slots[0], r.nearestFinger()
 	k := len(r.fingers) - 1
 	for k >= last && len(r.fingers[k]) > 0 {
 		k--
@@ -49,6 +45,17 @@ func (r *Ring) fixFinger() {
 	l := &lookup{target: plusPow2(base.ID, k), finger: k + 1}
 	r.startLookup(l)
 	r.fixing = l.id
+}
+
+// nearestFinger returns the nearest finger that the first own position's list does not
+// cover.
+func (r *Ring) nearestFinger() int {
+	base := r.slots[0]
+	last := len(r.fingers)
+	for last > 0 && len(base.list) > 0 && between(base.list[len(base.list)-1].ID, plusPow2(base.ID, last-1), base.ID) {
+		last--
+	}
+	return last
 }
 
 // fingerTurn is the number of rounds from the refresh of one finger to that of
@@ -76,7 +83,7 @@ func (r *Ring) fixedFinger(k int, nodes []Place) {
 			f = append(f, p)
 		}
 	}
-	r.fingers[k], r.contest = f, k
+	r.fingers[k], r.contest, r.contested = f, k, true
 	for _, p := range f {
 		if p.Peer != r.self.ID {
 			r.ask(p.Peer)
@@ -117,9 +124,10 @@ const fingerNodes = 3
 // that their round trips were measured.
 func (r *Ring) rankFinger() {
 	f := r.fingers[r.contest]
-	if r.cfg.Classic {
+	if r.cfg.Classic || !r.contested {
 		return
 	}
+	r.contested = false
 	slices.SortStableFunc(f, func(a, b Place) int {
 		return cmp.Compare(r.fingerCost(r.contest, a), r.fingerCost(r.contest, b))
 	})

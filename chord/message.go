@@ -251,21 +251,21 @@ type answered struct {
 	unknown bool
 }
 
-// resolve checks records, references and orders, and completes the records.
+// resolve checks records, references and orders, completes the records, and fills rs.
 // known returns the record that is known of a peer, nil if none is; base the entries
 // of the state that a state refers to, if the receiver holds that.
-func (m *Message) resolve(known func(PeerID) *Record, base func(*State) ([]Place, bool)) (*resolved, error) {
-	rs := &resolved{sender: -1, peers: m.Peers}
+func (m *Message) resolve(rs *resolved, known func(PeerID) *Record, base func(*State) ([]Place, bool)) error {
+	*rs = resolved{sender: -1, peers: m.Peers}
 	for i, p := range m.Peers {
 		if err := p.check(); err != nil {
-			return nil, err
+			return err
 		}
 		if p.ID == m.From {
 			rs.sender = i
 		}
 	}
 	if twice(m.Peers) {
-		return nil, fmt.Errorf("%w: two records of one peer", ErrMessage)
+		return fmt.Errorf("%w: two records of one peer", ErrMessage)
 	}
 	for _, p := range m.Peers {
 		if p.places == nil {
@@ -277,7 +277,7 @@ func (m *Message) resolve(known func(PeerID) *Record, base func(*State) ([]Place
 		if st := &m.States[i]; st.Base != 0 {
 			var ok bool
 			if held, ok = base(st); !ok && m.Kind == KindReply {
-				return nil, fmt.Errorf("%w: a state that refers to another one than was said", ErrMessage)
+				return fmt.Errorf("%w: a state that refers to another one than was said", ErrMessage)
 			} else if !ok {
 				rs.states = append(rs.states, answered{unknown: true})
 				continue
@@ -285,22 +285,22 @@ func (m *Message) resolve(known func(PeerID) *Record, base func(*State) ([]Place
 		}
 		a, err := m.resolveState(&m.States[i], rs, held)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		rs.states = append(rs.states, a)
 	}
 	for i := range m.Found {
 		f := &m.Found[i]
 		if f.Done && len(f.Nodes) == 0 || len(f.Nodes) > maxFound || !f.Done && len(f.Nodes) > maxReferal {
-			return nil, fmt.Errorf("%w: an answer of %d nodes", ErrMessage, len(f.Nodes))
+			return fmt.Errorf("%w: an answer of %d nodes", ErrMessage, len(f.Nodes))
 		}
 		nodes, err := rs.nodes(f.Nodes, known(m.From))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		rs.found = append(rs.found, nodes)
 	}
-	return rs, nil
+	return nil
 }
 
 // twice reports whether a peer has two records among ps.

@@ -23,8 +23,9 @@ func (r *Ring) receive(m *Message) error {
 			return ErrUnsolicited
 		}
 	}
-	rs, err := m.resolve(r.record, func(st *State) ([]Place, bool) { return r.base(m.From, st, q) })
-	if err != nil {
+	var resolved resolved
+	rs := &resolved
+	if err := m.resolve(rs, r.record, func(st *State) ([]Place, bool) { return r.base(m.From, st, q) }); err != nil {
 		return err
 	}
 	if rs.sender >= 0 && r.ahead(m.Peers[rs.sender]) {
@@ -265,11 +266,11 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 		r.stats.Late++
 	}
 	from := r.sender(m, rs, q)
-	if p := r.table.members[m.From]; p != nil {
-		p.rtt.sample(r.now.Sub(q.sent))
+	if from != nil {
+		from.rtt.sample(r.now.Sub(q.sent))
 		r.usual.blend(r.now.Sub(q.sent))
-		p.told = !m.Who && (p.told || q.told)
-		r.tellAskers(p, q)
+		from.told = !m.Who && (from.told || q.told)
+		r.tellAskers(from, q)
 	}
 	if m.Who && !q.told && r.phase == phaseMember && (r.small() || r.duty(m.From)) {
 		r.introduce(m.From) // it does not know us any more
@@ -315,15 +316,16 @@ func (r *Ring) heardStates(m *Message, rs *resolved, q *request) {
 			if w.place.Index != st.Index {
 				continue
 			}
-			r.answers++
-			a := answer{of: w.place.ID, digest: st.Digest, version: version{r.lifeOf(m.From), st.Version}, serial: r.answers, answered: rs.states[i]}
 			if st.Same {
-				if a.of != w.slot.last.of || w.base.digest != w.slot.last.digest {
-					continue
+				if w.place.ID == w.slot.last.of && w.base.digest == w.slot.last.digest {
+					r.learnt(w.slot, w.place, w.slot.last)
 				}
-				a = w.slot.last
+				continue
 			}
-			r.learnt(w.slot, w.place, a)
+			r.answers++
+			r.learnt(w.slot, w.place, answer{
+				of: w.place.ID, digest: st.Digest, version: version{r.lifeOf(m.From), st.Version}, serial: r.answers, answered: rs.states[i],
+			})
 		}
 	}
 }

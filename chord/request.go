@@ -49,7 +49,10 @@ type request struct {
 func (r *Ring) ask(id PeerID) *outgoing {
 	o := r.out[id]
 	if o == nil {
-		o = &outgoing{}
+		if o = r.spareOut; o == nil {
+			o = &outgoing{}
+		}
+		r.spareOut = nil
 		r.out[id] = o
 	}
 	return o
@@ -84,6 +87,8 @@ func (r *Ring) flush() {
 		o := r.out[id]
 		delete(r.out, id)
 		r.sendAsk(id, o)
+		*o = outgoing{}
+		r.spareOut = o
 	}
 }
 
@@ -123,7 +128,7 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	r.addRumours(&m, &k, id)
 	m.Peers = k.peers
 	r.requests[q.req] = q
-	r.file(q, r.now.Add(r.timeout(id)))
+	r.file(q, r.now.Add(r.timeoutOf(peer)))
 	r.send(m)
 }
 

@@ -18,6 +18,12 @@ func (r *Ring) resting(s *slot) bool {
 	if s.quiet <= quietRounds || r.small() {
 		return false
 	}
+	m := r.leader(s)
+	return m != nil && (s.quiet+s.turn)%s.turns != 0 && (len(r.table.watched) == 0 || !m.suspect)
+}
+
+// leader returns the peer of a slot's head, nil if it is unknown.
+func (r *Ring) leader(s *slot) *member {
 	if at := r.stamp(); s.turnAt != at {
 		h := s.head()
 		s.leader, s.turnAt = r.table.members[h.Peer], at
@@ -26,7 +32,7 @@ func (r *Ring) resting(s *slot) bool {
 			s.turns = min(maxRest, len(s.leader.peer.Indexes))
 		}
 	}
-	return s.leader != nil && (s.quiet+s.turn)%s.turns != 0 && !s.leader.suspect
+	return s.leader
 }
 
 // quiet reports whether nothing has changed at any own position for a while.

@@ -56,6 +56,8 @@ type Ring struct {
 	filled   bool   // the table was filled by a comparison, or grew with the ring
 	listedAt uint64 // 1 + revision as of which the own lists name listedOf peers
 	listedOf int
+	denseAt  uint64 // 1 + revision as of which dense is what density returns
+	dense    float64
 	smallAt  stamp
 	smallOf  int
 	isSmall  bool
@@ -67,12 +69,15 @@ type Ring struct {
 	fixes      uint64 // rounds in which no finger was missing
 	fixing     uint64 // lookup of a finger under way
 	contest    int    // the finger that was looked up last
+	contested  bool   // its places are to be ranked
 
 	prunedAt stamp  // the table needs no pruning while this is the stamp
 	pinnings uint32 // rounds of pinning
 
 	view     *View
 	result   Output
+	outbox   []Message // of the call before, to be used again
+	spareOut *outgoing // to be used again
 	wakeAt   time.Time // Deadline
 	revision uint64
 	stats    Stats
@@ -109,7 +114,8 @@ const (
 // Output is what one call of the Ring asks of its driver.
 type Output struct {
 	// Messages are to be sent, each to its To. One that cannot be sent is
-	// reported through Unreachable.
+	// reported through Unreachable. The slice, not what it holds, is used again by the
+	// next call of the Ring.
 	Messages []Message
 	// Learned are records that are new or have changed: where to reach peers.
 	Learned []*Record
@@ -176,8 +182,10 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 		period:   cfg.Stabilise,
 		view:     emptyView(self.ID),
 	}
-	for _, p := range r.self.places {
-		r.slots = append(r.slots, &slot{Place: p})
+	slots := make([]slot, len(r.self.places)) // side by side, as a round looks at all
+	for i, p := range r.self.places {
+		slots[i].Place = p
+		r.slots = append(r.slots, &slots[i])
 	}
 	slices.SortFunc(r.slots, func(a, b *slot) int { return a.ID.Compare(b.ID) })
 	return r, nil
@@ -430,7 +438,7 @@ func (r *Ring) Neighbour(i int) Neighbours {
 
 func (r *Ring) begin(now time.Time) {
 	r.now = now
-	r.result = Output{}
+	r.result = Output{Messages: r.outbox[:0]}
 	if late := now.Sub(r.wakeAt); !r.wakeAt.IsZero() && late > drowsy {
 		r.oversleep(late)
 	}
@@ -445,7 +453,7 @@ func (r *Ring) finish() Output {
 	}
 	out := r.result
 	out.Changed = r.table.changed
-	r.result = Output{}
+	r.result, r.outbox = Output{}, out.Messages
 	return out
 }
 

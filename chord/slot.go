@@ -4,6 +4,7 @@ import "slices"
 
 // slot is the ring state of one own position: Zave's prdc and succList.
 type slot struct {
+	pace // first: every round looks at it
 	Place
 	pred *Place // nil: unknown
 	// list holds the positions that follow, clockwise, our own among them. It
@@ -17,22 +18,26 @@ type slot struct {
 	digestAt stamp
 	copiedAt stamp // list is what came of last then
 
-	turnAt stamp
-	leader *member // the peer of the head as of turnAt; nil if it is unknown
-	turn   int     // the head is one of the peer's positions, in the order of its indexes,
-	turns  int     // and asked in one of so many rounds while the slot rests
-
-	quiet  int  // rounds since something changed
-	spared int  // rounds that it may leave out, as its successor has told it something
-	hasty  bool // it is to ask its successor soon
-	news   bool // it changed since it was told of
-
 	told     [toldStates]told
 	nextTold int
 	watcher  PeerID // who last asked as the predecessor
 	watched  uint32 // digest of the state that it then heard
 
 	joining []Place // while joining: nodes that may be the successor, nearest first
+}
+
+// pace says when a slot asks its successor.
+type pace struct {
+	quiet  int  // rounds since something changed
+	spared int  // rounds that it may leave out, as its successor has told it something
+	hasty  bool // it is to ask its successor soon
+	news   bool // it changed since it was told of
+
+	turnAt stamp
+	leader *member // the peer of the head as of turnAt; nil if it is unknown
+	turn   int     // the head is one of the peer's positions, in the order of its indexes,
+	turns  int     // and asked in one of so many rounds while the slot rests
+	alone  stamp   // of lists and the table's index, when nobody stood between the slot and its head
 }
 
 // answer is the state of a position as its peer told it.

@@ -32,7 +32,7 @@ func (r *Ring) stabilise(s *slot) {
 		}
 		return
 	}
-	if m := r.table.members[h.Peer]; m != nil && m.suspect && r.now.Before(m.probeAt) {
+	if m := r.leader(s); m != nil && m.suspect && r.now.Before(m.probeAt) {
 		return
 	}
 	r.want(s, h)
@@ -45,6 +45,11 @@ func (r *Ring) stabilise(s *slot) {
 // its successor: whatever told us of it, it becomes the successor once it has
 // answered with its own list.
 func (r *Ring) nearest(s *slot) (Place, bool) {
+	now := stamp{r.revision, r.table.edits}
+	if s.alone == now {
+		return Place{}, false
+	}
+	alone := true
 	head := s.head()
 	x := &r.table.index
 	at := x.from(s.ID)
@@ -55,8 +60,12 @@ func (r *Ring) nearest(s *slot) (Place, bool) {
 			continue
 		}
 		if !between(s.ID, p.ID, head.ID) {
+			if alone {
+				s.alone = now
+			}
 			return Place{}, false
 		}
+		alone = false
 		if p.Peer != r.self.ID && r.table.trusted(p.Peer) {
 			return *p, true
 		}
@@ -72,6 +81,9 @@ func (r *Ring) learnt(s *slot, p Place, a answer) {
 		return
 	}
 	head := s.head()
+	if a.serial != 0 && a.serial == s.last.serial && s.copiedAt == r.stamp() && p.ID == head.ID && a.pred.ID == s.ID && len(r.table.departed) == 0 {
+		return // nothing is new
+	}
 	if !r.table.holds(p) || p.ID != head.ID && !between(s.ID, p.ID, head.ID) && r.mutant != mutantAnyAnswer {
 		return // overtaken by events
 	}
@@ -118,7 +130,7 @@ func (r *Ring) unanswered(w wanted) {
 // for its successor.
 func (r *Ring) noted(from *member, n Note) {
 	s := r.slotAt(n.Yours)
-	if s == nil {
+	if s == nil || s.pred != nil && s.pred.Index == n.Mine && s.pred.Peer == from.peer.ID {
 		return
 	}
 	if p, ok := from.peer.place(n.Mine); ok {

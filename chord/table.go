@@ -83,6 +83,7 @@ type table struct {
 
 	version uint64 // counts the changes of records to which slots refer
 	changes uint64 // counts the members that came and went
+	edits   uint64 // counts the changes of index
 }
 
 func newTable(self PeerID) *table {
@@ -181,6 +182,7 @@ func (t *table) strike(rec *Record) {
 }
 
 func (t *table) toggle(rec *Record) {
+	t.edits++
 	t.digest ^= rec.sum
 	t.parts[rec.part] ^= rec.sum
 	t.changed = true

@@ -38,6 +38,7 @@ type modelDoc struct {
 	Positions      int     `json:"positions"`
 	SuccessorPeers int     `json:"successor_peers"`
 	FingersOnly    bool    `json:"fingers_only"`
+	Formed         bool    `json:"formed"`
 	Kill           float64 `json:"kill"`
 	ChurnS         float64 `json:"churn_s"`
 	Loss           float64 `json:"loss"`
@@ -145,6 +146,7 @@ func (f *modelFlags) addTo(flags *pflag.FlagSet) {
 	flags.IntVar(&f.Positions, "positions", 8, "positions of each peer")
 	flags.IntVar(&f.SuccessorPeers, "successors", 8, "distinct peers in a successor list")
 	flags.BoolVar(&f.FingersOnly, "fingers-only", false, "keep neighbours and fingers only, no table of all peers")
+	flags.BoolVar(&f.Formed, "formed", false, "begin with a ring at rest, instead of having the peers join one after another")
 	flags.Float64Var(&f.Kill, "kill", 0, "fraction of the peers that crash at once, when the lookups begin")
 	flags.DurationVar(&f.Churn, "churn", 0, "mean session of a peer; a newcomer replaces who goes. 0: nobody goes. With --split: while it lasts")
 	flags.Float64Var(&f.Loss, "loss", 0, "fraction of messages that get lost, once the ring stands")
@@ -280,7 +282,7 @@ func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
 	}
 	doc := f.doc()
 	doc.Peers, doc.VirtualS, doc.Violations, doc.HealS = f.Peers, rep.VirtualS, rep.Violations, rep.HealS
-	doc.Positions, doc.SuccessorPeers, doc.FingersOnly = f.Positions, f.SuccessorPeers, f.FingersOnly
+	doc.Positions, doc.SuccessorPeers, doc.FingersOnly, doc.Formed = f.Positions, f.SuccessorPeers, f.FingersOnly, f.Formed
 	doc.Kill, doc.ChurnS, doc.Loss, doc.SplitS, doc.Rings = f.Kill, f.Churn.Seconds(), f.Loss, f.Split.Seconds(), f.Rings
 	doc.HealBytes, doc.WrongHealed = &rep.HealBytes, &rep.WrongHealed
 	doc.Regions, doc.RegionDelayS, doc.PlainChord = f.Regions, f.RegionDelay.Seconds(), rep.PlainChord

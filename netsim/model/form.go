@@ -18,9 +18,27 @@ const joinStep = 500 * time.Millisecond
 // and newcomers chose their positions by a part of the ring.
 const joinPace = 250 * time.Millisecond
 
+// stand starts the peers as members of a ring at rest, each with positions chosen for
+// the ring of those before it.
+func (x *experiment) stand() {
+	roster := chord.NewRoster()
+	for len(x.peers) < x.s.Peers {
+		p := x.Add([]uint32{0})
+		if !x.s.unchosen {
+			p.Record.Indexes = roster.Choose(p.Record.ID, x.s.Positions)
+		}
+		roster.Add(p.Record)
+	}
+	x.Stand(x.peers)
+}
+
 // form starts the peers, each with positions chosen for the ring as it is, and
 // waits until they agree.
 func (x *experiment) form(ctx context.Context) error {
+	if x.s.Formed {
+		x.stand()
+		return nil
+	}
 	x.Create(x.newcomer())
 	for len(x.peers) < x.s.Peers {
 		n := x.batch()

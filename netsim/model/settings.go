@@ -23,6 +23,7 @@ type Settings struct {
 	Positions      int           // positions of a peer; 0: 8
 	SuccessorPeers int           // 0: the ring's default
 	FingersOnly    bool          // no table of all peers
+	Formed         bool          // the run begins with a ring that stands; else the peers join it one after another
 	Classic        bool          // lookups and fingers as in chord.Config.Classic
 	PlainChord     bool          // the same once more as plain Chord, for Report.PlainChord
 	MinDelay       time.Duration // one-way delay of a message; 0: 5 ms

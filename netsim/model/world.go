@@ -168,6 +168,18 @@ func (w *World) Rejoin(p *Peer, remembered ...*Peer) {
 	w.done(p, p.Ring.Rejoin(w.clock(), ids(remembered)))
 }
 
+// Stand starts peers that are down as the members of one ring at rest.
+func (w *World) Stand(peers []*Peer) {
+	roster := chord.NewRoster()
+	for _, p := range peers {
+		w.start(p)
+		roster.Add(p.Record)
+	}
+	for _, p := range peers {
+		w.done(p, p.Ring.Stand(w.clock(), roster))
+	}
+}
+
 // Hint tells a peer of another one.
 func (w *World) Hint(p, other *Peer) {
 	w.tracef("%s hears of %s", p, other)
