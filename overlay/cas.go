@@ -32,6 +32,9 @@ const (
 //
 // Registers lie beside the plain keys: no Put, Get or List sees one.
 func (n *Node) CompareAndSwap(ctx context.Context, key string, version uint64, value []byte) (Register, error) {
+	if n.guest != nil {
+		return n.guest.client.CompareAndSwap(ctx, key, version, value)
+	}
 	if len(value) > store.MaxRegister {
 		return Register{}, tooLarge(key, strconv.Itoa(len(value)), store.MaxRegister)
 	}
@@ -47,6 +50,9 @@ func (n *Node) CompareAndSwap(ctx context.Context, key string, version uint64, v
 // ReadRegister returns the register of a key as CompareAndSwap left it; one that
 // was never set has version 0. It sees every change that returned before it began.
 func (n *Node) ReadRegister(ctx context.Context, key string) (Register, error) {
+	if n.guest != nil {
+		return n.guest.client.ReadRegister(ctx, key)
+	}
 	_, reg, err := n.changeRegister(ctx, "read", key, store.Change{Read: true})
 	return reg, err
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/chorus-net/chorus/internal/rpc"
 	"github.com/chorus-net/chorus/internal/wire"
-	"github.com/chorus-net/chorus/overlay/client"
 )
 
 const (
@@ -28,16 +27,13 @@ const (
 // control serves a peer's Unix socket: the command line and other programs of
 // the peer's owner. It owns a goroutine that accepts, and the connections.
 type control struct {
-	node     *Node
+	desk     *desk
 	log      *slog.Logger
 	socket   *controlSocket
 	registry *rpc.Registry
-	watches  watches
 	workers  *rpc.Workers
 	wg       sync.WaitGroup
-
-	closing context.Context // ends when close is called; handlers end with it
-	cancel  context.CancelFunc
+	cancel   context.CancelFunc // ends the handlers
 
 	mu    sync.Mutex
 	conns map[*rpc.Conn]struct{} // nil once closed
@@ -50,16 +46,20 @@ func serveControl(home string, node *Node, log *slog.Logger) (*control, error) {
 	if err != nil {
 		return nil, err
 	}
+	closing, cancel := context.WithCancel(context.Background())
 	c := &control{
-		node:     node,
+		desk:     newDesk(closing, node),
 		log:      log,
 		socket:   socket,
 		registry: rpc.NewRegistry(),
 		workers:  rpc.NewWorkers(controlWorkers, controlQueue),
+		cancel:   cancel,
 		conns:    make(map[*rpc.Conn]struct{}),
 	}
-	c.closing, c.cancel = context.WithCancel(context.Background())
-	c.register()
+	for _, call := range c.desk.calls() {
+		call.spec.Name, call.spec.Role = "control."+call.spec.Name, rpc.RoleControl
+		c.registry.Handle(call.method, call.spec, call.handle)
+	}
 	c.wg.Go(c.accept)
 	return c, nil
 }
@@ -75,7 +75,7 @@ func (c *control) accept() {
 			c.log.Warn("control socket does not accept", "err", err)
 			select {
 			case <-time.After(100 * time.Millisecond):
-			case <-c.closing.Done():
+			case <-c.desk.closing.Done():
 				return
 			}
 			continue
@@ -140,34 +140,4 @@ func (c *control) takeConns() []*rpc.Conn {
 	}
 	c.conns = nil
 	return conns
-}
-
-// handle registers the handler of a method: fn gets the request's document and
-// body and returns those of the answer.
-func handle[In any](c *control, m rpc.Method, spec rpc.Spec, fn func(ctx context.Context, in In, body []byte) (doc any, out []byte, err error)) {
-	spec.Role = rpc.RoleControl
-	c.registry.Handle(m, spec, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(c.closing, cancel)()
-		var in In
-		body, err := wire.ParseControl(req.Payload, &in)
-		if err != nil {
-			return nil, &rpc.Error{Code: string(client.CodeUsage), Message: err.Error()}
-		}
-		doc, out, err := fn(ctx, in, body)
-		if err != nil {
-			return nil, c.travelling(err)
-		}
-		return wire.AppendControl(nil, doc, out)
-	})
-}
-
-// travelling returns an error as the client reads it.
-func (c *control) travelling(err error) *rpc.Error {
-	if c.closing.Err() != nil && errors.Is(err, context.Canceled) {
-		err = client.ErrClosed
-	}
-	e := client.AsError(err)
-	return &rpc.Error{Code: string(e.Code), Message: e.Message, Detail: []byte(e.Fix)}
 }

@@ -82,7 +82,7 @@ func (s *spread) run(ctx context.Context) {
 		}
 		s.refresh(ctx)
 		s.compare(ctx)
-		if s.n.door.strange.Swap(false) || s.n.view().Len() == 1 {
+		if s.n.door.strange.Swap(false) || s.alone() {
 			s.askNews(ctx)
 		}
 		if time.Since(rechecked) >= min(recheckEvery, 6*s.every) {
@@ -176,9 +176,22 @@ func firstPage(list []passes.Decree) (page []byte, n int) {
 	return page, n
 }
 
-// some returns up to n random peers of the ring.
+// alone reports whether nobody of the ring is within reach, as far as is known.
+func (s *spread) alone() bool {
+	if g := s.n.guest; g != nil {
+		return len(g.ids()) == 0
+	}
+	return s.n.view().Len() == 1
+}
+
+// some returns up to n random peers of the ring; a guest has those alone that it is in touch
+// with.
 func (s *spread) some(n int) []chord.PeerID {
 	var ids []chord.PeerID
+	if g := s.n.guest; g != nil {
+		ids = g.ids()
+		return ids[:min(n, len(ids))]
+	}
 	for _, p := range s.n.view().Peers() {
 		if p.ID != s.n.self.Peer {
 			ids = append(ids, p.ID)

@@ -42,7 +42,9 @@
 //	tasks.go     the scheduler core and its workers
 //	durable.go   who works at durable jobs; durable_job.go works at one, by
 //	             durable_register.go; durable_view.go shows them
-//	control.go   the Unix socket that the command line talks to
+//	control.go   the Unix socket that the command line talks to; desk.go answers
+//	guest.go     a peer that is less than a member: guest_calls.go has members carry
+//	             out its calls, which guests.go answers there
 //	datastore.go the ring as a go-datastore
 //	routing.go   the ring and Kademlia as libp2p's routing
 //	metrics.go   what the parts count, for Prometheus

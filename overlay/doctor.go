@@ -46,6 +46,9 @@ type visit struct {
 // clock, disk, agreement of the ring, copies of keys, its pass, and limits. A check that
 // failed says what to do. The error is about the looking itself.
 func (n *Node) Doctor(ctx context.Context) (client.Diagnosis, error) {
+	if n.guest != nil {
+		return n.guest.diagnose(ctx)
+	}
 	status, err := n.Status(ctx)
 	if err != nil {
 		return client.Diagnosis{}, err
@@ -83,27 +86,31 @@ func (n *Node) visitPeers(ctx context.Context) []visit {
 	var visits []visit
 	for _, p := range n.view().Peers() {
 		if p.ID != n.self.Peer && len(visits) < maxVisited {
-			visits = append(visits, visit{id: p.ID, digest: true})
+			visits = append(visits, visit{id: p.ID})
 		}
 	}
 	var wg sync.WaitGroup
 	for i := range visits {
-		wg.Go(func() {
-			v := &visits[i]
-			start := time.Now()
-			var at time.Time
-			at, v.err = call(ctx, n, v.id, rpc.Header{Method: wire.MethodClock}, nil, wire.ParseClock)
-			v.ahead = at.Sub(n.cfg.now().Add(-time.Since(start) / 2))
-			if v.err != nil || n.spread == nil {
-				return
-			}
-			digest := n.door.digest()
-			reply, err := n.spread.exchange(ctx, v.id, 1<<16, nil)
-			v.digest = err != nil || reply.Digest == digest
-		})
+		wg.Go(func() { visits[i] = n.visitPeer(ctx, visits[i].id) })
 	}
 	wg.Wait()
 	return visits
+}
+
+// visitPeer asks one peer.
+func (n *Node) visitPeer(ctx context.Context, id chord.PeerID) visit {
+	v := visit{id: id, digest: true}
+	start := time.Now()
+	var at time.Time
+	at, v.err = call(ctx, n, id, rpc.Header{Method: wire.MethodClock}, nil, wire.ParseClock)
+	v.ahead = at.Sub(n.cfg.now().Add(-time.Since(start) / 2))
+	if v.err != nil || n.spread == nil {
+		return v
+	}
+	digest := n.door.digest()
+	reply, err := n.spread.exchange(ctx, id, 1<<16, nil)
+	v.digest = err != nil || reply.Digest == digest
+	return v
 }
 
 // serveClock answers another peer's doctor.

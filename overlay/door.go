@@ -101,8 +101,14 @@ func (d *door) Check(id chord.PeerID, shown []byte) (rpc.Role, error) {
 		d.noteStrange(err)
 		return rpc.RoleNone, bootstrap.PassError("its pass", err)
 	}
+	if right.Role < passes.Member && d.role() < passes.Member {
+		return rpc.RoleNone, errTwoGuests
+	}
 	return rpc.Role(right.Role), nil
 }
+
+// errTwoGuests keeps guests apart: only a member may carry out their calls.
+var errTwoGuests = &bootstrap.Error{Code: bootstrap.CodeRefused, Message: "both are guests, who talk to members alone"}
 
 // judge returns what the peer may do that shows a pass.
 func (d *door) judge(id chord.PeerID, shown []byte) (passes.Right, error) {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/compute"
 	"github.com/chorus-net/chorus/internal/wire"
 	"github.com/chorus-net/chorus/store"
@@ -70,7 +71,7 @@ func (j *durableJob) heard(version uint64) {
 // submitDurable starts a durable job and returns its ID when its register says that
 // this peer owns it: from then on it outlives this peer. Keys says that its inputs are
 // keys.
-func (n *Node) submitDurable(ctx context.Context, spec compute.Spec, keys bool) (compute.ID, error) {
+func (n *Node) submitDurable(ctx context.Context, spec compute.Spec, keys bool, by chord.PeerID) (compute.ID, error) {
 	if len(spec.Inputs) > compute.MaxDurable {
 		return compute.ID{}, usage("submit: a durable job has at most %d tasks, not %d", compute.MaxDurable, len(spec.Inputs))
 	}
@@ -83,7 +84,7 @@ func (n *Node) submitDurable(ctx context.Context, spec compute.Spec, keys bool) 
 	rand.Read(id[:]) // it does not fail
 	j := newDurableJob(n, id, wire.DurableSpec{
 		Code: spec.Code, Limits: spec.Limits, Tasks: len(spec.Inputs), Submitted: time.Now(),
-		Priority: spec.Priority, Verify: spec.Verify, Keys: keys, Deadline: spec.Deadline,
+		Priority: spec.Priority, Verify: spec.Verify, Keys: keys, Deadline: spec.Deadline, Submitter: by,
 	}, spec.Inputs)
 	step, err := j.machine.Open(spec.Code, len(spec.Inputs))
 	if err != nil {

@@ -29,6 +29,9 @@ import (
 // forgotten by force or back. What was acknowledged there and is held by none of
 // those is lost.
 func (n *Node) Forget(ctx context.Context, spec client.ForgetSpec) (client.Forgotten, error) {
+	if n.guest != nil {
+		return client.Forgotten{}, n.guest.refuses("forget", "peer forget (at a member)")
+	}
 	voters, shards, err := n.seatsOf(spec.Peer)
 	if err != nil {
 		return client.Forgotten{}, err

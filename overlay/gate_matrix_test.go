@@ -30,13 +30,26 @@ import (
 // test, as does a protocol.
 var (
 	decidedCalls = map[string]rpc.Role{
-		"ping": rpc.RoleMember, "ring": rpc.RoleMember, "ring.peers": rpc.RoleMember, "ring.decrees": rpc.RoleMember, "ring.plain": rpc.RoleMember, "ring.clock": rpc.RoleMember,
+		// A guest follows the ring's addresses and decrees, and sets its clock beside others'.
+		"ping": rpc.RoleRead, "ring.peers": rpc.RoleRead, "ring.decrees": rpc.RoleRead, "ring.clock": rpc.RoleRead,
+		"ring": rpc.RoleMember, "ring.plain": rpc.RoleMember,
 		"task": rpc.RoleMember, "task.load": rpc.RoleMember, "task.owns": rpc.RoleMember,
 		"store.write": rpc.RoleMember, "store.writes": rpc.RoleMember, "store.read": rpc.RoleMember, "store.scan": rpc.RoleMember,
 		"store.sync": rpc.RoleMember, "store.fetch": rpc.RoleMember, "store.nodes": rpc.RoleMember, "store.horizon": rpc.RoleMember,
 		"store.forget": rpc.RoleMember, "store.hint": rpc.RoleMember, "store.prepare": rpc.RoleMember, "store.accept": rpc.RoleMember, "store.cas": rpc.RoleMember,
 		"store.watch": rpc.RoleMember, "store.config": rpc.RoleMember, "store.learn": rpc.RoleMember, "store.fingerprint": rpc.RoleMember,
+
+		// What a member does on behalf of guests.
+		"guest.get": rpc.RoleRead, "guest.open": rpc.RoleRead, "guest.getchunk": rpc.RoleRead, "guest.list": rpc.RoleRead, "guest.register": rpc.RoleRead,
+		"guest.watch": rpc.RoleRead, "guest.watchnext": rpc.RoleRead, "guest.watchend": rpc.RoleRead,
+		"guest.namespace": rpc.RoleRead, "guest.namespaces": rpc.RoleRead, "guest.ring": rpc.RoleRead, "guest.trace": rpc.RoleRead, "guest.rest": rpc.RoleRead,
+		"guest.submit": rpc.RoleSubmit, "guest.job": rpc.RoleSubmit, "guest.jobs": rpc.RoleSubmit, "guest.wait": rpc.RoleSubmit, "guest.cancel": rpc.RoleSubmit,
+		"guest.top": rpc.RoleSubmit, "guest.parcel": rpc.RoleSubmit,
+		"guest.put": rpc.RoleMember, "guest.del": rpc.RoleMember, "guest.swap": rpc.RoleMember, "guest.setnamespace": rpc.RoleMember,
+		"guest.begin": rpc.RoleMember, "guest.putchunk": rpc.RoleMember, "guest.commit": rpc.RoleMember, "guest.lookup": rpc.RoleMember,
 	}
+	// Of the control socket, what no peer may call.
+	ownersCalls = []string{"doctor", "forget", "invite", "leave", "ping", "revoke", "rotate", "status"}
 	// Of protocols, by the end of their names. Calls have roles of their own, and what
 	// libp2p tells of a peer is no secret to those who are let in.
 	decidedProtocols = map[string]rpc.Role{
@@ -132,9 +145,20 @@ func TestGateMatrix(t *testing.T) {
 	if len(calls) != len(decidedCalls) {
 		t.Errorf("%d handlers, %d are decided", len(calls), len(decidedCalls))
 	}
+	served := make(map[rpc.Method]bool)
+	for _, l := range calls {
+		served[l.Method] = true
+	}
 	for _, l := range n.control.registry.List() {
 		if l.Role != rpc.RoleControl {
 			t.Errorf("%s on the control socket needs role %s", l.Name, l.Role)
+		}
+		name := strings.TrimPrefix(l.Name, "control.")
+		if owners := slices.Contains(ownersCalls, name); owners == served[l.Method] {
+			t.Errorf("%s: for its owner alone %v, for guests %v: decide", l.Name, owners, served[l.Method])
+		}
+		if served[l.Method] {
+			continue
 		}
 		l.Role = rpc.RoleControl + 1 // nobody has it: these are not for peers
 		calls = append(calls, l)
@@ -232,8 +256,15 @@ func checkSockets(t *testing.T, n *Node, home string) {
 	defer c.Close()
 	conn := rpc.NewConn(c, rpc.Config{Registry: rpc.NewRegistry(), Workers: n.control.workers})
 	defer conn.Close()
+	own := make(map[rpc.Method]bool)
+	for _, l := range n.control.registry.List() {
+		own[l.Method] = true
+	}
 	var served []string
 	for _, l := range n.registry().List() {
+		if own[l.Method] {
+			continue
+		}
 		if _, err := conn.Call(t.Context(), rpc.Header{Method: l.Method}, nil); !errors.Is(err, &rpc.Error{Code: rpc.CodeUnknownMethod}) {
 			served = append(served, fmt.Sprint(l.Name, ": ", err))
 		}

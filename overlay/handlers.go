@@ -21,20 +21,24 @@ const (
 // registry holds what other peers may call, each with the role that it needs.
 func (n *Node) registry() *rpc.Registry {
 	r := rpc.NewRegistry()
+	if n.guest != nil {
+		return r // it serves nobody
+	}
 	add := func(m rpc.Method, s rpc.Spec, h rpc.Handler) {
 		if s.Role == rpc.RoleNone {
 			s.Role = rpc.RoleMember
 		}
 		r.Handle(m, s, n.whenUp(h))
 	}
-	add(wire.MethodPing, rpc.Spec{Name: "ping", MaxBytes: maxPing, Inline: true}, ping)
+	add(wire.MethodPing, rpc.Spec{Name: "ping", Role: rpc.RoleRead, MaxBytes: maxPing, Inline: true}, ping)
 	add(wire.MethodRing, rpc.Spec{Name: "ring", MaxBytes: maxRingCall, Inline: true}, func(ctx context.Context, req *rpc.Request) ([]byte, error) {
 		return n.members.receive(ctx, req)
 	})
-	add(wire.MethodPeers, rpc.Spec{Name: "ring.peers"}, n.servePeers)
-	add(wire.MethodClock, rpc.Spec{Name: "ring.clock"}, n.serveClock)
+	add(wire.MethodPeers, rpc.Spec{Name: "ring.peers", Role: rpc.RoleRead}, n.servePeers)
+	add(wire.MethodClock, rpc.Spec{Name: "ring.clock", Role: rpc.RoleRead}, n.serveClock)
 	if n.door != nil {
-		add(wire.MethodDecrees, rpc.Spec{Name: "ring.decrees", MaxBytes: wire.MaxDecreesPage + 4<<10}, n.serveDecrees)
+		add(wire.MethodDecrees, rpc.Spec{Name: "ring.decrees", Role: rpc.RoleRead, MaxBytes: wire.MaxDecreesPage + 4<<10}, n.serveDecrees)
+		newGuests(n).register(add)
 	}
 	if n.cfg.PlainChord {
 		add(wire.MethodChord, rpc.Spec{Name: "ring.plain", MaxBytes: maxRingCall, Inline: true}, func(ctx context.Context, req *rpc.Request) ([]byte, error) {

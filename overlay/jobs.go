@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/compute"
 	"github.com/chorus-net/chorus/compute/wasm"
 	"github.com/chorus-net/chorus/overlay/client"
@@ -19,61 +20,67 @@ import (
 // anew what a peer that died had taken. A job whose function no peer has waits
 // until one does, and its state says so.
 func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
+	if n.guest != nil {
+		return n.guest.submit(ctx, spec)
+	}
+	id, err := n.submitAs(ctx, spec, "")
+	if err != nil {
+		return "", err
+	}
+	return id.String(), nil
+}
+
+// submitAs starts a job on behalf of a guest of the ring, or of this peer ("").
+func (n *Node) submitAs(ctx context.Context, spec JobSpec, by chord.PeerID) (id compute.ID, err error) {
 	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory, Grant: spec.Grant}, Priority: int8(spec.Priority), Verify: spec.Verify}
 	if spec.Deadline > 0 {
 		s.Deadline = time.Now().Add(spec.Deadline)
 	}
 	switch {
 	case int(s.Priority) != spec.Priority:
-		return "", usage("submit: priority %d, want %d to %d", spec.Priority, -compute.MaxPriority, compute.MaxPriority)
+		return id, usage("submit: priority %d, want %d to %d", spec.Priority, -compute.MaxPriority, compute.MaxPriority)
 	case spec.Grant != "" && spec.Code.Func != "":
-		return "", usage("submit: a namespace is granted to modules only; a function of Go uses the peer that runs it")
+		return id, usage("submit: a namespace is granted to modules only; a function of Go uses the peer that runs it")
 	case spec.Each != "" && len(spec.Inputs) > 0:
-		return "", usage("submit: both inputs and a prefix of keys are given")
+		return id, usage("submit: both inputs and a prefix of keys are given")
 	case spec.Verify < 0 || spec.Verify > compute.MaxVerify:
-		return "", usage("submit: verified by %d peers, want up to %d", spec.Verify, compute.MaxVerify)
+		return id, usage("submit: verified by %d peers, want up to %d", spec.Verify, compute.MaxVerify)
 	case spec.Deadline < 0:
-		return "", usage("submit: negative deadline %s", spec.Deadline)
+		return id, usage("submit: negative deadline %s", spec.Deadline)
 	case spec.Code.Func != "" && (len(spec.Code.Module) > 0 || spec.Code.Hash != ""):
-		return "", usage("submit: both a function and a module are named")
+		return id, usage("submit: both a function and a module are named")
 	case len(spec.Code.Module) > 0 || spec.Code.Hash != "":
 		if err := checkGrant(spec.Grant); err != nil {
-			return "", err
+			return id, err
 		}
 		code, err := n.moduleCode(ctx, spec.Code)
 		if err != nil {
-			return "", err
+			return id, err
 		}
 		s.Code = code
 	default:
 		name, err := compute.FuncName(spec.Code.Func)
 		if err != nil {
-			return "", usage("submit: %w", err)
+			return id, usage("submit: %w", err)
 		}
 		s.Code.Func = name
 	}
 	if spec.Each != "" {
-		var err error
 		if s.Inputs, err = n.eachKey(ctx, spec.Each); err != nil {
-			return "", err
+			return id, err
 		}
 	}
 	keys := spec.Keys || spec.Each != ""
 	if spec.Durable {
-		id, err := n.submitDurable(ctx, s, keys)
-		if err != nil {
-			return "", err
-		}
-		return id.String(), nil
+		return n.submitDurable(ctx, s, keys, by)
 	}
 	if keys {
 		s.Near = n.nearKeys(ctx, s.Inputs)
 	}
-	id, err := n.tasks.submit(ctx, s)
-	if err != nil {
-		return "", submitError(err)
+	if id, err = n.tasks.submit(ctx, s); err != nil {
+		return id, submitError(err)
 	}
-	return id.String(), nil
+	return id, nil
 }
 
 func submitError(err error) error {
@@ -92,6 +99,9 @@ func submitError(err error) error {
 
 // Wait returns a job, with its results, once it has ended, well or not.
 func (n *Node) Wait(ctx context.Context, id string) (Job, error) {
+	if n.guest != nil {
+		return n.guest.wait(ctx, id)
+	}
 	job, err := parseJob(id)
 	if err != nil {
 		return Job{}, err
@@ -108,6 +118,9 @@ func (n *Node) Wait(ctx context.Context, id string) (Job, error) {
 // Job returns the state of a job that was submitted here, or of a durable one
 // anywhere, with the results so far.
 func (n *Node) Job(id string) (Job, error) {
+	if n.guest != nil {
+		return n.guest.job(id)
+	}
 	want, err := parseJob(id)
 	if err != nil {
 		return Job{}, err
@@ -138,6 +151,9 @@ func (n *Node) Job(id string) (Job, error) {
 // Jobs returns the jobs that were submitted here, newest first, and then the durable
 // ones whose state this peer keeps, without their results.
 func (n *Node) Jobs() []Job {
+	if n.guest != nil {
+		return n.guest.list()
+	}
 	var all []compute.JobStatus
 	if err := n.tasks.look(n.ctx, func(core scheduler) { all = core.Jobs() }); err != nil {
 		return nil
@@ -154,6 +170,9 @@ func (n *Node) Jobs() []Job {
 // CancelJob ends a job: tasks that wait are dropped, running ones stopped. A job
 // that has ended stays as it is.
 func (n *Node) CancelJob(id string) error {
+	if n.guest != nil {
+		return n.guest.cancel(id)
+	}
 	want, err := parseJob(id)
 	if err != nil {
 		return err

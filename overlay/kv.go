@@ -19,6 +19,9 @@ import (
 // An error with ErrQuorum leaves open whether the write happened: some
 // replicas may have it.
 func (n *Node) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Receipt, error) {
+	if n.guest != nil {
+		return n.guest.client.Put(ctx, key, value, opts...)
+	}
 	if len(value) > store.MaxValue {
 		return Receipt{}, tooLarge(key, strconv.Itoa(len(value)), store.MaxValue)
 	}
@@ -28,6 +31,9 @@ func (n *Node) Put(ctx context.Context, key string, value []byte, opts ...PutOpt
 // Delete removes key: it writes a tombstone, which wins over all older
 // versions. Deleting what is not there is no error.
 func (n *Node) Delete(ctx context.Context, key string, opts ...PutOption) (Receipt, error) {
+	if n.guest != nil {
+		return n.guest.client.Delete(ctx, key, opts...)
+	}
 	return n.put(ctx, key, store.Record{Tombstone: true}, opts)
 }
 
@@ -157,6 +163,9 @@ func (n *Node) receipt(key string, w *store.Write) Receipt {
 // has expired, and ErrTooLarge if it is larger than 512 KiB: GetStream reads
 // those.
 func (n *Node) Get(ctx context.Context, key string, opts ...GetOption) (Record, error) {
+	if n.guest != nil {
+		return n.guest.client.Get(ctx, key, opts...)
+	}
 	ns, name := store.SplitKey(key)
 	if err := checkKey(ns, name); err != nil {
 		return Record{}, err

@@ -20,6 +20,9 @@ const (
 //
 // It holds a page of each shard, whose size is the shard's share of limit.
 func (n *Node) List(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	if n.guest != nil {
+		return n.guest.client.List(ctx, prefix, after, limit)
+	}
 	if limit <= 0 {
 		limit = defaultPage
 	}

@@ -20,6 +20,9 @@ const restFor = time.Second
 // Lookups looks for random positions, one after another, and tells what that
 // took. The error is that of the last lookup if all failed.
 func (n *Node) Lookups(ctx context.Context, spec client.LookupSpec) (client.Lookups, error) {
+	if n.guest != nil {
+		return n.guest.client.Lookups(ctx, spec)
+	}
 	if spec.Count < 1 || spec.Count > client.MaxLookups {
 		return client.Lookups{}, usage("look up %d positions: from 1 to %d are possible", spec.Count, client.MaxLookups)
 	}

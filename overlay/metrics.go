@@ -114,6 +114,9 @@ const gatherTime = 2 * time.Second
 func (n *Node) figures(ctx context.Context) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, gatherTime)
 	defer cancel()
+	if n.guest != nil {
+		return figures{peers: n.view().Len(), calls: n.host.Stats()}, nil // it has no more
+	}
 	f := figures{peers: n.view().Len(), held: n.disk.Totals(), calls: n.host.Stats(), back: n.reunion.stats()}
 	if kad := n.host.Kad(); kad != nil {
 		f.table = kad.RoutingTable().Size()

@@ -167,6 +167,9 @@ func checkNamespace(name string) error {
 
 // Namespace returns the settings of a namespace, as a quorum has them.
 func (n *Node) Namespace(ctx context.Context, name string) (Namespace, error) {
+	if n.guest != nil {
+		return n.guest.client.Namespace(ctx, name)
+	}
 	if err := checkNamespace(name); err != nil {
 		return Namespace{}, err
 	}
@@ -177,6 +180,9 @@ func (n *Node) Namespace(ctx context.Context, name string) (Namespace, error) {
 // calls on its keys do that do not say otherwise; other peers go by them within
 // 5 s. Records that were put before keep their time.
 func (n *Node) SetNamespace(ctx context.Context, ns Namespace) (Receipt, error) {
+	if n.guest != nil {
+		return n.guest.client.SetNamespace(ctx, ns)
+	}
 	if err := checkNamespace(ns.Name); err != nil {
 		return Receipt{}, err
 	}
@@ -200,6 +206,9 @@ func (n *Node) SetNamespace(ctx context.Context, ns Namespace) (Receipt, error) 
 // Namespaces returns up to limit namespaces that have settings, in the order of
 // their names, from behind after on. A limit of 0 means 100, the most is 1,000.
 func (n *Node) Namespaces(ctx context.Context, after string, limit int) ([]Namespace, error) {
+	if n.guest != nil {
+		return n.guest.client.Namespaces(ctx, after, limit)
+	}
 	limit = min(cmp.Or(max(limit, 0), 100), 1000)
 	prefix := settingsSpace + "/"
 	keys := n.newMerge(prefix, prefix+after, sparePage)

@@ -20,7 +20,9 @@ import (
 	"github.com/chorus-net/chorus/store/disk"
 )
 
-// Node is one peer of a ring. Its methods may be called from any goroutine.
+// Node is one peer of a ring, or a guest of one: a peer whose token had a role below member. A
+// guest has members carry out its calls, and what its role does not allow fails with code
+// "refused". Its methods may be called from any goroutine.
 type Node struct {
 	cfg     Config
 	log     *slog.Logger
@@ -61,6 +63,7 @@ type Node struct {
 	namespaces *namespaces
 	changes    *changeLog
 	control    *control // nil without a home
+	guest      *guest   // nil in a member
 	seen       peersSeen
 	reunion    *reunion
 	meter      *meter // nil if Config.Metrics is off
@@ -99,6 +102,9 @@ func (n *Node) join(ctx context.Context) error {
 	contacts, err := n.findRing(ctx)
 	if err != nil {
 		return err
+	}
+	if n.isGuest() {
+		return n.visit(ctx, contacts)
 	}
 	if err := n.openDisk(ctx, len(contacts) > 0); err != nil {
 		return err
@@ -165,7 +171,7 @@ func (n *Node) openHost(ctx context.Context) (err error) {
 		}
 	}
 	cfg := p2p.Config{
-		Key: n.key, Listen: n.cfg.Listen, Ring: n.ring.ID[:], Registry: n.registry(), Host: n.cfg.Host,
+		Key: n.key, Listen: n.cfg.Listen, Ring: n.ring.ID[:], Registry: n.registry(), Host: n.cfg.Host, DisableKad: n.guest != nil,
 		Metrics: n.meter.registerer(), MaxMemory: n.cfg.MaxMemory, MaxFiles: n.cfg.MaxFiles,
 	}
 	if n.door != nil {
@@ -317,7 +323,7 @@ func (n *Node) label(id chord.PeerID) string {
 		return name.(string)
 	}
 	name := p2p.FormatPeerID(id)
-	if n.members != nil {
+	if n.members != nil || n.guest != nil {
 		if _, ok := n.view().Peer(id); ok {
 			n.labels.Store(id, name)
 		}
@@ -326,7 +332,12 @@ func (n *Node) label(id chord.PeerID) string {
 }
 
 // view returns the ring as this peer sees it.
-func (n *Node) view() *chord.View { return n.members.view.Load() }
+func (n *Node) view() *chord.View {
+	if n.guest != nil {
+		return n.guest.view.Load()
+	}
+	return n.members.view.Load()
+}
 
 // viewChanged runs on the ring's loop.
 func (n *Node) viewChanged() {

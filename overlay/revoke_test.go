@@ -15,7 +15,9 @@ import (
 )
 
 // gossiping makes peers compare decrees often.
-func gossiping(c *Config) { c.decreeEvery = 200 * time.Millisecond }
+func gossiping(c *Config) { c.decreeEvery = gossip }
+
+const gossip = 200 * time.Millisecond
 
 func closedRing(t *testing.T, peers int, edit func(*Config)) []*Node {
 	t.Helper()

@@ -49,7 +49,8 @@ func WithValidator(v Validator) RoutingOption {
 // A read heeds kad-dht's option Quorum: 1 takes the first value found, more than
 // a majority of the replicas is Level All, everything else Level Quorum. With
 // routing.Offline a call is routing.ErrNotSupported, since values live where the
-// ring places them. SearchValue yields the one value that GetValue returns, and
+// ring places them. A guest of the ring is in no Kademlia: it finds members only, and
+// cannot provide. SearchValue yields the one value that GetValue returns, and
 // like it waits for it.
 func (n *Node) Routing(opts ...RoutingOption) routing.Routing {
 	r := &nodeRouting{n: n}
@@ -223,6 +224,9 @@ func (r *nodeRouting) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, 
 	if p, ok := n.view().Peer(chord.PeerID(id)); ok && len(p.Addrs) > 0 && !n.view().Suspect(p.ID) {
 		return addrInfo(id, p.Addrs), nil
 	}
+	if n.guest != nil {
+		return peer.AddrInfo{}, routing.ErrNotFound
+	}
 	info, err := n.host.Kad().FindPeer(ctx, id)
 	if p2p.IsAlone(err) {
 		err = routing.ErrNotFound
@@ -248,6 +252,9 @@ func (r *nodeRouting) Provide(ctx context.Context, key cid.Cid, announce bool) e
 	if err := r.ready(ctx); err != nil {
 		return err
 	}
+	if r.n.guest != nil {
+		return routing.ErrNotSupported
+	}
 	err := r.n.host.Kad().Provide(ctx, key, announce)
 	if p2p.IsAlone(err) && r.n.view().Len() < 2 {
 		return nil
@@ -257,7 +264,7 @@ func (r *nodeRouting) Provide(ctx context.Context, key cid.Cid, announce bool) e
 
 // FindProvidersAsync implements routing.ContentDiscovery.
 func (r *nodeRouting) FindProvidersAsync(ctx context.Context, key cid.Cid, limit int) <-chan peer.AddrInfo {
-	if r.ready(ctx) != nil {
+	if r.ready(ctx) != nil || r.n.guest != nil {
 		none := make(chan peer.AddrInfo)
 		close(none)
 		return none
@@ -278,6 +285,9 @@ func (n *Node) alignKad(v *chord.View, found []chord.PeerID) {
 func (r *nodeRouting) Bootstrap(ctx context.Context) error {
 	if err := r.ready(ctx); err != nil {
 		return err
+	}
+	if r.n.guest != nil {
+		return nil
 	}
 	for _, p := range r.n.view().Peers() {
 		r.n.host.OfferKad(p.ID)

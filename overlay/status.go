@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	passes "github.com/chorus-net/chorus/bootstrap/pass"
 	"github.com/chorus-net/chorus/compute"
 	"github.com/chorus-net/chorus/internal/p2p"
 	"github.com/chorus-net/chorus/overlay/client"
@@ -33,12 +34,15 @@ func Version() string {
 
 // Status returns the peer's state at a glance.
 func (n *Node) Status(ctx context.Context) (Status, error) {
+	if n.guest != nil {
+		return n.guest.status(), nil
+	}
 	agree, of, _, err := n.members.agreement(ctx)
 	if err != nil {
 		return Status{}, err
 	}
 	s := Status{
-		ID: n.ID(), Name: n.Name(), Ring: n.ring.Name, Open: n.ring.Open, Version: Version(), Addrs: n.Addrs(),
+		ID: n.ID(), Name: n.Name(), Ring: n.ring.Name, Open: n.ring.Open, Role: passes.Member.String(), Version: Version(), Addrs: n.Addrs(),
 		UptimeS: time.Since(n.started).Seconds(), Peers: n.view().Len(), Agree: agree + 1, Of: of + 1,
 		Functions: n.workers.names(), Calls: n.host.Stats().Calls,
 	}
@@ -92,6 +96,9 @@ func (n *Node) countKeys() (keys, under int) {
 
 // Ring returns the ring as this peer sees it, and how many of its peers agree.
 func (n *Node) Ring(ctx context.Context) (Ring, error) {
+	if n.guest != nil {
+		return n.guest.client.Ring(ctx)
+	}
 	agree, of, differ, err := n.members.agreement(ctx)
 	if err != nil {
 		return Ring{}, err

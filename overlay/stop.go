@@ -102,7 +102,9 @@ func (n *Node) drain() {
 func (n *Node) Kill() {
 	n.end.Do(func() {
 		n.up.Store(false)
-		n.disk.Crash()
+		if n.disk != nil {
+			n.disk.Crash()
+		}
 		n.cancel()
 		n.host.Kill()
 		if n.control != nil {
@@ -135,6 +137,9 @@ var ErrLastPeer error = &client.Error{
 // handOver says in the peer's record that it wants no keys, waits until no
 // shard depends on it, and tells its neighbours that it leaves.
 func (n *Node) handOver(ctx context.Context) error {
+	if n.guest != nil {
+		return n.guest.refuses("leave", "stop it, and remove its home: it keeps nothing for others")
+	}
 	if n.view().Len() < 2 {
 		return ErrLastPeer
 	}

@@ -24,6 +24,9 @@ const streamWindow = 8
 //
 // Besides those of Put, the error may be one of r.
 func (n *Node) PutStream(ctx context.Context, key string, r io.Reader, opts ...PutOption) (Receipt, error) {
+	if n.guest != nil {
+		return n.guest.client.PutStream(ctx, key, r, opts...)
+	}
 	head, whole, err := chunk.Head(r, store.MaxValue)
 	switch {
 	case err != nil:
@@ -56,6 +59,9 @@ func (n *Node) PutStream(ctx context.Context, key string, r io.Reader, opts ...P
 // closes. Chunks are fetched as they are read, from any replica whose bytes
 // match their hash; if none has a chunk, Read says so with ErrDamaged.
 func (n *Node) GetStream(ctx context.Context, key string, opts ...GetOption) (*Stream, error) {
+	if n.guest != nil {
+		return n.guest.client.GetStream(ctx, key, opts...)
+	}
 	rec, value, err := n.open(ctx, key, opts)
 	if err != nil {
 		return nil, err

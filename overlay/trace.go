@@ -17,6 +17,9 @@ import (
 // configuration with a fresh round trip to each voter, and the lookup of the
 // position in each way. The key need not exist.
 func (n *Node) Trace(ctx context.Context, key string) (client.Trace, error) {
+	if n.guest != nil {
+		return n.guest.client.Trace(ctx, key)
+	}
 	ns, name := store.SplitKey(key)
 	if err := checkKey(ns, name); err != nil {
 		return client.Trace{}, err

@@ -36,9 +36,10 @@ const (
 // follows it. They hand on what they see, in their order, together with the
 // moves of the cursor, so that the cursor is never ahead of what was read.
 type Watch struct {
-	n     *Node
-	spec  client.WatchSpec
-	stall time.Duration
+	n      *Node
+	spec   client.WatchSpec
+	stall  time.Duration
+	remote *guestWatch // of a guest: a member follows; the rest is not used
 
 	ctx    context.Context //nolint:containedctx // the watch's life
 	cancel context.CancelCauseFunc
@@ -86,6 +87,9 @@ type watchMove struct {
 // That a key expires is no change. The context bounds the beginning only; Close
 // ends the watch.
 func (n *Node) Watch(ctx context.Context, spec client.WatchSpec) (*Watch, error) {
+	if n.guest != nil {
+		return n.guest.watch(ctx, spec)
+	}
 	w := &Watch{
 		n: n, spec: spec, stall: cmp.Or(n.cfg.watchStall, watchStall), items: make(chan watchItem, watchBuffer),
 		places: make(map[store.Voter]*watchPlace), lost: make(map[store.ShardID]time.Time), wake: make(chan struct{}, 1),
@@ -158,6 +162,10 @@ func (w *Watch) start(fn func()) {
 // deletes there are forgotten (Config.ReclaimAfter, 10 minutes unless it says
 // otherwise): begin anew, from the keys that are there.
 func (w *Watch) Next(ctx context.Context) (client.Event, error) {
+	if w.remote != nil {
+		e, err := w.remote.next(ctx)
+		return e, w.n.orClosed(err)
+	}
 	for {
 		select {
 		case it, open := <-w.items:
@@ -181,6 +189,15 @@ func (w *Watch) take(ctx context.Context, limit int) (events []client.Event, err
 		return nil, err
 	}
 	events = append(events, e)
+	if w.remote != nil {
+		for len(events) < limit && w.remote.w.Buffered() > 0 {
+			if e, err = w.remote.next(ctx); err != nil {
+				return events, err
+			}
+			events = append(events, e)
+		}
+		return events, nil
+	}
 	for len(events) < limit {
 		select {
 		case it, open := <-w.items:
@@ -201,6 +218,10 @@ func (w *Watch) take(ctx context.Context, limit int) (events []client.Event, err
 
 // Close ends the watch.
 func (w *Watch) Close() error {
+	if w.remote != nil {
+		w.remote.close()
+		return nil
+	}
 	w.cancel(ErrClosed)
 	for range w.items { // until the goroutines have ended
 	}

@@ -51,6 +51,9 @@ const maxCursor = 1 << 20
 // Cursor returns where another watch of the prefix goes on, at this peer or at
 // another one: behind all events that Next returned. Some may show again.
 func (w *Watch) Cursor() string {
+	if w.remote != nil {
+		return w.remote.w.Cursor()
+	}
 	doc := cursorJSON{Format: cursorFormat, Prefix: w.spec.Prefix, Shards: w.n.ring.Shards}
 	for v, p := range w.places {
 		if !p.shards.Empty() {

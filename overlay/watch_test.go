@@ -308,7 +308,7 @@ func TestWatchOverTheSocket(t *testing.T) {
 	if _, err := w.Next(ctx); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("Next after Close: %v", err)
 	}
-	if len(n.control.watches.list) != 0 {
+	if len(n.control.desk.watches.list) != 0 {
 		t.Error("the peer keeps a watch that was ended")
 	}
 	if _, err := n.Delete(ctx, "a/1"); err != nil {

@@ -53,6 +53,7 @@ func TestClosedRing(t *testing.T) {
 		t.Errorf("%+v\n%s", d, out)
 	}
 	t.Run("refused", func(t *testing.T) { testRefused(t, first, second, token) })
+	t.Run("guests", func(t *testing.T) { testGuests(t, first) })
 	t.Run("rotated", func(t *testing.T) { testRotated(t, first, second) })
 	t.Run("revoked", func(t *testing.T) { testRevoked(t, first, second) })
 	for _, p := range []*process{first, second} {
@@ -119,7 +120,6 @@ func testRefused(t *testing.T, ada, bob *process, token string) {
 	stranger().run("run", "--join", bound).fails(client.CodeRefused, "another peer")
 	bob.run("invite").fails(client.CodeRefused, "may not invite")
 	ada.run("invite", "--role", "read", "--inviter").fails(client.CodeUsage, "inviter")
-	ada.run("invite", "--role", "read").fails(client.CodeNotAvailable, "read")
 	ada.run("invite", "--for", "bob").fails(client.CodeUsage)
 
 	other := stranger()
@@ -129,6 +129,42 @@ func testRefused(t *testing.T, ada, bob *process, token string) {
 	open.ok("init", "--open")
 	open.start()
 	open.run("invite").fails(client.CodeUsage, "open")
+}
+
+// Guests do what their roles allow, and are told what is not.
+func testGuests(t *testing.T, ada *process) {
+	token := func(role string) string { return strings.TrimSpace(ada.ok("invite", "--role", role)) }
+	reader, submitter := newShell(t), newShell(t)
+	reader.start("--name", "rita", "--join", token("read"))
+	second := submitter.start("--name", "sam", "--join", token("submit"))
+	for _, s := range []*shell{reader, submitter} {
+		if got := s.ok("get", "greeting"); got != "hello" {
+			t.Errorf("got %q", got)
+		}
+		s.run("put", "greeting", "bye").fails(client.CodeRefused, "needs role member", "fix: peer invite --role member")
+		s.run("put", "k", "v", "--if-version", "0").fails(client.CodeRefused, "needs role member")
+		s.run("del", "greeting").fails(client.CodeRefused, "needs role member")
+		s.run("leave").fails(client.CodeRefused, "guest")
+		s.ok("ls")
+		s.ok("trace", "greeting")
+		s.ok("ring")
+		if out := s.ok("doctor"); !strings.Contains(out, "ok    role    a guest with role") {
+			t.Errorf("doctor says\n%s", out)
+		}
+	}
+	reader.run("submit", "sha256", "--input", "x").fails(client.CodeRefused, "needs role submit, caller has read", "fix: peer invite")
+	submitter.ok("submit", "sha256", "--input", "{i}", "--n", "5")
+	if out := submitter.ok("job", "ls"); !strings.Contains(out, "sha256") {
+		t.Errorf("job ls says\n%s", out)
+	}
+	if out := reader.ok("status"); !strings.Contains(out, "guest: read") || !strings.Contains(out, "calls go to") {
+		t.Errorf("status says\n%s", out)
+	}
+	if code := second.signal(syscall.SIGINT); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	submitter.start("--name", "sam") // its home knows whom to turn to
+	submitter.ok("get", "greeting")
 }
 
 // The ring's key is replaced, and is in the home.

@@ -21,7 +21,11 @@ func inviteCommand(c *console) *cobra.Command {
 
 Whoever has the token can use it until it expires: pass it on as you would a
 password. With --once it lets in one peer, and with --for the one of that ID alone;
-such tokens are redeemed by this peer only, so it must run when they are used.`,
+such tokens are redeemed by this peer only, so it must run when they are used.
+
+A newcomer with role submit or read is a guest: it keeps no keys and runs no tasks, and
+members carry out its calls. One with role read may read keys (get, ls, watch, ring, trace);
+one with role submit may submit jobs besides, and see to those (job, top).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			spec.Role = role.value

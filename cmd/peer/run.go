@@ -106,6 +106,11 @@ func (c *console) announce(ctx context.Context, node *overlay.Node) {
 	addrs := node.Addrs()
 	ring, peers, open := "", 1, false
 	if status, err := node.Status(ctx); err == nil {
+		if isGuest(status) {
+			fmt.Fprintf(c.err, "ready: peer %s id %s listening on nothing, guest of ring %s with role %s; %s\n",
+				node.Name(), node.ID(), status.Ring, status.Role, count(status.Peers, "member"))
+			return
+		}
 		ring, peers, open = status.Ring, status.Peers, status.Open
 	}
 	fmt.Fprintf(c.err, "ready: peer %s id %s listening on %s, ring %s; %s\n",

@@ -29,7 +29,14 @@ func statusCommand(c *console) *cobra.Command {
 	}
 }
 
+// isGuest reports whether the status is that of a peer that is less than a member.
+func isGuest(s client.Status) bool { return s.Role == "submit" || s.Role == "read" }
+
 func printStatus(out io.Writer, s client.Status) {
+	if isGuest(s) {
+		printGuest(out, s)
+		return
+	}
 	up := time.Duration(s.UptimeS * float64(time.Second)).Round(time.Second)
 	t := s.Tasks
 	fields(out,
@@ -45,6 +52,22 @@ func printStatus(out io.Writer, s client.Status) {
 		"up", up,
 		"version", s.Version,
 		"listens", strings.Join(s.Addrs, "\n"+strings.Repeat(" ", len("functions  "))),
+	)
+}
+
+// printGuest tells of a peer that has members carry out its calls.
+func printGuest(out io.Writer, s client.Status) {
+	via := "nobody: no member answers (peer doctor tells why)"
+	if len(s.Via) > 0 {
+		via = strings.Join(s.Via, "\n"+strings.Repeat(" ", len("calls go to  ")))
+	}
+	fields(out,
+		"peer", nameOf(s)+"  "+s.ID,
+		"ring", fmt.Sprintf("%s, %s", s.Ring, count(s.Peers, "member")),
+		"role", "guest: "+s.Role+"; it keeps no keys and runs no tasks",
+		"calls go to", via,
+		"up", time.Duration(s.UptimeS*float64(time.Second)).Round(time.Second),
+		"version", s.Version,
 	)
 }
 

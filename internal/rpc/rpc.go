@@ -19,8 +19,8 @@ type Role uint8
 // The roles.
 const (
 	RoleNone    Role = iota // anybody who reached the stream
-	RoleRead                // may read keys
-	RoleSubmit              // may read and write keys and submit tasks
+	RoleRead                // a guest that may read keys
+	RoleSubmit              // a guest that may read keys and submit tasks
 	RoleMember              // a peer of the ring
 	RoleControl             // whoever owns the peer: its control socket
 )

@@ -7,6 +7,7 @@ import (
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/compute"
 	"github.com/chorus-net/chorus/internal/wire/pb"
+	"github.com/chorus-net/chorus/store"
 )
 
 // DurableSpec is what a durable job is, as it lies in the store.
@@ -18,8 +19,9 @@ type DurableSpec struct {
 	Submitted time.Time // to the millisecond
 	Priority  int8
 	Verify    int
-	Keys      bool      // each input is a key, whose replicas should run its task
-	Deadline  time.Time // to the millisecond; zero: none
+	Keys      bool         // each input is a key, whose replicas should run its task
+	Deadline  time.Time    // to the millisecond; zero: none
+	Submitter chord.PeerID // a guest of the ring; empty: a member
 }
 
 // DurableResult is the committed result of one task.
@@ -52,6 +54,7 @@ func AppendDurableSpec(b []byte, s *DurableSpec) []byte {
 		Code:   &pb.TaskCode{Func: s.Code.Func, Size: s.Code.Size},
 		TimeNs: int64(s.Limits.Time), Memory: s.Limits.Memory, Grant: s.Limits.Grant, Tasks: uint32(s.Tasks), Inputs: uint32(s.Inputs),
 		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority), Verify: uint32(s.Verify), Keys: s.Keys,
+		Submitter: []byte(s.Submitter),
 	}
 	if !s.Deadline.IsZero() {
 		m.DeadlineMs = s.Deadline.UnixMilli()
@@ -68,7 +71,7 @@ func ParseDurableSpec(b []byte) (DurableSpec, error) {
 	if err := m.UnmarshalVT(b); err != nil {
 		return DurableSpec{}, malformed("durable job", err)
 	}
-	if m.Code == nil || m.Tasks < 1 || m.Tasks > compute.MaxDurable || m.Inputs < 1 || m.Inputs > m.Tasks || m.TimeNs < 0 || m.Memory < 0 || len(m.Grant) > compute.MaxGrant {
+	if m.Code == nil || m.Tasks < 1 || m.Tasks > compute.MaxDurable || m.Inputs < 1 || m.Inputs > m.Tasks || m.TimeNs < 0 || m.Memory < 0 || len(m.Grant) > compute.MaxGrant || len(m.Submitter) > store.MaxPeerID {
 		return DurableSpec{}, malformed("durable job", fmt.Errorf("%d tasks, %d records of inputs", m.Tasks, m.Inputs))
 	}
 	if m.Priority < -compute.MaxPriority || m.Priority > compute.MaxPriority || m.Verify > compute.MaxVerify {
@@ -79,6 +82,7 @@ func ParseDurableSpec(b []byte) (DurableSpec, error) {
 		Limits: compute.Limits{Time: time.Duration(m.TimeNs), Memory: m.Memory, Grant: m.Grant},
 		Tasks:  int(m.Tasks), Inputs: int(m.Inputs), Submitted: time.UnixMilli(m.SubmittedMs),
 		Priority: int8(m.Priority), Verify: int(m.Verify), Keys: m.Keys,
+		Submitter: chord.PeerID(m.Submitter),
 	}
 	if m.DeadlineMs != 0 {
 		s.Deadline = time.UnixMilli(m.DeadlineMs)

@@ -15,7 +15,7 @@ func TestDurableRoundTrip(t *testing.T) {
 	spec := DurableSpec{
 		Code: compute.Code{Func: "sha256/v1"}, Limits: compute.Limits{Time: time.Second, Memory: 1 << 20, Grant: "books"},
 		Tasks: 7, Inputs: 2, Submitted: time.UnixMilli(1234567),
-		Priority: -4, Verify: 3, Keys: true, Deadline: time.UnixMilli(2345678),
+		Priority: -4, Verify: 3, Keys: true, Deadline: time.UnixMilli(2345678), Submitter: "guest",
 	}
 	module := spec
 	module.Code = compute.Code{Module: [32]byte{1, 2}, Size: 99}

@@ -3,7 +3,7 @@ package wire
 import "github.com/chorus-net/chorus/internal/rpc"
 
 // Methods of the calls between peers (below 100) and of the control socket
-// (100 and above). Numbers are part of the protocol: never reuse one.
+// (100 and above), some of which a member answers its ring's guests as well. Numbers are part of the protocol: never reuse one.
 const (
 	MethodPing    rpc.Method = 1 // echoes its payload; round trips and benchmarks
 	MethodRing    rpc.Method = 2 // cast: one ring message
@@ -33,6 +33,10 @@ const (
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 	MethodOwns rpc.Method = 31 // which durable jobs a peer owns
 	MethodLoad rpc.Method = 32 // what a peer has to do, for people
+
+	// Guests of a ring call a member by the methods of the control socket, in parcels.
+	MethodParcel rpc.Method = 40 // a part of a request that comes
+	MethodRest   rpc.Method = 41 // a further part of an answer
 
 	MethodCtlPut    rpc.Method = 100
 	MethodCtlGet    rpc.Method = 101

@@ -27,8 +27,21 @@ const (
 
 // Client is a connection to a running peer.
 type Client struct {
-	conn *rpc.Conn
+	conn Conn
 }
+
+// Conn is what a client makes its calls over: a connection to a peer's socket, or what package
+// overlay puts in its place.
+type Conn interface {
+	Call(ctx context.Context, h rpc.Header, payload []byte) ([]byte, error)
+	Done() <-chan struct{}
+	Close() error
+}
+
+var _ Conn = (*rpc.Conn)(nil)
+
+// New returns a client over conn. Programs that talk to a peer use Dial.
+func New(conn Conn) *Client { return &Client{conn: conn} }
 
 // Dial connects to the peer that runs in the folder home. The context bounds
 // connecting only. ErrNoPeer means that no peer runs there.

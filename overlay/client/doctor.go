@@ -18,7 +18,7 @@ const (
 
 // Check is one thing that the doctor looked at.
 type Check struct {
-	Name   string     `json:"name"` // peers, reach, clock, disk, ring, keys, pass or limits
+	Name   string     `json:"name"` // peers, reach, clock, disk, ring, keys, pass or limits; of a guest role, too
 	State  CheckState `json:"state"`
 	Detail string     `json:"detail"`
 	Fix    string     `json:"fix,omitempty"` // what to do, unless it is ok

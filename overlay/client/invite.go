@@ -9,8 +9,9 @@ import (
 
 // InviteSpec says whom a token lets into a closed ring, and for how long.
 type InviteSpec struct {
-	// Role is what the newcomer may do: "member" (also if empty). The roles "submit"
-	// and "read" are known to the gate, but no peer can run with them yet.
+	// Role is what the newcomer may do: "member" (also if empty); or, as a guest that has
+	// members carry out its calls, "submit": read keys, and submit jobs and see to those;
+	// or "read": read keys.
 	Role string `json:"role,omitempty"`
 	// Expires is how long the token can be used; 0: 24 hours. What it was
 	// exchanged for lasts.

@@ -110,10 +110,14 @@ type PeerLoad struct {
 
 // Status is a peer's state at a glance.
 type Status struct {
-	ID              string   `json:"id"`
-	Name            string   `json:"name,omitempty"`
-	Ring            string   `json:"ring"`
-	Open            bool     `json:"open"` // whoever reaches a peer of the ring may join it
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"`
+	Ring string `json:"ring"`
+	Open bool   `json:"open"` // whoever reaches a peer of the ring may join it
+	// Role is "member", or that of a guest, "submit" or "read". A guest has members carry
+	// out its calls, those of Via if they answer; it keeps and runs nothing.
+	Role            string   `json:"role"`
+	Via             []string `json:"via,omitempty"`
 	Version         string   `json:"version"`
 	Addrs           []string `json:"addrs"`
 	UptimeS         float64  `json:"uptime_s"`

@@ -758,7 +758,9 @@ type DurableSpec struct {
 	// Set where each input is a key, whose replicas should run its task.
 	Keys bool `protobuf:"varint,11,opt,name=keys,proto3" json:"keys,omitempty"`
 	// The namespace that a module may use.
-	Grant         string `protobuf:"bytes,10,opt,name=grant,proto3" json:"grant,omitempty"`
+	Grant string `protobuf:"bytes,10,opt,name=grant,proto3" json:"grant,omitempty"`
+	// The guest of the ring who submitted it; empty: a member.
+	Submitter     []byte `protobuf:"bytes,12,opt,name=submitter,proto3" json:"submitter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -868,6 +870,13 @@ func (x *DurableSpec) GetGrant() string {
 		return x.Grant
 	}
 	return ""
+}
+
+func (x *DurableSpec) GetSubmitter() []byte {
+	if x != nil {
+		return x.Submitter
+	}
+	return nil
 }
 
 // DurableInputs are the inputs of tasks one after the other.
@@ -1478,7 +1487,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05tasks\x18\x0e \x03(\v2\x0f.chorus.v1.TaskR\x05tasks\x12&\n" +
 	"\x04refs\x18\x0f \x03(\v2\x12.chorus.v1.TaskRefR\x04refs\x12/\n" +
 	"\aresults\x18\x10 \x03(\v2\x15.chorus.v1.TaskResultR\aresults\x12\x10\n" +
-	"\x03job\x18\x11 \x01(\fR\x03job\"\xb7\x02\n" +
+	"\x03job\x18\x11 \x01(\fR\x03job\"\xd5\x02\n" +
 	"\vDurableSpec\x12'\n" +
 	"\x04code\x18\x01 \x01(\v2\x13.chorus.v1.TaskCodeR\x04code\x12\x17\n" +
 	"\atime_ns\x18\x02 \x01(\x03R\x06timeNs\x12\x16\n" +
@@ -1492,7 +1501,8 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x06verify\x18\t \x01(\rR\x06verify\x12\x12\n" +
 	"\x04keys\x18\v \x01(\bR\x04keys\x12\x14\n" +
 	"\x05grant\x18\n" +
-	" \x01(\tR\x05grant\"'\n" +
+	" \x01(\tR\x05grant\x12\x1c\n" +
+	"\tsubmitter\x18\f \x01(\fR\tsubmitter\"'\n" +
 	"\rDurableInputs\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
 	"\x0eDurableResults\x122\n" +
