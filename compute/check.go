@@ -232,7 +232,7 @@ func (s *Scheduler) checkQueue() error {
 		if i > 0 && q.lanes[i-1].compare(l.laneKey) >= 0 {
 			return fmt.Errorf("lane %s is out of place", l.capability)
 		}
-		live, bound := 0, 0
+		live, bound, weight := 0, 0, uint64(0)
 		var last int64
 		for k := range l.deque.len {
 			e := l.deque.at(k)
@@ -246,12 +246,13 @@ func (s *Scheduler) checkQueue() error {
 				return fmt.Errorf("lane %v has a task of lane %v", l.laneKey, e.held.lane())
 			}
 			live, last = live+1, e.pos
+			weight += e.held.task.weight()
 			if e.held.provisional {
 				bound++
 			}
 		}
-		if live != l.n || bound != l.bound || l.here != (!l.barred && q.has(l.capability)) {
-			return fmt.Errorf("lane %s: n %d, counted %d; bound %d, counted %d", l.capability, l.n, live, l.bound, bound)
+		if live != l.n || bound != l.bound || weight != l.weight || l.here != (!l.barred && q.has(l.capability)) {
+			return fmt.Errorf("lane %s: n %d, counted %d; bound %d, counted %d; weight %d, counted %d", l.capability, l.n, live, l.bound, bound, l.weight, weight)
 		}
 		if d := &l.deque; d.len > 0 && (!d.at(0).live() || !d.at(d.len-1).live()) {
 			return fmt.Errorf("lane %s: dead entry at an end", l.capability)

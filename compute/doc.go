@@ -89,7 +89,9 @@
 // # Stealing
 //
 // A worker takes from the top of the queue, a thief gets half from the bottom,
-// of those tasks whose function it has. A peer steals when a worker is free and
+// of those tasks whose function it has: half of their number, and no more than half of the
+// work that they are thought to be. A part is half of what was divided in two; so of a task
+// that divides itself again and again the largest part goes, and the victim keeps as much. A peer steals when a worker is free and
 // nothing here is for it, one steal at a time: from the more loaded of two peers
 // drawn from the gossiped loads, the nearer if they are about alike; without news, from one
 // drawn at random. After Config.Tries failures, and one more where nobody answered, it

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -45,14 +46,15 @@ func divisionOf(r *Result) [8]byte {
 	return [8]byte(h.Sum(nil))
 }
 
-// part returns part i of a task that its present attempt has divided. The
+// part returns part i of n of a task that its present attempt has divided. The
 // attempt is part of the index, and so of the ID: another attempt may divide the
 // task in another way.
-func part(of *Task, i int, input []byte) Task {
+func part(of *Task, i, n int, input []byte) Task {
 	index := of.Attempt*MaxFork + uint32(i)
 	return Task{
 		ID: TaskID(of.Job, of.ID, index), Job: of.Job, Parent: of.ID, Index: index,
 		Code: of.Code, Input: input, Limits: of.Limits, Owner: of.Owner, Attempt: 1, Priority: of.Priority,
+		Share: uint8(min(int(of.Share)+bits.Len(uint(n-1)), maxShare)),
 	}
 }
 
@@ -88,7 +90,7 @@ func (s *Scheduler) fork(o *owned, p *peer, r *Result) {
 	o.parts, o.open = make([]owned, n), n
 	for i, in := range r.Fork {
 		c := &o.parts[i]
-		*c = owned{job: j, parent: o, state: TaskQueued, task: part(&o.task, i, in)}
+		*c = owned{job: j, parent: o, state: TaskQueued, task: part(&o.task, i, n, in)}
 		s.owner.tasks[c.task.ID] = c
 	}
 	if p != nil && r.Kept {
@@ -245,7 +247,7 @@ func (s *Scheduler) keepParts(h *held, r *Result) bool {
 	}
 	c := h.client
 	for i, in := range r.Fork {
-		k := &held{task: part(&h.task, i, in), client: c, provisional: true}
+		k := &held{task: part(&h.task, i, len(r.Fork), in), client: c, provisional: true}
 		if s.holder.held[k.task.ID] != nil || s.holder.running[run{k.task.ID, 1}] != nil {
 			// An earlier run of the same attempt left it here. The owner's word on
 			// that one is still to come.

@@ -35,9 +35,10 @@ type queue struct {
 
 type lane struct {
 	laneKey
-	here   bool // this peer can run it
-	n      int  // queued tasks
-	bound  int  // of them, provisional ones, which must not leave
+	here   bool   // this peer can run it
+	n      int    // queued tasks
+	bound  int    // of them, provisional ones, which must not leave
+	weight uint64 // of the queued tasks together
 	deque  deque
 	served uint64 // the queue's pops when it was last popped, or made
 }
@@ -103,6 +104,7 @@ func (q *queue) added(l *lane, h *held) {
 	if h.provisional {
 		l.bound++
 	}
+	l.weight += h.task.weight()
 	h.state = heldQueued
 	q.n++
 }
@@ -179,6 +181,7 @@ func (q *queue) remove(h *held) {
 	if h.provisional {
 		l.bound--
 	}
+	l.weight -= h.task.weight()
 	l.deque.trim(l.n)
 	if l.n == 0 && (!l.here || l.priority != 0) {
 		q.lanes = slices.DeleteFunc(q.lanes, func(x *lane) bool { return x == l })

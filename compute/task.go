@@ -190,6 +190,21 @@ type Task struct {
 	// Priority goes from -MaxPriority to MaxPriority: of the tasks that wait at a peer
 	// those with a higher one start first, and are stolen first.
 	Priority int8
+	// Share is about how often one of the job's tasks was halved to come to this one.
+	Share uint8
+}
+
+// maxShare is the Share beyond which no task is thought to be smaller.
+const maxShare = 30
+
+// weight is how much work a task is thought to be, beside others that may be stolen
+// with it: a part is as much of what was divided as each other part, and a join next to
+// nothing.
+func (t *Task) weight() uint64 {
+	if t.Join {
+		return 1
+	}
+	return 1 << (maxShare - min(t.Share, maxShare))
 }
 
 // taskOverhead is about what a task takes on the wire beside its input.

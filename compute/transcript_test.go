@@ -349,7 +349,7 @@ func (g *stage) ran(a *actor, args []string, opts map[string]string) error {
 	n, _ := strconv.Atoi(opts["fork"])
 	for i := range n {
 		r.Fork = append(r.Fork, nil)
-		g.names[part(&t, i, nil).ID] = fmt.Sprintf("%s/%d%c", name, t.Attempt, 'a'+i)
+		g.names[part(&t, i, 2, nil).ID] = fmt.Sprintf("%s/%d%c", name, t.Attempt, 'a'+i)
 	}
 	g.apply(a, a.s.Ran(g.now, r))
 	return nil

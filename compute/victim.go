@@ -69,20 +69,35 @@ type cursor struct {
 	left int // tasks that may go
 }
 
+// haul is what a thief may yet have of the tasks of a priority: half of their number,
+// and half of their weight, of which the last may take a little more.
+type haul struct {
+	tasks  int
+	weight int64
+}
+
+func (h *haul) full() bool { return h.tasks <= 0 || h.weight <= 0 }
+
+func (h *haul) take(t *Task) {
+	h.tasks--
+	h.weight -= int64(t.weight())
+}
+
 // stealable lists the lanes with tasks that a thief can run, and counts those tasks: all,
 // those that may go, and of each priority half.
-func (s *Scheduler) stealable(p *peer) (lanes []cursor, n, free int, half [MaxPriority - spare + 1]int) {
+func (s *Scheduler) stealable(p *peer) (lanes []cursor, n, free int, half [MaxPriority - spare + 1]haul) {
 	for _, l := range s.holder.queue.lanes {
 		if l.n > 0 && p.can(l.capability) {
 			left := l.n - max(l.bound, s.keep(l, p.rtt))
 			n += l.n
 			free += left
-			half[l.priority-spare] += l.n
+			half[l.priority-spare].tasks += l.n
+			half[l.priority-spare].weight += int64(l.weight)
 			lanes = append(lanes, cursor{l, l.deque.len - 1, left})
 		}
 	}
 	for i := range half {
-		half[i] = (half[i] + 1) / 2
+		half[i] = haul{(half[i].tasks + 1) / 2, (half[i].weight + 1) / 2}
 	}
 	return lanes, n, free, half
 }
@@ -110,7 +125,7 @@ func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
 			for c.next >= 0 && !c.lane.deque.at(c.next).live() {
 				c.next--
 			}
-			if c.next < 0 || c.left <= 0 || half[c.lane.priority-spare] == 0 {
+			if c.next < 0 || c.left <= 0 || half[c.lane.priority-spare].full() {
 				continue
 			}
 			if best == nil || c.lane.priority > best.lane.priority ||
@@ -131,7 +146,7 @@ func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
 			break
 		}
 		best.left--
-		half[best.lane.priority-spare]--
+		half[best.lane.priority-spare].take(&h.task)
 		chosen = append(chosen, h)
 	}
 	return chosen

@@ -115,7 +115,7 @@ it. Exit status 5 means that a history did not hold.`,
 		Example: `  peer netsim model --peers 300 --kill 0.5 --successors 20
   peer netsim model --peers 200 --churn 10m --loss 0.01 --duration 5m
   peer netsim model --peers 300 --plain-chord
-  peer netsim model --workload uts --peers 1024 --grain 200ms
+  peer netsim model --workload uts --peers 1024
   peer netsim model --schedules 1000
   peer netsim model --schedules 1 --seed 42 --trace`,
 		Args: cobra.NoArgs,
@@ -160,7 +160,7 @@ func (f *modelFlags) addTo(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.PlainChord, "plain-chord", false, "show the same lookups in textbook Chord, too")
 	flags.StringVar(&f.workload, "workload", lookupsWorkload, "what the peers do: lookups, keys, or tasks: uts, pareto or bag")
 	flags.IntVar(&f.Keys, "keys", 1_000_000, "with --workload keys: how many are placed")
-	flags.DurationVar(&f.work.Grain, "grain", time.Second, "time that a task takes; with pareto the shortest one")
+	flags.DurationVar(&f.work.Grain, "grain", 0, "time that a task takes, with pareto the shortest one; 0 is 1s, and 300ms with uts")
 	flags.DurationVar(&f.work.RTT, "rtt", 20*time.Millisecond, "round trip between peers that share tasks")
 	flags.Float64Var(&f.work.Load, "load", 0.8, "with pareto: part of the time that peers are to be busy")
 	flags.Float64Var(&f.Lookups, "rate", 50, "lookups a second over all peers")

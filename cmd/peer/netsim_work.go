@@ -43,8 +43,8 @@ func (o *workOptions) validate(cmd *cobra.Command, f *modelFlags) error {
 		return usage(modelCommand, "--kill must be from 0 up to 1, not %v", f.Kill)
 	case f.Kill > 0 && f.workload == string(model.WorkPareto):
 		return usage(modelCommand, "--kill does not go with --workload pareto: the jobs of a peer go with it")
-	case f.Duration <= 0 || o.Grain <= 0 || o.Grain > f.Duration:
-		return usage(modelCommand, "--grain must be more than 0 and at most --duration, is %v of %v", o.Grain, f.Duration)
+	case f.Duration <= 0 || o.Grain < 0 || o.Grain > f.Duration:
+		return usage(modelCommand, "--grain must be from 0 to --duration, is %v of %v", o.Grain, f.Duration)
 	case o.RTT < 0 || o.RTT > time.Minute:
 		return usage(modelCommand, "--rtt must be from 0 to 1m, not %v", o.RTT)
 	case !(o.Load > 0 && o.Load < 1):

@@ -1,6 +1,7 @@
 package uts
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/binary"
@@ -25,6 +26,10 @@ type Tree struct {
 	// Grain is how many nodes one task searches before it divides what is left;
 	// 0 means DefaultGrain.
 	Grain int
+	// Start is how many the first task searches, each further one twice as many as what
+	// it is a part of, up to Grain: so that there is soon something for everybody. 0
+	// means a 64th of Grain.
+	Start int
 }
 
 // Type says how many children the nodes of a tree have.
@@ -54,7 +59,7 @@ var Trees = map[string]Tree{
 
 // Parse reads a tree: a published one by name, or the letters of the
 // reference implementation with their values, such as "t=1 a=3 d=10 b=4 r=19". Beside
-// those it takes g, the grain.
+// those it takes g, the grain, and s, the start.
 func Parse(s string) (Tree, error) {
 	words := strings.Fields(s)
 	u := Tree{Type: Geometric, Depth: 6, B: 4, Q: 15.0 / 64, M: 4}
@@ -83,11 +88,13 @@ func Parse(s string) (Tree, error) {
 			u.Seed = whole
 		case "g":
 			u.Grain = whole
+		case "s":
+			u.Start = whole
 		default:
 			err = errors.New("unknown")
 		}
 		if err != nil {
-			return Tree{}, fmt.Errorf("tree %q: %q: want a name (T1, T3, T1L, T1XXL) and values of t, a, d, b, q, m, r or g", s, w)
+			return Tree{}, fmt.Errorf("tree %q: %q: want a name (T1, T3, T1L, T1XXL) and values of t, a, d, b, q, m, r, g or s", s, w)
 		}
 	}
 	if len(words) == 0 {
@@ -112,13 +119,19 @@ func (u Tree) validate() error {
 		return fmt.Errorf("tree: seed r=%d, want 0 to %d", u.Seed, math.MaxInt32)
 	case u.Grain < 0 || u.Grain > 1<<30:
 		return fmt.Errorf("tree: grain g=%d, want 0 to %d", u.Grain, 1<<30)
+	case u.Start < 0 || u.Start > 1<<30:
+		return fmt.Errorf("tree: start s=%d, want 0 to %d", u.Start, 1<<30)
 	}
 	return nil
 }
 
 // String writes the tree as Parse reads it.
 func (u Tree) String() string {
-	return fmt.Sprintf("t=%d a=%d d=%d b=%v q=%v m=%d r=%d g=%d", u.Type, u.Shape, u.Depth, u.B, u.Q, u.M, u.Seed, u.Grain)
+	s := fmt.Sprintf("t=%d a=%d d=%d b=%v q=%v m=%d r=%d g=%d", u.Type, u.Shape, u.Depth, u.B, u.Q, u.M, u.Seed, u.Grain)
+	if u.Start != 0 {
+		s += fmt.Sprintf(" s=%d", u.Start)
+	}
+	return s
 }
 
 // Count is what a search has found.
@@ -245,20 +258,25 @@ const maxNodes = 8 << 10
 // Work searches some of a tree, as a function that divides its tasks does: see
 // worker.Divided. Its input is a tree as a text, or a part: a zero byte, the tree, a
 // zero byte, and nodes. Its output is a Count. What is left it divides in two, node
-// by node, so that both parts may be expected to be as large.
+// by node, so that both parts may be expected to be as large; unless that is so little that
+// it may as well be searched, too.
 func Work(ctx context.Context, input []byte) ([]byte, [][]byte, error) {
 	u, stack, err := read(input)
 	if err != nil {
 		return nil, nil, err
 	}
-	grain := u.Grain
-	if grain == 0 {
-		grain = DefaultGrain
+	grain := cmp.Or(u.Grain, DefaultGrain)
+	limit := min(cmp.Or(u.Start, max(grain/64, 1)), grain)
+	c, left, err := u.search(ctx, stack, limit)
+	if err == nil && u.expect(left) < float64(limit)/2 {
+		var rest Count
+		rest, left, err = u.search(ctx, left, limit)
+		c.add(rest)
 	}
-	c, left, err := u.search(ctx, stack, grain)
 	if err != nil {
 		return nil, nil, err
 	}
+	u.Start = min(2*limit, grain)
 	ways := min(max(2, (len(left)+maxNodes-1)/maxNodes), len(left))
 	parts := make([][]byte, ways)
 	for i := range parts {

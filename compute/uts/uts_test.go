@@ -2,6 +2,7 @@ package uts
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 )
@@ -82,6 +83,7 @@ func TestRefuses(t *testing.T) {
 		"T3 m=101":         "m=101",
 		"T1 r=-1":          "seed r=-1",
 		"T1 g=-5":          "grain g=-5",
+		"T1 s=-5":          "start s=-5",
 		"\x00T1":           "no nodes",
 		"\x00T1\x00abc":    "3 bytes that are no nodes",
 		"\x00T1 a=9\x00":   "shape a=9",
@@ -126,4 +128,74 @@ func BenchmarkSearch(b *testing.B) {
 		nodes += c.Nodes
 	}
 	b.ReportMetric(float64(nodes)/b.Elapsed().Seconds(), "nodes/s")
+}
+
+// The first tasks are small, so that many peers have something to do soon, and what is
+// left of the last ones is not divided into crumbs.
+func TestTasksOfOneSize(t *testing.T) {
+	const grain = 1 << 10
+	level := [][]byte{[]byte("t=1 a=3 d=8 b=4 r=19 g=1024")}
+	crumbs, tasks := 0, 0
+	for depth := 0; len(level) > 0; depth++ {
+		var next [][]byte
+		for _, in := range level {
+			out, parts, err := Work(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := ParseCount(string(out))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if limit := min(grain/64<<depth, grain); int(c.Nodes) > 2*limit || len(parts) > 0 && int(c.Nodes) < limit {
+				t.Errorf("a task at depth %d searched %d nodes and left %d parts, its limit was %d", depth, c.Nodes, len(parts), limit)
+			}
+			if depth > 6 && c.Nodes < grain/4 {
+				crumbs++
+			}
+			tasks++
+			next = append(next, parts...)
+		}
+		level = next
+	}
+	if crumbs > tasks/6 {
+		t.Errorf("%d of %d tasks searched next to nothing", crumbs, tasks)
+	}
+}
+
+// What is expected of trees, beside the mean of many.
+func TestExpect(t *testing.T) {
+	for _, tree := range []string{
+		"t=1 a=3 d=5 b=3", "t=1 a=0 d=6 b=3", "t=1 a=2 d=3 b=2", "t=0 b=4 q=0.1 m=5", "t=2 a=3 d=6 b=2 q=0.1 m=4",
+	} {
+		u, err := Parse(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const trees = 4000
+		found, expected := 0.0, 0.0
+		for seed := range trees {
+			u.Seed = seed
+			r := u.root()
+			r.depth = 1 // the root of a binomial tree is unlike others
+			c, _, err := u.search(t.Context(), []node{r}, 1<<30)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found += float64(c.Nodes)
+			expected += u.expect([]node{r})
+		}
+		if ratio := found / expected; ratio < 0.9 || ratio > 1.1 {
+			t.Errorf("%s: %.1f nodes a tree, expected %.1f", tree, found/trees, expected/trees)
+		}
+	}
+	for _, endless := range []string{"t=0 q=0.5 m=2", "t=1 a=3 d=5000"} {
+		u, err := Parse(endless)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := u.expect([]node{u.root()}); !math.IsInf(n, 1) {
+			t.Errorf("%s: expects %v nodes", endless, n)
+		}
+	}
 }

@@ -164,7 +164,7 @@ func encodeTask(t *compute.Task) *pb.Task {
 		Code: &pb.TaskCode{Func: t.Code.Func, Size: t.Code.Size}, Input: t.Input,
 		TimeNs: int64(t.Limits.Time), Memory: t.Limits.Memory, Output: t.Limits.Output, Grant: t.Limits.Grant,
 		Owner: []byte(t.Owner), Attempt: t.Attempt, Hop: t.Hop, Join: t.Join, Parts: t.Parts,
-		Priority: int32(t.Priority), Apart: t.Apart,
+		Priority: int32(t.Priority), Apart: t.Apart, Share: uint32(t.Share),
 	}
 	if t.Code.Func == "" {
 		p.Code.Module = t.Code.Module[:]
@@ -189,7 +189,7 @@ func decodeTask(p *pb.Task) (t compute.Task, err error) {
 		Index: p.Index, Code: compute.Code{Func: p.Code.Func, Size: p.Code.Size}, Input: p.Input,
 		Limits: compute.Limits{Time: time.Duration(p.TimeNs), Memory: p.Memory, Output: p.Output, Grant: strings.Clone(p.Grant)},
 		Owner:  chord.PeerID(p.Owner), Attempt: p.Attempt, Hop: p.Hop, Join: p.Join, Parts: p.Parts,
-		Priority: int8(p.Priority), Apart: p.Apart,
+		Priority: int8(p.Priority), Apart: p.Apart, Share: uint8(min(p.Share, math.MaxUint8)),
 	}
 	switch n := len(p.Code.Module); n {
 	case 0:

@@ -41,7 +41,7 @@ type WorkSettings struct {
 	Peers    int           // of one worker each; 0: 100
 	Seed     uint64        // what everything follows from
 	Work     time.Duration // for each peer; 0: 60 s
-	Grain    time.Duration // of a task; 0: 1 s
+	Grain    time.Duration // of a task; 0: 1 s, and 300 ms with WorkUTS
 	RTT      time.Duration // between two peers; 0: 20 ms
 	Load     float64       // of WorkPareto; 0: 0.8
 	// Kill is how many peers are killed when a quarter of the ideal time has
@@ -92,7 +92,10 @@ func (s WorkSettings) withDefaults() WorkSettings {
 		s.Work = time.Minute
 	}
 	if s.Grain == 0 {
-		s.Grain = time.Second
+		s.Grain = min(time.Second, s.Work)
+		if s.Workload == WorkUTS {
+			s.Grain = min(300*time.Millisecond, s.Work)
+		}
 	}
 	if s.RTT == 0 {
 		s.RTT = 20 * time.Millisecond

@@ -107,7 +107,9 @@ type Task struct {
 	// Peers that should run it unless they are much busier than others.
 	Near [][]byte `protobuf:"bytes,18,rep,name=near,proto3" json:"near,omitempty"`
 	// The namespace that a module may use.
-	Grant         string `protobuf:"bytes,20,opt,name=grant,proto3" json:"grant,omitempty"`
+	Grant string `protobuf:"bytes,20,opt,name=grant,proto3" json:"grant,omitempty"`
+	// About how often one of the job's tasks was halved to come to this one.
+	Share         uint32 `protobuf:"varint,21,opt,name=share,proto3" json:"share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -273,6 +275,13 @@ func (x *Task) GetGrant() string {
 		return x.Grant
 	}
 	return ""
+}
+
+func (x *Task) GetShare() uint32 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
 }
 
 type TaskResult struct {
@@ -1413,7 +1422,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\bTaskCode\x12\x12\n" +
 	"\x04func\x18\x01 \x01(\tR\x04func\x12\x16\n" +
 	"\x06module\x18\x02 \x01(\fR\x06module\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x03R\x04size\"\xbc\x03\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\"\xd2\x03\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\fR\x03job\x12\x16\n" +
@@ -1434,7 +1443,8 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\bpriority\x18\x10 \x01(\x11R\bpriority\x12\x14\n" +
 	"\x05apart\x18\x11 \x01(\bR\x05apart\x12\x12\n" +
 	"\x04near\x18\x12 \x03(\fR\x04near\x12\x14\n" +
-	"\x05grant\x18\x14 \x01(\tR\x05grant\"\xa6\x02\n" +
+	"\x05grant\x18\x14 \x01(\tR\x05grant\x12\x14\n" +
+	"\x05share\x18\x15 \x01(\rR\x05share\"\xa6\x02\n" +
 	"\n" +
 	"TaskResult\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\fR\x04task\x12\x18\n" +
