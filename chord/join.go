@@ -206,5 +206,24 @@ func (r *Ring) become() {
 	r.stabiliseAt, r.roundAt = r.now, r.now
 	r.lastRound = r.now.Add(-minRound)
 	r.touch()
+	r.believe()
 	r.result.Joined = true
+}
+
+// believe admits those of whom the peer heard while it joined, if the ring turns out to
+// be so large that others are believed who is in it: nobody of them is worth a probe.
+func (r *Ring) believe() {
+	if !r.wide() || !r.believes() {
+		return
+	}
+	heard := make([]PeerID, 0, len(r.table.watched))
+	for id, m := range r.table.watched {
+		if !m.suspect {
+			heard = append(heard, id)
+		}
+	}
+	sortPeerIDs(heard)
+	for _, id := range heard {
+		r.admit(r.table.watched[id])
+	}
 }
