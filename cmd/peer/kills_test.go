@@ -31,17 +31,8 @@ func TestKills(t *testing.T) {
 		t.Skip("kills many processes")
 	}
 	t.Parallel()
-	x := &killing{t: t, peers: startPeers(t, "anna", "bert", "carl", "dora", "emil"), promised: make(map[string]map[string]store.Version)}
-	x.links, x.ids = make([]link, len(x.peers)), make(map[string]string)
-	for i, p := range x.peers {
-		x.links[i].home = p.home
-		var status struct{ ID string }
-		p.doc(&status, "status")
-		x.ids[p.home] = status.ID
-	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	x := newKilling(t, "anna", "bert", "carl", "dora", "emil")
+	rng := x.rng()
 	stop := x.traffic(4, 2)
 	for killed := 0; killed < *kills; {
 		down := rng.Perm(len(x.peers))[:1+rng.IntN(2)]
@@ -64,18 +55,12 @@ func TestKills(t *testing.T) {
 	}
 	agreed(t, x.peers)
 	stop()
-	for i := range x.keys {
-		x.read(&x.links[i%len(x.links)], i, client.WithR(client.LevelAll))
-	}
+	x.readAll()
 	for _, p := range x.peers {
 		p.signal(syscall.SIGKILL)
 		x.inspect(p)
 	}
-	t.Logf("%d writes of %d keys acknowledged, %d failed; %d reads, %d failed; %d records looked up on disks",
-		x.acked.Load(), len(x.keys), x.unacked.Load(), x.reads.Load(), x.unread.Load(), x.inspected)
-	if x.acked.Load() == 0 || x.reads.Load() == 0 || x.inspected == 0 {
-		t.Error("nothing was checked")
-	}
+	x.report()
 }
 
 // killing is the traffic of a test that kills, and what it was told.
@@ -94,6 +79,44 @@ type killing struct {
 	// promised holds, by ID of a peer and key, the last version that it stored
 	// according to a receipt.
 	promised map[string]map[string]store.Version
+}
+
+// newKilling starts a ring of processes.
+func newKilling(t *testing.T, names ...string) *killing {
+	t.Helper()
+	x := &killing{t: t, peers: startPeers(t, names...), promised: make(map[string]map[string]store.Version)}
+	x.links, x.ids = make([]link, len(x.peers)), make(map[string]string)
+	for i, p := range x.peers {
+		x.links[i].home = p.home
+		var status struct{ ID string }
+		p.doc(&status, "status")
+		x.ids[p.home] = status.ID
+	}
+	return x
+}
+
+// rng returns a source of choices, and logs its seed.
+func (x *killing) rng() *rand.Rand {
+	seed := rand.Uint64()
+	x.t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// readAll reads every key from all of its replicas.
+func (x *killing) readAll() {
+	for i := range x.keys {
+		x.read(&x.links[i%len(x.links)], i, client.WithR(client.LevelAll))
+	}
+}
+
+// report logs what was done, which must be something.
+func (x *killing) report() {
+	x.t.Helper()
+	x.t.Logf("%d writes of %d keys acknowledged, %d failed; %d reads, %d failed; %d records looked up on disks",
+		x.acked.Load(), len(x.keys), x.unacked.Load(), x.reads.Load(), x.unread.Load(), x.inspected)
+	if x.acked.Load() == 0 || x.reads.Load() == 0 || x.inspected == 0 {
+		x.t.Error("nothing was checked")
+	}
 }
 
 // link is a connection to a peer that comes and goes.

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"encoding/binary"
 	"fmt"
 	"runtime"
 	"time"
@@ -24,6 +25,7 @@ type committer struct {
 
 	roomy time.Time // when the file system was last found to have room
 
+	number uint64                 // of the last commit, or attempt at one
 	dirty  bool                   // the stored totals are gone
 	failed bool                   // a commit failed: the engine's files may not be what it thinks
 	doubt  map[store.ShardID]bool // shards whose totals may be wrong
@@ -78,6 +80,9 @@ func (c *committer) commit() error {
 		c.ops = append(c.ops, op{key: totalsKey})
 		c.changes = append(c.changes, change{})
 	}
+	c.number++
+	c.ops = append(c.ops, op{commitKey, seal(binary.BigEndian.AppendUint64(nil, c.number))})
+	c.changes = append(c.changes, change{})
 	size := 0
 	for _, o := range c.ops {
 		size += o.size()
@@ -94,6 +99,11 @@ func (c *committer) commit() error {
 		return fmt.Errorf("commit: %w", classify(err))
 	}
 	c.dirty = true
+	if c.s.folder != nil && !c.s.opts.NoSync {
+		if err := c.s.folder.noteCommitted(c.number); err != nil {
+			c.s.opts.Logger.Debug("note commit", "err", err)
+		}
+	}
 	c.account()
 	if c.engine.settle(size) {
 		if err := c.reopen(false); err != nil {

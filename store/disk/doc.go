@@ -32,6 +32,11 @@
 // while less than Options.Reserve is free, since engines that run out of space
 // in the middle of their own work stop the process.
 //
+// Files whose end was cut off look like those of a process that died while it
+// wrote. They are told from them by the number of the last commit that is known
+// to have been synced, which lies beside the engine's files (COMMITTED): Open
+// returns ErrCorrupt.
+//
 // Package powerloss, in a folder and a module of its own, takes the power away
 // under a store and looks whether what was answered is there.
 //

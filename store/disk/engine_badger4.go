@@ -84,7 +84,7 @@ func openBadger4(dir string, o Options, verify bool) (engine, error) {
 func verifyBadger4(dir string) error {
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it is new
+		return verifyUnlisted4(dir, badger.Manifest{}, 0, nil) // it is new
 	}
 	if err != nil {
 		return err
@@ -93,12 +93,13 @@ func verifyBadger4(dir string) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	opts := table.Options{BlockSize: 4 << 10}
+	newest := uint64(0) // version of the tables that the manifest lists
 	err = verifyTables(dir, slices.Sorted(maps.Keys(manifest.Tables)), func(id uint64, data []byte) error {
-		t, err := table.OpenInMemoryTable(data, id, &opts)
+		t, err := openTable4(data, id)
 		if err != nil {
 			return err
 		}
+		newest = max(newest, t.MaxVersion())
 		return t.VerifyChecksum()
 	})
 	if err != nil {
@@ -106,10 +107,67 @@ func verifyBadger4(dir string) error {
 	}
 	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	for _, path := range logs {
-		err = errors.Join(err, verifyLog(path, 20, badger4Head))
+		err = errors.Join(err, verifyLog(path, badger4LogHead, badger4Head))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return verifyUnlisted4(dir, manifest, newest, logs)
 }
+
+func openTable4(data []byte, id uint64) (*table.Table, error) {
+	return table.OpenInMemoryTable(data, id, &table.Options{BlockSize: 4 << 10})
+}
+
+// verifyUnlisted4 looks at the tables that the manifest does not list, which Badger is
+// about to remove. They are to be there when a process dies while it writes a table:
+// what is in that is in a log, too, or in older tables. If it is not, then the
+// manifest has lost its end.
+func verifyUnlisted4(dir string, manifest badger.Manifest, newest uint64, logs []string) error {
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	for _, path := range tables {
+		var id uint64
+		if _, err := fmt.Sscanf(filepath.Base(path), "%d.sst", &id); err != nil {
+			continue // no name of Badger's
+		}
+		if _, listed := manifest.Tables[id]; listed {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		var version uint64
+		err = guard(func() error {
+			t, err := openTable4(data, id)
+			if err == nil {
+				version = t.MaxVersion()
+			}
+			return err
+		})
+		if err != nil || version <= newest {
+			continue // it was not finished, or was made from others
+		}
+		kept := false
+		for _, log := range logs {
+			first, last, err := logVersions(log, badger4LogHead, badger4Head)
+			if err != nil {
+				return err
+			}
+			kept = kept || first <= version && version <= last
+		}
+		if !kept {
+			return fmt.Errorf("%w: table %s is not in the manifest: %s", ErrCorrupt, path, rotten)
+		}
+	}
+	return nil
+}
+
+// badger4LogHead is what a log of Badger 4 begins with.
+const badger4LogHead = 20
 
 // removeEmptyLogs removes logs of no length, which the loss of power leaves where
 // a log had just been made. Badger 4 would not open.

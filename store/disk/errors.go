@@ -91,7 +91,10 @@ func named(err error) bool {
 // lose their identity on the way up: they are wrapped as text.
 func looksCorrupt(err error) bool {
 	s := strings.ToLower(err.Error())
-	for _, sign := range []string{"checksum", "bad magic", "corrupt", "malformed", "file does not exist for table"} {
+	for _, sign := range []string{
+		"checksum", "bad magic", "corrupt", "malformed", "file does not exist for table",
+		"encryption key mismatch", "magic number doesn't match", "unsupported version", "key registry", "sanity text", "invalid datakey id",
+	} {
 		if strings.Contains(s, sign) {
 			return true
 		}

@@ -89,7 +89,11 @@ func TestFormatGolden(t *testing.T) {
 	h := &home{t: t, dir: t.TempDir(), o: Options{}}
 	h.open().Close()
 	b, err := os.ReadFile(filepath.Join(h.dir, formatFile))
-	if want := "format 1\nengine badger4\nshards 256\n"; err != nil || string(b) != want {
+	if err := os.WriteFile(filepath.Join(h.dir, formatFile), b[:bytes.LastIndex(b, []byte(checkWord))], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.open().Close() // as older programs wrote it
+	if want := "format 1\nengine badger4\nshards 256\ncheck 4b3d4618\n"; err != nil || string(b) != want {
 		t.Fatalf("%q, %v; want %q", b, err, want)
 	}
 }
@@ -103,6 +107,7 @@ func TestLayoutGolden(t *testing.T) {
 		{metaKey("identity"), "/m/6964656e74697479"},
 		{incarnationKey, "/s/incarnation"},
 		{totalsKey, "/s/totals"},
+		{commitKey, "/s/commit"},
 		{string(seal([]byte("abc"))), "abc\x36\x4b\x3f\xb7"},
 	} {
 		if c.got != c.want {
@@ -310,8 +315,8 @@ func TestFlippedFile(t *testing.T) {
 	}
 }
 
-// A log that ends in the middle of a write opens; one that is damaged before
-// later writes, which were acknowledged, does not pretend that it ended there.
+// A log that ends in the middle of a write that was not acknowledged opens; one whose end
+// is gone, or that is damaged before later writes, does not pretend that it ended there.
 func TestDamagedLog(t *testing.T) {
 	for _, engine := range []Engine{Badger4, Badger} {
 		t.Run(string(engine), func(t *testing.T) {
@@ -350,7 +355,14 @@ func TestDamagedLog(t *testing.T) {
 				t.Fatalf("undamaged: %d records, want %d", n, records)
 			}
 			for _, cut := range []int{1, 30, 100, 200} {
-				s = copyTo(func(log []byte) []byte { return log[:end(log)-cut] }).open()
+				h := copyTo(func(log []byte) []byte { return log[:end(log)-cut] })
+				if _, err := Open(t.Context(), h.dir, h.o); !errors.Is(err, ErrCorrupt) {
+					t.Fatalf("cut by %d, of what is known to have been synced: %v", cut, err)
+				}
+				if err := os.Remove(filepath.Join(h.dir, committedFile)); err != nil { // as if it had not been
+					t.Fatal(err)
+				}
+				s = h.open()
 				if n := s.Totals().Live; n != records-1 {
 					t.Fatalf("cut by %d: %d records, want all but the last of %d", cut, n, records)
 				}

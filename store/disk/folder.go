@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,7 +15,8 @@ import (
 
 // A store's folder:
 //
-//	FORMAT     what this is: four lines of "name value", written once
+//	FORMAT     what this is: lines of "name value", written once
+//	COMMITTED  the number of a commit that was synced, see committed.go
 //	lock       flock'ed while open; names the process
 //	<engine>/  the engine's own files
 const (
@@ -25,8 +27,9 @@ const (
 
 // folder is a store's folder, locked.
 type folder struct {
-	dir  string
-	lock *os.File
+	dir       string
+	lock      *os.File
+	committed *os.File
 }
 
 // openFolder creates dir if need be and locks it.
@@ -42,7 +45,10 @@ func openFolder(ctx context.Context, dir string) (*folder, error) {
 	if err := d.acquire(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return d, d.note("")
+	if err := errors.Join(d.note(""), d.openCommitted()); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
 }
 
 // acquire takes the lock. It waits only for a Store of this process that has
@@ -95,7 +101,13 @@ func (d *folder) holder() (pid int, leaving bool) {
 
 // close unlocks the folder. The file stays as it is: changing it would race with
 // the next holder.
-func (d *folder) close() error { return d.lock.Close() }
+func (d *folder) close() error {
+	var err error
+	if d.committed != nil {
+		err = d.committed.Close()
+	}
+	return errors.Join(err, d.lock.Close())
+}
 
 // describe settles what the folder holds: it fills in the engine and the
 // number of shards from FORMAT, or writes FORMAT if the folder is new.
@@ -108,9 +120,13 @@ func (d *folder) describe(o Options) (Options, error) {
 	if err != nil {
 		return o, err
 	}
+	text, check, checked := strings.Cut(string(b), checkWord)
+	if checked && check != checkOf(text) {
+		return o, &CorruptError{Key: formatFile, Err: fmt.Errorf("%q", b)}
+	}
 	var version, shards int
 	var engine Engine
-	if _, err := fmt.Sscanf(string(b), "format %d\nengine %s\nshards %d\n", &version, &engine, &shards); version > format {
+	if _, err := fmt.Sscanf(text, "format %d\nengine %s\nshards %d\n", &version, &engine, &shards); version > format {
 		return o, fmt.Errorf("%w: format %d, this one knows %d: run the newer program, or start with an empty folder",
 			ErrNewerFormat, version, format)
 	} else if err != nil || version < 1 {
@@ -127,9 +143,18 @@ func (d *folder) describe(o Options) (Options, error) {
 	return o, o.validate()
 }
 
+// checkWord begins the last line of FORMAT, which early folders lack.
+const checkWord = "check "
+
+// checkOf returns the rest of that line: the CRC-32C of all before it.
+func checkOf(text string) string {
+	return fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), castagnoli))
+}
+
 // writeFormat leaves FORMAT whole or not there at all.
 func (d *folder) writeFormat(o Options) (err error) {
 	text := fmt.Sprintf("format %d\nengine %s\nshards %d\n", format, o.Engine, o.Shards)
+	text += checkWord + checkOf(text)
 	path := filepath.Join(d.dir, formatFile)
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 //	/g/<shard, 4 digits>              the acceptor state of a shard's register
 //	/p/<shard, 4 digits>/<full key>   what a register promised and did not accept
 //	/m/<name>                         everything else: identity, positions, ...
-//	/s/<name>                         this package's own: incarnation, totals
+//	/s/<name>                         this package's own: incarnation, totals, commit
 const (
 	recordSpace   = "/r/"
 	registerSpace = "/g/"
@@ -25,6 +25,7 @@ const (
 
 	incarnationKey = systemSpace + "incarnation"
 	totalsKey      = systemSpace + "totals"
+	commitKey      = systemSpace + "commit"
 )
 
 const hexDigits = "0123456789abcdef"

@@ -73,10 +73,11 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if s.engine, err = openEngine(s.engineDir(), s.opts, true); err != nil {
 		return nil, err
 	}
-	if err := s.load(); err != nil {
+	number, err := s.load()
+	if err != nil {
 		return nil, errors.Join(err, closeEngine(s.engine))
 	}
-	s.committer = &committer{s: s, engine: s.engine, index: make(map[string]int), doubt: make(map[store.ShardID]bool)}
+	s.committer = &committer{s: s, engine: s.engine, number: number, index: make(map[string]int), doubt: make(map[store.ShardID]bool)}
 	go s.committer.run()
 	return s, nil
 }
@@ -117,11 +118,15 @@ func (s *Store) engineDir() string {
 	return filepath.Join(s.folder.dir, string(s.opts.Engine))
 }
 
-// load reads, or makes, what the store keeps about itself.
-func (s *Store) load() error {
+// load reads, or makes, what the store keeps about itself, and returns the number
+// of its last commit.
+func (s *Store) load() (commit uint64, err error) {
+	if commit, err = s.loadCommit(); err != nil {
+		return 0, err
+	}
 	b, found, err := getSealed(s.engine, incarnationKey)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !found {
 		b = make([]byte, 8)
@@ -129,17 +134,17 @@ func (s *Store) load() error {
 			rand.Read(b) // it does not fail
 		}
 		if err := s.engine.commit([]op{{incarnationKey, seal(b)}}); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if len(b) != 8 {
-		return &CorruptError{Key: incarnationKey, Err: fmt.Errorf("%d bytes", len(b))}
+		return 0, &CorruptError{Key: incarnationKey, Err: fmt.Errorf("%d bytes", len(b))}
 	}
 	s.incarnation = binary.BigEndian.Uint64(b)
 
 	b, found, err = getSealed(s.engine, totalsKey)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var shards []total
 	if found && !oldTotals(b) {
@@ -148,7 +153,7 @@ func (s *Store) load() error {
 		shards, err = countAll(s.engine, s.opts.Shards)
 	}
 	s.totals.fill(shards)
-	return err
+	return commit, err
 }
 
 // Incarnation is drawn at random when the store is made, and never 0. A peer

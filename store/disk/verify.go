@@ -97,6 +97,26 @@ func verifyLog(path string, skip int, head logHead) error {
 	return nil
 }
 
+// logVersions returns the first and the last transaction of a log, as far as it can be
+// read: 0 and 0 for an empty one.
+func logVersions(path string, skip int, head logHead) (first, last uint64, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	for at := skip; at < len(data); {
+		ts, end, _, ok := logEntry(data, at, head)
+		if !ok {
+			break
+		}
+		if first == 0 {
+			first = ts
+		}
+		last, at = max(last, ts), end
+	}
+	return first, last, nil
+}
+
 // logEntry reads the entry at a byte of a log: header, key with a time stamp
 // behind it, value, CRC-32C.
 func logEntry(data []byte, at int, head logHead) (ts uint64, end int, fin, ok bool) {

@@ -1,0 +1,114 @@
+package disk
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chorus-net/chorus/store"
+)
+
+var (
+	harms    = flag.Int("harms", 30, "how often TestHarmed harms a folder, for each engine")
+	harmSeed = flag.Uint64("harms.seed", 1, "of what TestHarmed does")
+)
+
+// Whatever file of a folder has a bit flipped, or its end cut off: the store says what is
+// wrong and does not open, or what it serves is what was written.
+func TestHarmed(t *testing.T) {
+	for _, engine := range []Engine{Badger4, Badger} {
+		t.Run(string(engine), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(*harmSeed, 0))
+			// A folder as a killed process leaves it, with tables and a log.
+			live := &home{t: t, dir: t.TempDir(), o: Options{Engine: engine, Shards: testShards}}
+			values := make(map[string]string)
+			var s *Store
+			for part := range 3 {
+				s = live.open()
+				for i := range 100 {
+					full := fmt.Sprintf("k/%d", 100*part+i)
+					values[full] = fmt.Sprintf("value %d", rng.Uint64())
+					shard, b := record(full, 1, values[full])
+					live.apply(s, shard, b)
+				}
+				if part < 2 {
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			noticed := 0
+			for range *harms {
+				h := &home{t: t, dir: t.TempDir(), o: live.o}
+				copyFolder(t, live.dir, h.dir)
+				what := h.harm(rng)
+				s, err := Open(t.Context(), h.dir, h.o)
+				if err != nil {
+					if noticed++; !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrEngine) {
+						t.Errorf("%s: open: %v", what, err)
+					}
+					continue
+				}
+				for full, value := range values {
+					ns, key := store.SplitKey(full)
+					r, found, err := s.Get(store.Shard(store.Route(ns, key), testShards), ns, key)
+					switch {
+					case err != nil:
+						if noticed++; !errors.Is(err, ErrCorrupt) {
+							t.Errorf("%s: get: %v", what, err)
+						}
+					case !found:
+						t.Errorf("%s: %s is missing", what, full)
+					case string(r.Value) != value:
+						t.Errorf("%s: %q, want %q", what, r.Value, value)
+					}
+				}
+				s.Crash() // nothing is to be written over the flip
+			}
+			if noticed == 0 {
+				t.Error("no harm was noticed")
+			}
+		})
+	}
+}
+
+// harm flips a bit of a file, or cuts its end off, and returns what it did.
+func (h *home) harm(rng *rand.Rand) string {
+	h.t.Helper()
+	var files []string
+	err := filepath.WalkDir(h.dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		if info, err := e.Info(); err == nil && info.Size() > 0 {
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil || len(files) == 0 {
+		h.t.Fatalf("files of %s: %d, %v", h.dir, len(files), err)
+	}
+	path := files[rng.IntN(len(files))]
+	b, err := os.ReadFile(path)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	used := len(b)
+	for used > 1 && b[used-1] == 0 { // logs are files with holes
+		used--
+	}
+	at, what := rng.IntN(used), "a flip"
+	if rng.IntN(2) == 0 {
+		b, what = b[:at], "a cut"
+	} else {
+		b[at] ^= 1 << rng.IntN(8)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	return fmt.Sprintf("%s at %d of %d in %s", what, at, used, filepath.Base(path))
+}
