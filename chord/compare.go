@@ -11,10 +11,11 @@ import (
 // newcomers. What it may cost is bounded by the budget.
 
 const (
-	maxKeys  = 1 << 10 // in one answer
-	maxFetch = 512     // records asked for at a time
-	fewFetch = 48      // records that a newcomer asks for where all cost too much
-	keysCost = 800     // bytes of a comparison without its keys
+	maxKeys   = 1 << 10 // in one answer
+	maxFetch  = 512     // records asked for at a time
+	fewFetch  = 48      // records that a newcomer asks for where all cost too much
+	keysCost  = 800     // bytes of a comparison without its keys
+	probeCost = 180     // bytes of a probe and its answer
 )
 
 // key identifies a version of a record in a comparison.
@@ -151,9 +152,10 @@ func (r *Ring) doubt(m *Message, theirs map[uint32]bool) {
 			if theirs[p.peer.key()] || p.waiting > 0 || r.now.Sub(p.heard) < doubtfulAfter {
 				continue
 			}
-			if doubts++; doubts > maxDoubts || !r.small() && (r.young(p) || !r.budget.check(r.now)) {
+			if doubts++; doubts > maxDoubts || !r.small() && (r.young(p) || !r.budget.check(r.now) && !r.budget.afford(r.now)) {
 				return
 			}
+			r.budget.spend(probeCost)
 			r.ask(p.peer.ID)
 		}
 	}

@@ -96,17 +96,31 @@ func (r *Ring) announceNew(rec *Record) {
 }
 
 // announceEnd tells the ring of a death or departure if the first position of
-// the peer is right behind one of ours. If it is the second, somebody else does,
-// who may have died as well.
+// the peer is right behind one of ours, but for others that seem to have died. If it is
+// the second, somebody else does, who may have died as well.
 func (r *Ring) announceEnd(rec *Record, why EventKind) {
 	for i, p := range rec.places[:min(2, len(rec.places))] {
-		if slices.ContainsFunc(r.slots, func(s *slot) bool { return s.head() == p }) {
+		if slices.ContainsFunc(r.slots, func(s *slot) bool { return r.leadsTo(s, p) }) {
 			r.carry(item{
 				newsKey: rec.newsKey(true), kind: why, until: r.self.standing(), due: r.now.Add(time.Duration(i) * backupAfter),
 			})
 			return
 		}
 	}
+}
+
+// leadsTo reports whether none but suspects stand between a slot and a place on its
+// list.
+func (r *Ring) leadsTo(s *slot, p Place) bool {
+	for _, q := range s.list {
+		if q == p {
+			return true
+		}
+		if q.Peer == r.self.ID || q.Peer != p.Peer && !r.suspected(q.Peer) {
+			return false
+		}
+	}
+	return false
 }
 
 // carry takes an event to be passed on, unless it was before.
@@ -347,20 +361,20 @@ func (r *Ring) young(m *member) bool {
 // second is the time in seconds, never 0.
 func (r *Ring) second() uint32 { return max(1, uint32(r.now.Unix())) }
 
-// lostNews gives what a peer did not take to the next one behind it.
-func (r *Ring) lostNews(to PeerID, items []item) {
-	m := r.record(to)
-	if m == nil || !r.wide() || r.phase != phaseMember {
+// lostNews gives what a peer did not take to the next one behind it. By then it may
+// have been forgotten.
+func (r *Ring) lostNews(to *Record, items []item) {
+	if !r.wide() || r.phase != phaseMember {
 		return
 	}
 	end := r.self.places[0].ID
-	next := r.standing(m.places[0].ID, end, true)
+	next := r.standing(to.places[0].ID, end, true)
 	if next == nil {
 		return
 	}
-	away := next.standing() - m.standing()
+	away := next.standing() - to.standing()
 	for _, it := range items {
-		if span := it.until - m.standing(); away < span && next != it.rec {
+		if span := it.until - to.standing(); away < span && next != it.rec {
 			r.give(it, next, it.until)
 		}
 	}

@@ -37,6 +37,7 @@ type request struct {
 	finds    []uint64
 	sync     bool
 	news     []item
+	heir     *Record // who was given news; nil if there are none
 	fetch    int     // records asked for
 	fresh    bool    // it is to announce us
 	know     uint32  // the mark of its record that we hold, 0 if none
@@ -105,6 +106,9 @@ func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 		m.Know = peer.peer.mark()
 		peer.met().waiting++
 		q.counted = peer
+		if len(o.news) > 0 {
+			q.heir = peer.peer
+		}
 	} else if d := r.table.departed[id]; d != nil {
 		m.Know = d.peer.mark()
 	}
@@ -265,7 +269,9 @@ func (r *Ring) abandon(q *request) {
 // settle lets those who wait for a request go on without its answer.
 func (r *Ring) settle(q *request) {
 	r.release(q)
-	r.lostNews(q.to, q.news)
+	if q.heir != nil {
+		r.lostNews(q.heir, q.news)
+	}
 	for _, w := range q.wants {
 		r.unanswered(w)
 	}
