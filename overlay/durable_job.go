@@ -337,6 +337,11 @@ func (j *durableJob) resultOf(index uint32, st *compute.TaskStatus) wire.Durable
 	if st.State == compute.TaskCancelled && r.Err == "" {
 		r.Err = "cancelled"
 	}
+	for _, a := range st.Attempts {
+		if a.Copy > 0 && j.spec.Verify == 0 {
+			r.Backup, r.Overtook = true, r.Overtook || a.Outcome == compute.OutcomeOK || a.Outcome == compute.OutcomeForked
+		}
+	}
 	if sizeOfResult(&r) > maxDurableBlob {
 		r.Err = fmt.Sprintf("output of %d bytes and log of %d are more than the %d that a durable job keeps of a task", len(r.Output), len(r.Log), maxDurableBlob)
 		r.Output, r.Log = nil, nil

@@ -111,9 +111,17 @@ func (n *Node) fillResult(j *Job, r *wire.DurableResult) {
 	if j.State == "failed" && compute.Late(r.Err) {
 		j.State, j.Why = "expired", r.Err
 	}
-	t.History = []client.Attempt{{
+	ended := client.Attempt{
 		Peer: t.Peer, Outcome: string(outcome), Error: r.Err, MS: t.MS, Started: r.Started, Worker: int(r.Worker),
-	}}
+	}
+	if r.Backup {
+		j.Backups++
+	}
+	if r.Overtook {
+		j.Overtook++
+		ended.Copy = 1
+	}
+	t.History = []client.Attempt{ended}
 }
 
 // fillLive fills in where tasks are that this peer, as the owner, has under way.

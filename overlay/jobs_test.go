@@ -112,6 +112,12 @@ func TestVerifiedJobNamesLiars(t *testing.T) {
 // A job does not wait for a task that hangs at one peer: another runs it, and the
 // first run is stopped.
 func TestStragglerIsOvertaken(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		t.Run(fmt.Sprintf("durable=%t", durable), func(t *testing.T) { stragglerIsOvertaken(t, durable) })
+	}
+}
+
+func stragglerIsOvertaken(t *testing.T, durable bool) {
 	var stuck, running atomic.Int64
 	hang := Func("work/v1", func(ctx context.Context, _ []byte) ([]byte, error) {
 		stuck.Add(1)
@@ -131,7 +137,7 @@ func TestStragglerIsOvertaken(t *testing.T) {
 	a := joinTest(t, nil, Config{})
 	joinTest(t, a, Config{Workers: 1, Funcs: []AnyFunc{work}})
 	slow := joinTest(t, a, Config{Workers: 1, Funcs: []AnyFunc{hang}})
-	id, err := a.Submit(t.Context(), JobSpec{Code: Code{Func: "work"}, Inputs: numbered(100)})
+	id, err := a.Submit(t.Context(), JobSpec{Code: Code{Func: "work"}, Inputs: numbered(100), Durable: durable})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func (c *console) printTasks(out io.Writer, names peerNames, job client.Job) {
 			left++
 			continue
 		}
-		t.row(r.Index, r.State, names.name(r.Peer), strings.Join(attempts(names, r), "; "))
+		t.row(r.Index, r.State, names.name(r.Peer), strings.Join(attempts(names, job, r), "; "))
 	}
 	if len(t.rows) > 0 {
 		t.write(c, out)
@@ -107,10 +107,13 @@ func (c *console) printTasks(out io.Writer, names peerNames, job client.Job) {
 }
 
 // attempts tells how the attempts at a task ended, each with its peer.
-func attempts(names peerNames, r client.TaskResult) []string {
+func attempts(names peerNames, job client.Job, r client.TaskResult) []string {
 	var list []string
 	for _, a := range r.History {
 		text := fmt.Sprintf("%s at %s after %.1f ms", a.Outcome, names.name(a.Peer), a.MS)
+		if which := copyOf(job, a); which != "" {
+			text = which + ": " + text
+		}
 		if a.Error != "" {
 			text += ": " + oneLine(a.Error)
 		}

@@ -62,13 +62,18 @@ func (l *timeline) page() ([]byte, error) {
 		d.Ticks = append(d.Ticks, pageTickDoc{x(l.Start.Add(at)), at.String()})
 	}
 	for _, r := range l.Runs {
-		title := fmt.Sprintf("task %d, attempt %d: %s after %v, begun at %v", r.Task, r.Attempt, r.Outcome, r.Took.Round(time.Microsecond), r.Start.Sub(l.Start).Round(time.Microsecond))
+		title := fmt.Sprintf("%s, attempt %d: %s after %v, begun at %v", r.name(), r.Attempt, r.Outcome, r.Took.Round(time.Microsecond), r.Start.Sub(l.Start).Round(time.Microsecond))
 		if r.Error != "" {
 			title += ": " + r.Error
 		}
 		class := "good"
-		if r.Outcome != "ok" && r.Outcome != "forked" {
+		switch {
+		case r.Outcome == "overtaken":
+			class = "late"
+		case r.Outcome != "ok" && r.Outcome != "forked":
 			class = "bad"
+		case r.Copy != "":
+			class = "copy"
 		}
 		d.Bars = append(d.Bars, pageBarDoc{x(r.Start), y(r.Row), max(scale*float64(r.Took), leastShown), class, title})
 		if !r.Left.IsZero() {
@@ -106,7 +111,8 @@ body { font: 14px system-ui, sans-serif; margin: 24px; color: #222; background: 
 svg { display: block; max-width: 100%; height: auto }
 text { font: 11px system-ui, sans-serif; fill: #444 }
 .odd { fill: #f5f5f5 } .even { fill: #fff } .tick { stroke: #ddd }
-.good { fill: #4c8f5f } .bad { fill: #c0504d } .good, .bad { stroke: #fff; stroke-width: .5 } .good:hover, .bad:hover { fill: #222 }
+.good { fill: #4c8f5f } .bad { fill: #c0504d } .copy { fill: #4a7fb5 } .late { fill: #aaa }
+.good, .bad, .copy, .late { stroke: #fff; stroke-width: .5 } .good:hover, .bad:hover, .copy:hover, .late:hover { fill: #222 }
 .steal { stroke: #d99000; stroke-width: 1; opacity: .4 }
 </style>
 <h1>job {{.Job}}</h1>

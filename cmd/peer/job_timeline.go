@@ -22,7 +22,8 @@ func jobTimelineCommand(c *console) *cobra.Command {
 		Short: "Write which worker ran what when, as a trace and as a page",
 		Long: `Write which worker of which peer ran which attempt when: as a file that
 chrome://tracing and ui.perfetto.dev read, and as one HTML page that needs nothing else.
-Arrows lead from the queue of the peer that has the job to where a stolen task ran.
+Arrows lead from the queue of the peer that has the job to where a stolen task ran. Backups of
+slow tasks, and the copies that several peers run to verify a task, are named as such.
 
 Times of a peer's runs are by that peer's clock. Attempts that were lost with their peer
 have no time and are counted only; so are the parts into which tasks divided themselves.`,
@@ -71,6 +72,7 @@ type timelineRun struct {
 	Row     int // in Rows
 	Task    int
 	Attempt int
+	Copy    string // "backup", or which copy of a task that several peers run; "": the task itself
 	Outcome string
 	Error   string
 	Start   time.Time
@@ -92,7 +94,7 @@ func newTimeline(job client.Job, owner string, names peerNames) *timeline {
 			}
 			stolen = stolen || !a.Left.IsZero()
 			l.Runs = append(l.Runs, timelineRun{
-				Row: l.row(a.Peer, names, a.Worker), Task: r.Index, Attempt: i + 1, Outcome: a.Outcome, Error: a.Error,
+				Row: l.row(a.Peer, names, a.Worker), Task: r.Index, Attempt: i + 1, Copy: copyOf(job, a), Outcome: a.Outcome, Error: a.Error,
 				Start: a.Started, Took: time.Duration(a.MS * float64(time.Millisecond)), Left: a.Left,
 			})
 		}
@@ -145,6 +147,15 @@ func (l *timeline) queue() int {
 	return slices.IndexFunc(l.Rows, func(r timelineRow) bool { return r.Worker == queueRow })
 }
 
+// name names the run's task, and which copy of it that is.
+func (r *timelineRun) name() string {
+	name := fmt.Sprintf("task %d", r.Task)
+	if r.Copy != "" {
+		name += " (" + r.Copy + ")"
+	}
+	return name
+}
+
 func (r timelineRow) label() string {
 	if r.Worker == queueRow {
 		return r.Name + " queue"
@@ -184,11 +195,14 @@ func (l *timeline) trace() []traceEvent {
 	for i, r := range l.Runs {
 		pid, tid := at(r.Row)
 		run := traceEvent{
-			Name: fmt.Sprintf("task %d", r.Task), Cat: r.Outcome, Phase: "X", PID: pid, TID: tid,
+			Name: r.name(), Cat: r.Outcome, Phase: "X", PID: pid, TID: tid,
 			TS: r.Start.UnixMicro(), Dur: max(r.Took.Microseconds(), 1), Args: map[string]any{"attempt": r.Attempt, "outcome": r.Outcome},
 		}
 		if r.Error != "" {
 			run.Args["error"] = r.Error
+		}
+		if r.Copy != "" {
+			run.Args["copy"] = r.Copy
 		}
 		events = append(events, run)
 		if r.Left.IsZero() {

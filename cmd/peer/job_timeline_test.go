@@ -24,6 +24,10 @@ func TestTimeline(t *testing.T) {
 			{Peer: "B", Outcome: "lost", Error: "peer down"},
 			{Peer: "B", Outcome: "error", Error: "<bad>", MS: 7, Started: at(20), Left: at(4), Worker: 0},
 		}},
+		{Index: 2, History: []client.Attempt{
+			{Peer: "A", Outcome: "overtaken", MS: 6, Started: at(15), Worker: 1},
+			{Peer: "B", Outcome: "ok", MS: 1, Started: at(19), Worker: 0, Copy: 1},
+		}},
 	}}, "A", names)
 	var rows []string
 	for _, r := range l.Rows {
@@ -45,10 +49,12 @@ func TestTimeline(t *testing.T) {
 		`{"name":"process_name","ph":"M","ts":0,"pid":2,"tid":0,"args":{"name":"bert"}},` +
 		`{"name":"thread_name","ph":"M","ts":0,"pid":2,"tid":1,"args":{"name":"bert worker 0"}},` +
 		`{"name":"task 0","cat":"ok","ph":"X","ts":1000010000,"dur":5000,"pid":1,"tid":2,"args":{"attempt":1,"outcome":"ok"}},` +
+		`{"name":"task 2","cat":"overtaken","ph":"X","ts":1000015000,"dur":6000,"pid":1,"tid":2,"args":{"attempt":1,"outcome":"overtaken"}},` +
+		`{"name":"task 2 (backup)","cat":"ok","ph":"X","ts":1000019000,"dur":1000,"pid":2,"tid":1,"args":{"attempt":2,"copy":"backup","outcome":"ok"}},` +
 		`{"name":"task 1","cat":"error","ph":"X","ts":1000020000,"dur":7000,"pid":2,"tid":1,"args":{"attempt":2,"error":"\u003cbad\u003e","outcome":"error"}},` +
 		`{"name":"given","cat":"steal","ph":"X","ts":1000004000,"dur":1,"pid":1,"tid":0},` +
-		`{"name":"steal","cat":"steal","ph":"s","ts":1000004000,"pid":1,"tid":0,"id":2},` +
-		`{"name":"steal","cat":"steal","ph":"f","ts":1000020000,"pid":2,"tid":1,"id":2,"bp":"e"}]`
+		`{"name":"steal","cat":"steal","ph":"s","ts":1000004000,"pid":1,"tid":0,"id":4},` +
+		`{"name":"steal","cat":"steal","ph":"f","ts":1000020000,"pid":2,"tid":1,"id":4,"bp":"e"}]`
 	if diff := cmp.Diff(want, string(b)); diff != "" {
 		t.Errorf("trace:\n%s", diff)
 	}
@@ -56,7 +62,12 @@ func TestTimeline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkPage(t, string(page), 2, 1)
+	checkPage(t, string(page), 4, 1)
+	for _, class := range []string{"good", "late", "copy", "bad"} {
+		if n := strings.Count(string(page), `<rect class="`+class+`"`); n != 1 {
+			t.Errorf("%d bars of class %s, want 1", n, class)
+		}
+	}
 	if strings.Contains(string(page), "<bad>") {
 		t.Error("the page shows an error as it is")
 	}

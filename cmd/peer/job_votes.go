@@ -23,6 +23,18 @@ func backupsOf(job client.Job) string {
 	return fmt.Sprintf("%d of slow tasks, %d of them first", job.Backups, job.Overtook)
 }
 
+// copyOf says which copy of its task an attempt ran; nothing if the task itself.
+func copyOf(job client.Job, a client.Attempt) string {
+	switch {
+	case a.Copy == 0:
+		return ""
+	case job.Verify > 0:
+		return fmt.Sprintf("copy %d", a.Copy)
+	default:
+		return "backup"
+	}
+}
+
 // nearKeys says how many tasks of a job of keys ran where their key is kept.
 func nearKeys(job client.Job) string {
 	if job.Near == 0 {

@@ -36,6 +36,8 @@ type DurableResult struct {
 	Started  time.Time // by the clock of Peer, to the microsecond; zero: not known
 	Worker   uint16    // of Peer
 	Votes    []compute.Vote
+	Backup   bool // it had a backup, because its run took long
+	Overtook bool // which ended first
 }
 
 // DurableQuery asks a peer which jobs it owns and works at, and tells it which
@@ -118,7 +120,7 @@ func AppendDurableResults(b []byte, results []DurableResult) []byte {
 		r := &results[i]
 		m.Results[i] = &pb.DurableResult{
 			Index: r.Index, Peer: []byte(r.Peer), Attempts: uint32(r.Attempts), Output: r.Output, Error: r.Err, Log: r.Log, ElapsedNs: int64(r.Elapsed),
-			StartedUs: encodeMicros(r.Started), Worker: uint32(r.Worker),
+			StartedUs: encodeMicros(r.Started), Worker: uint32(r.Worker), Backup: r.Backup, Overtook: r.Overtook,
 		}
 		for _, v := range r.Votes {
 			m.Results[i].Votes = append(m.Results[i].Votes, &pb.DurableResult_Vote{Peer: []byte(v.Peer), Answer: v.Answer, Agrees: v.Agrees})
@@ -137,7 +139,7 @@ func ParseDurableResults(b []byte) ([]DurableResult, error) {
 	for i, r := range m.Results {
 		results[i] = DurableResult{
 			Index: r.Index, Peer: chord.PeerID(r.Peer), Attempts: int(r.Attempts), Output: r.Output, Err: r.Error, Log: r.Log, Elapsed: time.Duration(r.ElapsedNs),
-			Started: decodeMicros(r.StartedUs), Worker: uint16(r.Worker),
+			Started: decodeMicros(r.StartedUs), Worker: uint16(r.Worker), Backup: r.Backup, Overtook: r.Overtook,
 		}
 		for _, v := range r.Votes {
 			results[i].Votes = append(results[i].Votes, compute.Vote{Peer: chord.PeerID(v.Peer), Answer: v.Answer, Agrees: v.Agrees})

@@ -990,7 +990,10 @@ type DurableResult struct {
 	StartedUs int64                  `protobuf:"varint,8,opt,name=started_us,json=startedUs,proto3" json:"started_us,omitempty"`
 	Worker    uint32                 `protobuf:"varint,9,opt,name=worker,proto3" json:"worker,omitempty"`
 	// Of a task that several peers ran.
-	Votes         []*DurableResult_Vote `protobuf:"bytes,10,rep,name=votes,proto3" json:"votes,omitempty"`
+	Votes []*DurableResult_Vote `protobuf:"bytes,10,rep,name=votes,proto3" json:"votes,omitempty"`
+	// Whether it had a backup, and whether that ended first.
+	Backup        bool `protobuf:"varint,11,opt,name=backup,proto3" json:"backup,omitempty"`
+	Overtook      bool `protobuf:"varint,12,opt,name=overtook,proto3" json:"overtook,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1093,6 +1096,20 @@ func (x *DurableResult) GetVotes() []*DurableResult_Vote {
 		return x.Votes
 	}
 	return nil
+}
+
+func (x *DurableResult) GetBackup() bool {
+	if x != nil {
+		return x.Backup
+	}
+	return false
+}
+
+func (x *DurableResult) GetOvertook() bool {
+	if x != nil {
+		return x.Overtook
+	}
+	return false
 }
 
 // DurableQuery asks a peer which of these jobs it owns and works at. A version
@@ -1516,7 +1533,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\rDurableInputs\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
 	"\x0eDurableResults\x122\n" +
-	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\xec\x02\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\xa0\x03\n" +
 	"\rDurableResult\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\fR\x04peer\x12\x1a\n" +
@@ -1530,7 +1547,9 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"started_us\x18\b \x01(\x03R\tstartedUs\x12\x16\n" +
 	"\x06worker\x18\t \x01(\rR\x06worker\x123\n" +
 	"\x05votes\x18\n" +
-	" \x03(\v2\x1d.chorus.v1.DurableResult.VoteR\x05votes\x1aJ\n" +
+	" \x03(\v2\x1d.chorus.v1.DurableResult.VoteR\x05votes\x12\x16\n" +
+	"\x06backup\x18\v \x01(\bR\x06backup\x12\x1a\n" +
+	"\bovertook\x18\f \x01(\bR\bovertook\x1aJ\n" +
 	"\x04Vote\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\fR\x04peer\x12\x16\n" +
 	"\x06answer\x18\x02 \x01(\tR\x06answer\x12\x16\n" +
