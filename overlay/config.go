@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -46,6 +47,10 @@ type Config struct {
 	// Listen holds the multiaddrs to listen on; default: port 4747 of all
 	// interfaces, TCP and QUIC.
 	Listen []string
+	// Profile says which addresses others are told, and which of theirs are dialled: "lan" all,
+	// "wan" none of private ranges but those in Peers; default "auto": "wan" for a peer that has a
+	// public address, or is seen at one by others, and "lan" for the rest.
+	Profile string
 	// Host is a ready libp2p host to run on instead of one of the peer's own.
 	// Its key is the peer's identity, and closing it stays with the caller. Its ring
 	// is open: the gate of a closed one stands in the transports.
@@ -158,6 +163,8 @@ func (c Config) validate() error {
 		return errors.New("config MaxMemory and MaxFiles: a bound is not negative")
 	case c.Quota < 0:
 		return fmt.Errorf("config Quota: %d is negative", c.Quota)
+	case !slices.Contains([]string{"", "auto", "lan", "wan"}, c.Profile):
+		return fmt.Errorf("config Profile: %q is none of auto, lan and wan", c.Profile)
 	case len(c.Name) > 64:
 		return fmt.Errorf("config Name: %d bytes, at most 64", len(c.Name))
 	case c.ReplaceAfter < 0:

@@ -10,9 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
-
 	"github.com/chorus-net/chorus/bootstrap"
 	passes "github.com/chorus-net/chorus/bootstrap/pass"
 	"github.com/chorus-net/chorus/chord"
@@ -56,7 +53,7 @@ func (n *Node) Doctor(ctx context.Context) (client.Diagnosis, error) {
 	visits := n.visitPeers(ctx)
 	d := client.Diagnosis{Checks: []client.Check{
 		checkPeers(n, visits),
-		checkAddrs(n.host.Addrs()),
+		checkReach(n.host.Reach(), n.host.Addrs()),
 		checkClock(n.cfg.now(), visits),
 		n.checkDisk(),
 		checkAgreement(status),
@@ -135,31 +132,6 @@ func checkPeers(n *Node, visits []visit) client.Check {
 		return odd("peers", fix, "%d of %d peers do not answer: %s", len(deaf), len(visits), strings.Join(deaf[:min(len(deaf), 3)], ", "))
 	default:
 		return fine("peers", "all %d that were asked answer", len(visits))
-	}
-}
-
-// checkAddrs tells from how far this peer can be reached by its addresses. That no wall is in
-// between, only others can tell.
-func checkAddrs(addrs []string) client.Check {
-	private, public := 0, 0
-	for _, s := range addrs {
-		a, err := multiaddr.NewMultiaddr(s)
-		switch {
-		case err != nil || manet.IsIPLoopback(a):
-		case manet.IsPublicAddr(a):
-			public++
-		default:
-			private++
-		}
-	}
-	switch {
-	case public > 0:
-		return fine("reach", "%d public addresses; that no firewall is in between, other peers can tell (peer doctor there)", public)
-	case private > 0:
-		return odd("reach", "forward the port to this host, or give it a public address, if peers elsewhere are to reach it",
-			"%d addresses in a private network: peers beyond it cannot reach this one, and relays are not used", private)
-	default:
-		return odd("reach", "peer run --listen /ip4/0.0.0.0/tcp/4747 --listen /ip4/0.0.0.0/udp/4747/quic-v1", "loopback alone: peers of this machine only can reach this one")
 	}
 }
 

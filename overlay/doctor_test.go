@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chorus-net/chorus/chord"
+	"github.com/chorus-net/chorus/internal/p2p"
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
@@ -88,9 +90,11 @@ func TestDoctorChecks(t *testing.T) {
 		{"a clock that most share", checkClock(year(2030), []visit{{ahead: time.Hour}, {}, {}}), client.CheckOK},
 		{"a clock that is 2 s behind", checkClock(year(2030), []visit{{ahead: 2 * time.Second}}), client.CheckWarn},
 		{"a clock that is an hour ahead", checkClock(year(2030), []visit{{ahead: -time.Hour}}), client.CheckFail},
-		{"loopback", checkAddrs([]string{"/ip4/127.0.0.1/tcp/1"}), client.CheckWarn},
-		{"a LAN", checkAddrs([]string{"/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.2/tcp/1"}), client.CheckWarn},
-		{"the internet", checkAddrs([]string{"/ip4/192.168.1.2/tcp/1", "/ip4/93.184.216.34/tcp/1"}), client.CheckOK},
+		{"loopback", checkReach(p2p.Reach{State: p2p.ReachLocal}, []string{"/ip4/127.0.0.1/tcp/1"}), client.CheckWarn},
+		{"a LAN", checkReach(p2p.Reach{State: p2p.ReachUnknown}, []string{"/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.2/tcp/1"}), client.CheckOK},
+		{"the internet", checkReach(p2p.Reach{State: p2p.ReachPublic, Asked: 2}, []string{"/ip4/93.184.216.34/tcp/1"}), client.CheckOK},
+		{"a NAT", checkReach(p2p.Reach{State: p2p.ReachPrivate, Asked: 1, Relays: []chord.PeerID{"r"}}, []string{"/ip4/93.184.216.34/tcp/1/p2p-circuit"}), client.CheckWarn},
+		{"a NAT without relays", checkReach(p2p.Reach{State: p2p.ReachPrivate, Asked: 1}, nil), client.CheckFail},
 		{"keys without copies", checkCopies(client.Status{UnderReplicated: 1}), client.CheckWarn},
 		{"deletes that wait", checkCopies(client.Status{Blockers: []client.Blocker{{Peer: "p"}}}), client.CheckWarn},
 		{"disagreement", checkAgreement(client.Status{Agree: 1, Of: 2}), client.CheckWarn},

@@ -31,6 +31,9 @@ func (n *Node) findRing(ctx context.Context) ([]bootstrap.Contact, error) {
 		book = n.home.Book()
 	}
 	f := finder{n: n, places: places, book: book, rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
+	for _, c := range places.Contacts {
+		n.given = append(n.given, c.Addrs...)
+	}
 	f.contacts = bootstrap.Order(places.Contacts, book.Contacts(), f.rng)
 	have, err := n.homeRing()
 	switch {

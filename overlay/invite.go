@@ -47,7 +47,12 @@ func (n *Node) Invite(_ context.Context, spec client.InviteSpec) (client.Invitat
 		return client.Invitation{}, usage("invite: %w", err)
 	}
 	t.Expires = n.door.now().Add(spec.Expires)
-	t.Addrs = tokenAddrs(n.host.Addrs())
+	if t.Addrs = tokenAddrs(n.host.Addrs()); len(t.Addrs) == 0 {
+		return client.Invitation{}, &client.Error{
+			Code: client.CodeNotAvailable, Message: "strangers cannot reach this peer: relays serve members alone",
+			Fix: "peer doctor (says how to be reached), or peer invite --inviter (makes an inviter of a peer that can be)",
+		}
+	}
 	if t, err = n.door.invite(t); err != nil {
 		return client.Invitation{}, homeError(err)
 	}
@@ -111,7 +116,7 @@ func (d *door) invite(t passes.Token) (passes.Token, error) {
 func tokenAddrs(addrs []string) [][]byte {
 	var list []multiaddr.Multiaddr
 	for _, s := range addrs {
-		if a, err := multiaddr.NewMultiaddr(s); err == nil && !manet.IsIP6LinkLocal(a) {
+		if a, err := multiaddr.NewMultiaddr(s); err == nil && !manet.IsIP6LinkLocal(a) && !isRelayed(a) {
 			list = append(list, a)
 		}
 	}

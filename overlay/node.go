@@ -29,8 +29,9 @@ type Node struct {
 	started time.Time
 	home    *bootstrap.Home // nil in memory
 	ring    bootstrap.Ring
-	door    *door   // nil in an open ring
-	spread  *spread // nil in an open ring
+	given   []string // addresses in Config.Peers
+	door    *door    // nil in an open ring
+	spread  *spread  // nil in an open ring
 	// returning: the home belonged to the ring before this start.
 	returning bool
 	key       crypto.PrivKey
@@ -68,8 +69,8 @@ type Node struct {
 	reunion    *reunion
 	meter      *meter // nil if Config.Metrics is off
 	signatures signatures
-	labels     sync.Map   // chord.PeerID to string
-	record     chord.Peer // of this peer, as it was made at the start
+	labels     sync.Map // chord.PeerID to string
+	record     ownRecord
 }
 
 // Join starts a peer and makes it a member of a ring: the one that its home
@@ -128,6 +129,7 @@ func (n *Node) join(ctx context.Context) error {
 	n.group.start(func() { (&reclaimer{n}).run(n.ctx) })
 	n.group.start(func() { n.hints.run(n.ctx) })
 	n.group.start(func() { n.rememberPeers(n.ctx) })
+	n.group.start(func() { n.announceAddrs(n.ctx) })
 	n.group.start(func() { n.reunion.remind(n.ctx) })
 	n.group.start(func() { n.reunion.run(n.ctx) })
 	n.group.start(func() { n.collect(n.ctx) })
@@ -172,7 +174,7 @@ func (n *Node) openHost(ctx context.Context) (err error) {
 	}
 	cfg := p2p.Config{
 		Key: n.key, Listen: n.cfg.Listen, Ring: n.ring.ID[:], Registry: n.registry(), Host: n.cfg.Host, DisableKad: n.guest != nil,
-		Metrics: n.meter.registerer(), MaxMemory: n.cfg.MaxMemory, MaxFiles: n.cfg.MaxFiles,
+		Profile: p2p.Profile(n.cfg.Profile), Given: n.given, Metrics: n.meter.registerer(), MaxMemory: n.cfg.MaxMemory, MaxFiles: n.cfg.MaxFiles,
 	}
 	if n.door != nil {
 		cfg.Gate = n.door
@@ -228,6 +230,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	}
 	n.namespaces = newNamespaces(n)
 	n.seen.init()
+	n.record.moved = make(chan struct{}, 1)
 	n.reunion = newReunion(n)
 	record, err := n.makeRecord(ctx, contacts)
 	if err != nil {
@@ -238,6 +241,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 		return false, err
 	}
 	n.host.OnDisconnect(n.members.unreachable)
+	n.host.OnAddrs(func() { signal(n.record.moved) })
 	return first, n.openPlain()
 }
 

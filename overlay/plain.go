@@ -16,7 +16,7 @@ func (n *Node) openPlain() error {
 	if !n.cfg.PlainChord {
 		return nil
 	}
-	self := n.record
+	self := n.record.get()
 	self.Indexes = []uint32{0}
 	self, err := n.sign(self)
 	if err != nil {

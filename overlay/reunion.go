@@ -126,7 +126,7 @@ func (r *reunion) search(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, searchTime)
 	defer cancel()
 	r.n.host.OfferKad(r.n.seen.some(maxOffered)...)
-	indexes := r.n.record.Indexes
+	indexes := r.n.record.get().Indexes
 	walk, err := r.n.host.Walk(ctx, chord.Preimage(r.n.self.Peer, indexes[rand.IntN(len(indexes))]))
 	if err != nil {
 		r.n.log.Debug("search near own position", "err", err)

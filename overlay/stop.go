@@ -143,9 +143,8 @@ func (n *Node) handOver(ctx context.Context) error {
 	if n.view().Len() < 2 {
 		return ErrLastPeer
 	}
-	record := n.record
-	record.Weight = 0
-	if err := n.publish(ctx, record); err != nil {
+	weigh := func(weight uint32) func(*chord.Peer) { return func(p *chord.Peer) { p.Weight = weight } }
+	if err := n.publish(ctx, weigh(0)); err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}
 	n.mover.kick()
@@ -155,8 +154,7 @@ func (n *Node) handOver(ctx context.Context) error {
 			break
 		}
 		if !sleep(ctx, leavePoll) {
-			record.Weight = n.record.Weight
-			return errors.Join(n.stillSeated(left, ctx.Err()), n.publish(n.ctx, record))
+			return errors.Join(n.stillSeated(left, ctx.Err()), n.publish(n.ctx, weigh(defaultWeight)))
 		}
 	}
 	n.drain()

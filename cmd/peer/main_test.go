@@ -81,6 +81,7 @@ type shell struct {
 	env    []string // NAME=VALUE
 	in     string   // standard input
 	binary string   // another program than the one under test
+	netns  string   // the network namespace that the program runs in, if not this one
 }
 
 // newShell returns a shell whose home does not exist yet.
@@ -97,8 +98,12 @@ type result struct {
 }
 
 func (s *shell) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(cmp.Or(s.binary, binary), args...)
-	cmd.Env = append([]string{"PEER_HOME=" + s.home, "HOME=" + filepath.Dir(s.home), "TMPDIR=" + os.TempDir()}, s.env...)
+	args = append([]string{cmp.Or(s.binary, binary)}, args...)
+	if s.netns != "" {
+		args = append([]string{"ip", "netns", "exec", s.netns}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append([]string{"PEER_HOME=" + s.home, "HOME=" + filepath.Dir(s.home), "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH")}, s.env...)
 	cmd.Stdin = strings.NewReader(s.in)
 	return cmd
 }

@@ -35,7 +35,11 @@ const readyWithin = 30 * time.Second
 func (s *shell) start(args ...string) *process {
 	s.t.Helper()
 	p := &process{shell: s, ended: make(chan struct{})}
-	p.cmd = s.command(append([]string{"run", "--listen", "/ip4/127.0.0.1/tcp/0"}, args...)...)
+	run := []string{"run", "--listen", "/ip4/127.0.0.1/tcp/0"}
+	if s.netns != "" {
+		run = run[:1] // the default, on a network of its own
+	}
+	p.cmd = s.command(append(run, args...)...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -139,7 +143,7 @@ func startPeersWith(t *testing.T, flags []string, names ...string) []*process {
 func agreed(t *testing.T, peers []*process) {
 	t.Helper()
 	var last string
-	eventually(t, 30*time.Second, func() bool {
+	eventually(t, time.Minute, func() bool {
 		for _, p := range peers {
 			var ring struct {
 				Peers     []struct{ ID string }

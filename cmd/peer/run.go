@@ -22,6 +22,7 @@ type runFlags struct {
 	config   overlay.Config
 	metrics  string // where to serve them, "" for nowhere
 	token    string // file with the token that readers of metrics show
+	profile  *choice
 	engine   *choice
 	logLevel *choice
 	memory   int64
@@ -29,6 +30,7 @@ type runFlags struct {
 
 func runCommand(c *console) *cobra.Command {
 	f := runFlags{
+		profile:  newChoice("auto", "lan", "wan"),
 		engine:   newChoice("badger4", "badger", "memory"),
 		logLevel: newChoice("info", "debug", "warn", "error"),
 	}
@@ -51,6 +53,7 @@ them up.`,
 	flags.StringSliceVar(&f.config.Peers, "join", nil, "`token` of peer invite; for an open ring the multiaddr of a peer with /p2p/PEER-ID; or @FILE with one of these a line; may be repeated")
 	flags.StringSliceVar(&f.config.Listen, "listen", []string{"/ip4/0.0.0.0/tcp/4747", "/ip4/0.0.0.0/udp/4747/quic-v1"},
 		"`multiaddr` to listen on; may be repeated")
+	flags.Var(f.profile, "profile", "addresses to announce and dial: lan all, wan public ones, auto by whether this peer has, or is seen at, a public one")
 	flags.StringVar(&f.config.Name, "name", "", "what people call the peer; by default the end of its ID")
 	flags.StringVar(&f.config.Ring, "ring", "", "refuse to join a ring of another `name`")
 	flags.IntVar(&f.config.Workers, "workers", 0, "tasks that run at once; 0 is one a core, -1 none")
@@ -72,6 +75,7 @@ func (c *console) runPeer(ctx context.Context, f runFlags) error {
 	}
 	f.config.Home = c.home
 	f.config.Engine = f.engine.value
+	f.config.Profile = f.profile.value
 	f.config.Logger = c.logger(f.logLevel.value)
 
 	metrics, err := listenMetrics(f.metrics, f.token)

@@ -73,7 +73,6 @@ func (a *admission) options() ([]libp2p.Option, error) {
 		libp2p.Transport(lquic.NewTransport, lquic.WithTLSIdentityOption(show)),
 		libp2p.Security(ltls.ID, a.keeper.newTLS()),
 		libp2p.Security(admissionProtocol, func(protocol.ID) *admission { return a }),
-		libp2p.ConnectionGater(connGater{a.keeper}),
 	}, nil
 }
 

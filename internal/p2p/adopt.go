@@ -77,6 +77,9 @@ func (h *Host) adopt(id peer.ID, ns network.Stream, opener peer.ID) {
 	if evicted != nil {
 		h.retire(evicted)
 	}
+	if isRelayed(s.remote) {
+		h.straighten(id) // in case the connection without a relay was there first
+	}
 	if old == nil {
 		for _, f := range callbacks {
 			f(chord.PeerID(id))
@@ -148,6 +151,9 @@ func (h *Host) retire(s *stream) {
 			}
 		}
 		_ = s.conn.Close()
+		if isRelayed(s.remote) {
+			h.unbend(s.link.id)
+		}
 	})
 }
 

@@ -50,7 +50,7 @@ func AskRing(ctx context.Context, h host.Host, addr string) ([]byte, error) {
 			libp2p.NoListenAddrs, libp2p.NoTransports,
 			libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(lquic.NewTransport),
 			libp2p.Security(ltls.ID, ltls.New), libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
-			libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.DisableIdentifyAddressDiscovery(), libp2p.Ping(false),
+			libp2p.EnableRelay(), libp2p.DisableMetrics(), libp2p.DisableIdentifyAddressDiscovery(), libp2p.Ping(false),
 		)
 		if err != nil {
 			return nil, fmt.Errorf("ask %q: %w", addr, err)

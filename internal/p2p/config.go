@@ -3,12 +3,15 @@ package p2p
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chorus-net/chorus/internal/rpc"
@@ -37,6 +40,11 @@ type Config struct {
 	// ListenUDP opens the sockets that QUIC uses, as a simulated network does.
 	// Nil: the system's.
 	ListenUDP func(network string, addr *net.UDPAddr) (net.PacketConn, error)
+	// Profile says which addresses are announced and dialled; it does not bind a ready
+	// Host. Empty: ProfileAuto.
+	Profile Profile
+	// Given holds addresses that the operator gave, which are dialled in any profile.
+	Given []string
 	// Metrics is where libp2p registers its Prometheus metrics, unless Host is
 	// set. Nil: it keeps none.
 	Metrics prometheus.Registerer
@@ -65,6 +73,9 @@ type Config struct {
 	// Call configures the connections further: MaxFrame, MaxPending, MaxQueue,
 	// CallTimeout and WriteTimeout are taken from it.
 	Call rpc.Config
+
+	near   func() []netip.Prefix // the networks that this machine is in; nil: as the system tells
+	walled bool                  // take it that nobody can open connections to the host
 }
 
 func (c Config) withDefaults() Config {
@@ -110,8 +121,21 @@ func (c Config) validate() error {
 	if c.Gate != nil && (c.Host != nil || len(c.Options) > 0) {
 		return fmt.Errorf("config: a Gate needs transports of the host's own making")
 	}
+	if err := c.Profile.validate(); err != nil {
+		return err
+	}
 	if c.MaxMemory < 0 || c.MaxFiles < 0 || c.MaxPeers < 1 || c.Workers < 1 || c.Waiting < 0 || c.DialTimeout < 0 || c.MaxCalls < 0 || c.MaxBytes < 0 {
 		return fmt.Errorf("config: negative bound")
 	}
 	return nil
+}
+
+// reachable reports whether others beyond this machine's networks may want to reach the host: it
+// listens elsewhere than on loopback, and that on a network that is neither simulated nor of
+// somebody else's making.
+func (c Config) reachable() bool {
+	return c.near != nil || c.Host == nil && c.ListenUDP == nil && slices.ContainsFunc(c.Listen, func(s string) bool {
+		a, err := multiaddr.NewMultiaddr(s)
+		return err == nil && !manet.IsIPLoopback(a)
+	})
 }

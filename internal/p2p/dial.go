@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -69,7 +70,7 @@ func (h *Host) Connect(ctx context.Context, addr string) (chord.PeerID, error) {
 	}
 	h.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
 	h.forgive(info.ID)
-	if _, err := h.reach(ctx, info.ID, noDeadline); err != nil {
+	if _, err := h.streamTo(ctx, info.ID, noDeadline); err != nil {
 		return "", fmt.Errorf("connect to %q: %w", addr, err)
 	}
 	return chord.PeerID(info.ID), nil
@@ -100,7 +101,7 @@ func (h *Host) newStream(ctx context.Context, id peer.ID) (network.Stream, error
 		}
 		h.host.Peerstore().AddAddrs(id, info.Addrs, peerstore.TempAddrTTL)
 	}
-	ctx, stop := unlessRefused(ctx, h.host.Peerstore().Addrs(id))
+	ctx, stop := unlessRefused(ctx, h.dialable(id))
 	defer stop()
 	s, err := h.host.NewStream(ctx, id, h.calls)
 	if err != nil {
@@ -110,6 +111,11 @@ func (h *Host) newStream(ctx context.Context, id peer.ID) (network.Stream, error
 		return nil, fmt.Errorf("open stream: %w", err)
 	}
 	return s, nil
+}
+
+// dialable returns the addresses known for a peer, without those that are not dialled.
+func (h *Host) dialable(id peer.ID) []ma.Multiaddr {
+	return slices.DeleteFunc(h.host.Peerstore().Addrs(id), func(a ma.Multiaddr) bool { return h.ranges != nil && !h.ranges.mayDial(a) })
 }
 
 // dialError is the error of an attempt, begun at start, that failed with err.

@@ -10,6 +10,14 @@
 // Kademlia speaks the ring's own protocol and keeps no values. OfferKad and
 // PruneKad make its routing table follow the ring, as the owner of the view tells;
 // it does not fill that by walks of its own.
+//
+// A Host that listens elsewhere than on loopback finds out whether others can open connections
+// to it: it has peers beyond its own subnets dial back. Where they cannot, it keeps places at two
+// peers that can be reached, and is dialled through those (circuits of libp2p, without its limits
+// and for members alone) until hole punching gives a way without them. A circuit ends in the
+// handshake and the gate of any connection. Among neighbours, and on loopback, nothing of that
+// sends a byte. Profile says which addresses are announced and dialled.
+//
 // Metrics of libp2p go to Config.Metrics; kad-dht's are bridged by KadMetrics.
 //
 // A Host keeps at most one stream of calls to each peer, whichever side opened

@@ -185,14 +185,24 @@ func (k *gatekeeper) identityOption() (ltls.IdentityOption, error) {
 }
 
 // connGater is libp2p's question about connections. QUIC asks it at the end of
-// the handshake, when the certificate is known; TCP's were checked by gatedTLS.
-type connGater struct{ *gatekeeper }
+// the handshake, when the certificate is known; those of TCP and relays were checked by
+// gatedTLS.
+type connGater struct {
+	keeper *gatekeeper // nil in an open ring
+	ranges *ranges
+}
 
 // InterceptSecured implements connmgr.ConnectionGater.
 func (g connGater) InterceptSecured(dir network.Direction, id peer.ID, c network.ConnMultiaddrs) bool {
+	if g.keeper == nil {
+		return true
+	}
+	if isRelayed(c.RemoteMultiaddr()) {
+		return true
+	}
 	var conn *quic.Conn
 	if as, ok := c.(interface{ As(any) bool }); ok && as.As(&conn) {
-		return g.check(id, conn.ConnectionState().TLS.PeerCertificates, dir == network.DirOutbound) == nil
+		return g.keeper.check(id, conn.ConnectionState().TLS.PeerCertificates, dir == network.DirOutbound) == nil
 	}
 	return hasProtocol(c.RemoteMultiaddr(), ma.P_TCP)
 }
@@ -201,7 +211,7 @@ func (g connGater) InterceptSecured(dir network.Direction, id peer.ID, c network
 func (connGater) InterceptPeerDial(peer.ID) bool { return true }
 
 // InterceptAddrDial implements connmgr.ConnectionGater.
-func (connGater) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
+func (g connGater) InterceptAddrDial(_ peer.ID, a ma.Multiaddr) bool { return g.ranges.mayDial(a) }
 
 // InterceptAccept implements connmgr.ConnectionGater.
 func (connGater) InterceptAccept(network.ConnMultiaddrs) bool { return true }

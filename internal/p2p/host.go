@@ -29,6 +29,8 @@ type Host struct {
 	udp     *sockets    // nil unless own
 	keeper  *gatekeeper // nil in an open ring
 	admit   *admission  // nil in an open ring
+	ranges  *ranges     // nil unless own
+	reach   *reach      // nil on loopback, and unless own
 	kad     *dht.IpfsDHT
 	calls   protocol.ID
 	workers *rpc.Workers
@@ -91,6 +93,10 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 		}
 	}
 	h.host.SetStreamHandler(h.calls, h.accept)
+	if cfg.reachable() {
+		h.reach = newReach(h, h.ranges, prefix)
+		h.reach.start()
+	}
 	return h, nil
 }
 
@@ -102,7 +108,8 @@ func (h *Host) makeHost() (err error) {
 			return err
 		}
 	}
-	if h.host, h.udp, err = newLibp2p(h.cfg, h.calls, h.admit); err != nil {
+	h.ranges = newRanges(h.cfg.Profile, h.cfg.Given)
+	if h.host, h.udp, err = newLibp2p(h.cfg, h.calls, h.admit, connGater{keeper: h.keeper, ranges: h.ranges}); err != nil {
 		return err
 	}
 	h.own = true
@@ -128,6 +135,15 @@ func (h *Host) isMember(id peer.ID) bool {
 	}
 	role, known := h.keeper.known(id)
 	return !known || role >= rpc.RoleMember
+}
+
+// isAdmitted reports whether a peer is a member for certain: in a closed ring, by the pass that it showed.
+func (h *Host) isAdmitted(id peer.ID) bool {
+	if h.keeper == nil {
+		return true
+	}
+	role, known := h.keeper.known(id)
+	return known && role >= rpc.RoleMember
 }
 
 // Recheck asks the gate again about all peers that it let in, and ends the

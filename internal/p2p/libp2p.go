@@ -27,9 +27,9 @@ import (
 )
 
 // newLibp2p makes the libp2p host that cfg describes: TCP with TLS and QUIC,
-// identify, limits on, and nothing that reaches out by itself: no relay, no
-// autonat, no hole punching.
-func newLibp2p(cfg Config, rpcProtocol protocol.ID, admit *admission) (host.Host, *sockets, error) {
+// identify, limits on, and nothing that reaches out by itself. Through relays it can be
+// reached and reach others unless it is on loopback; reach has the rest.
+func newLibp2p(cfg Config, rpcProtocol protocol.ID, admit *admission, gater connGater) (host.Host, *sockets, error) {
 	limits, err := newLimits(cfg, rpcProtocol)
 	if err != nil {
 		return nil, nil, err
@@ -51,10 +51,16 @@ func newLibp2p(cfg Config, rpcProtocol protocol.ID, admit *admission) (host.Host
 		libp2p.ConnectionManager(conns),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
 		libp2p.WithDialTimeout(cfg.DialTimeout),
-		libp2p.DisableRelay(),
+		libp2p.ConnectionGater(gater),
+		libp2p.AddrsFactory(gater.ranges.announced),
 		libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.Ping(false),
 		libp2p.UserAgent("chorus"),
+	}
+	if cfg.reachable() {
+		opts = append(opts, libp2p.EnableRelay())
+	} else {
+		opts = append(opts, libp2p.DisableRelay())
 	}
 	if admit == nil {
 		opts = append(opts, libp2p.Transport(lquic.NewTransport), libp2p.Security(ltls.ID, ltls.New))

@@ -73,7 +73,7 @@ func (h *Host) Call(ctx context.Context, id chord.PeerID, hdr rpc.Header, payloa
 
 // CallAppend is Call, with the reply appended to dst.
 func (h *Host) CallAppend(ctx context.Context, dst []byte, id chord.PeerID, hdr rpc.Header, payload []byte) ([]byte, error) {
-	s, err := h.reach(ctx, peer.ID(id), hdr.Deadline)
+	s, err := h.streamTo(ctx, peer.ID(id), hdr.Deadline)
 	if err != nil {
 		return dst, fmt.Errorf("call %s: %w", FormatPeerID(id), err)
 	}
@@ -90,7 +90,7 @@ func (h *Host) CallAppend(ctx context.Context, dst []byte, id chord.PeerID, hdr 
 // Cast sends a peer a request without an answer. It waits for nothing but the
 // opening of a stream where there is none.
 func (h *Host) Cast(ctx context.Context, id chord.PeerID, hdr rpc.Header, payload []byte) error {
-	s, err := h.reach(ctx, peer.ID(id), hdr.Deadline)
+	s, err := h.streamTo(ctx, peer.ID(id), hdr.Deadline)
 	if err == nil {
 		s.link.used.Store(time.Now().UnixNano())
 		err = s.conn.Cast(ctx, hdr, payload)
@@ -175,8 +175,8 @@ func (h *Host) suspect(s *stream, err error, start time.Time, late time.Duration
 	}
 }
 
-// reach returns the stream to a peer, and opens one if there is none.
-func (h *Host) reach(ctx context.Context, id peer.ID, deadline time.Time) (*stream, error) {
+// streamTo returns the stream to a peer, and opens one if there is none.
+func (h *Host) streamTo(ctx context.Context, id peer.ID, deadline time.Time) (*stream, error) {
 	h.mu.RLock()
 	l := h.links[id]
 	if l != nil && l.stream != nil && !h.closed {

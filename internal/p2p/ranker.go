@@ -21,6 +21,8 @@ func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 	var nearTCP, nearUDP, far []ma.Multiaddr
 	for _, a := range addrs {
 		switch {
+		case isRelayed(a):
+			far = append(far, a)
 		case near(a) && hasProtocol(a, ma.P_TCP):
 			nearTCP = append(nearTCP, a)
 		case near(a) && hasProtocol(a, ma.P_UDP):
