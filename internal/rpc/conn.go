@@ -59,7 +59,8 @@ type Config struct {
 	// CallTimeout ends calls that come without a deadline. Zero: 10 s.
 	CallTimeout time.Duration
 	// WriteTimeout is how long the other side may take no bytes before the
-	// connection is closed; it also bounds the wait for its hello. Zero: 10 s.
+	// connection is closed; it also bounds the wait for its hello, and what a frame that has begun
+	// takes beyond a second for each 16 KiB. Zero: 10 s.
 	WriteTimeout time.Duration
 }
 
@@ -326,7 +327,27 @@ func (c *Conn) greet() error {
 	}
 	// A stream that refuses this is closed, as the next read finds by itself.
 	_ = c.readBy(end)
+	c.in.hurry = c.frameBy
 	return nil
+}
+
+// slowest is how many bytes a second of a frame that has begun have to come, once WriteTimeout
+// is over: one that trickles would hold its memory for ever.
+const slowest = 16 << 10
+
+// frameBy bounds the time that the rest of a frame of n bytes may take; -1 lifts the bound.
+func (c *Conn) frameBy(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return // there is a sooner end
+	}
+	var end time.Time
+	if n >= 0 {
+		end = time.Now().Add(c.cfg.WriteTimeout + time.Duration(n)*time.Second/slowest)
+	}
+	// A stream that refuses this is closed, as the next read finds by itself.
+	_ = c.readBy(end)
 }
 
 // readBy moves the deadline of reads, under the lock, unless the connection has ended: the

@@ -101,6 +101,10 @@ type frameReader struct {
 	max int
 	// idle is called before a read that may block.
 	idle func()
+	// hurry is called when a frame has come in part, with its size or 0 while that is
+	// unknown, and with -1 when it is whole. Nil: nobody cares.
+	hurry   func(n int)
+	hurried int // what hurry was called with last
 
 	buf        []byte
 	start, end int     // the bytes of buf not handed out yet
@@ -119,13 +123,14 @@ const (
 
 func newFrameReader(r io.Reader, max int, idle func()) *frameReader {
 	small := make([]byte, smallBuffer)
-	return &frameReader{r: r, max: max, idle: idle, buf: small, small: small}
+	return &frameReader{r: r, max: max, idle: idle, buf: small, small: small, hurried: -1}
 }
 
 // next returns the body of the next frame. Unless owned, it is valid until the
 // following call.
 func (f *frameReader) next() (body []byte, owned bool, err error) {
-	if err := f.fill(lengthBytes); err != nil {
+	defer f.begin(-1)
+	if err := f.fill(lengthBytes, false); err != nil {
 		if f.start != f.end {
 			err = midFrame(err)
 		}
@@ -140,7 +145,7 @@ func (f *frameReader) next() (body []byte, owned bool, err error) {
 		body, err = f.alone(n)
 		return body, true, err
 	}
-	if err := f.fill(n); err != nil {
+	if err := f.fill(n, true); err != nil {
 		return nil, false, midFrame(err)
 	}
 	body = f.buf[f.start : f.start+n : f.start+n]
@@ -148,9 +153,17 @@ func (f *frameReader) next() (body []byte, owned bool, err error) {
 	return body, false, nil
 }
 
+// begin tells that a frame has come in part, or is whole.
+func (f *frameReader) begin(n int) {
+	if f.hurry != nil && (n > f.hurried || n < 0 && f.hurried >= 0) {
+		f.hurried = n
+		f.hurry(n)
+	}
+}
+
 // fill reads until n bytes lie in the buffer, n being at most half of the large
-// buffer.
-func (f *frameReader) fill(n int) error {
+// buffer. They are the body of a frame, or its length.
+func (f *frameReader) fill(n int, body bool) error {
 	if f.end-f.start >= n {
 		return nil
 	}
@@ -162,6 +175,12 @@ func (f *frameReader) fill(n int) error {
 		f.makeRoom(n)
 	}
 	for f.end-f.start < n {
+		switch {
+		case body:
+			f.begin(n)
+		case f.start != f.end:
+			f.begin(0)
+		}
 		f.idle()
 		got, err := f.r.Read(f.buf[f.end:])
 		f.end += got
@@ -203,6 +222,7 @@ func (f *frameReader) alone(n int) ([]byte, error) {
 	have := copy(body, f.buf[f.start:f.end])
 	f.start += have
 	for have < n {
+		f.begin(n)
 		if have == len(body) {
 			longer := make([]byte, min(n, 4*len(body)))
 			copy(longer, body)
@@ -222,8 +242,11 @@ const firstAlone = 64 << 10
 
 // midFrame tells the end of a stream inside of a frame from one between frames.
 func midFrame(err error) error {
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
 		return io.ErrUnexpectedEOF
+	case timedOut(err):
+		return fmt.Errorf("a frame comes too slowly: %w", err)
 	}
 	return err
 }

@@ -268,3 +268,50 @@ func TestBusyWorkers(t *testing.T) {
 		workers.Close()
 	})
 }
+
+// A frame that has begun must come to its end in time; between frames there is no hurry, and a slow
+// network is not held for an attacker.
+func TestTrickledFrame(t *testing.T) {
+	frame := func(n int) []byte { // of a kind that this side does not know
+		return append([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n), 1, 2, 8, 99}, make([]byte, n-4)...)
+	}
+	for name, tt := range map[string]struct {
+		size, step int
+		whole      bool // the first frame ends before it is given up
+	}{
+		"byte by byte":        {200, 1, false},
+		"length byte by byte": {4, 1, true}, // 8 s
+		"large, too slow":     {512 << 10, 4 << 10, false},
+		"large, in time":      {512 << 10, 32 << 10, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, b, ended := against(t, rpc.Config{})
+				go func() { _, _ = io.Copy(io.Discard, b) }()
+				if _, err := b.Write(unhex(t, hello)); err != nil {
+					t.Fatal(err)
+				}
+				for range 3 {
+					time.Sleep(time.Hour)
+					for rest := frame(tt.size); len(rest) > 0; {
+						n, err := b.Write(rest[:min(len(rest), tt.step)])
+						if err != nil {
+							if tt.whole {
+								t.Fatalf("cut off after %d bytes", tt.size-len(rest))
+							}
+							if err := <-ended; !strings.Contains(err.Error(), "too slowly") {
+								t.Errorf("ended by %v", err)
+							}
+							return
+						}
+						rest = rest[n:]
+						time.Sleep(time.Second)
+					}
+				}
+				if !tt.whole {
+					t.Error("frames trickle on")
+				}
+			})
+		})
+	}
+}
