@@ -47,14 +47,15 @@ func (n *Node) Invite(_ context.Context, spec client.InviteSpec) (client.Invitat
 		return client.Invitation{}, usage("invite: %w", err)
 	}
 	t.Expires = n.door.now().Add(spec.Expires)
-	if t.Addrs = tokenAddrs(n.host.Addrs()); len(t.Addrs) == 0 {
+	t.Addrs = tokenAddrs(n.host.Addrs())
+	if t, err = n.door.invite(t); err != nil {
+		return client.Invitation{}, homeError(err)
+	}
+	if len(t.Addrs) == 0 {
 		return client.Invitation{}, &client.Error{
 			Code: client.CodeNotAvailable, Message: "strangers cannot reach this peer: relays serve members alone",
 			Fix: "peer doctor (says how to be reached), or peer invite --inviter (makes an inviter of a peer that can be)",
 		}
-	}
-	if t, err = n.door.invite(t); err != nil {
-		return client.Invitation{}, homeError(err)
 	}
 	return client.Invitation{
 		Token: t.String(), Ring: n.ring.Name, Role: t.Right.Role.String(), Inviter: t.Right.Invite,

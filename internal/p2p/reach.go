@@ -272,16 +272,25 @@ func (r *reach) isFar(a ma.Multiaddr) bool {
 	if !ok {
 		return false
 	}
+	return !slices.ContainsFunc(r.networks(), func(p netip.Prefix) bool { return p.Contains(at.Unmap()) })
+}
+
+// networks returns the networks that this machine is in, as they were a moment ago.
+func (r *reach) networks() []netip.Prefix {
+	r.mu.Lock()
+	nets, at := r.nets, r.netsAt
+	r.mu.Unlock()
+	if time.Since(at) <= subnetsFor {
+		return nets
+	}
+	nets = r.near()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if time.Since(r.netsAt) > subnetsFor {
-		nets := r.near()
-		if r.nets != nil && !slices.Equal(nets, r.nets) {
-			clear(r.verdicts)
-		}
-		r.nets, r.netsAt = nets, time.Now()
+	if r.nets != nil && !slices.Equal(nets, r.nets) {
+		clear(r.verdicts)
 	}
-	return !slices.ContainsFunc(r.nets, func(p netip.Prefix) bool { return p.Contains(at.Unmap()) })
+	r.nets, r.netsAt = nets, time.Now()
+	return nets
 }
 
 // near returns the networks that this machine is in.
