@@ -99,7 +99,8 @@
 // falls silent. A peer with a surplus wakes a few sleepers, nearest first; each takes
 // half and wakes others in turn. Most of those registered have found work elsewhere when
 // the ring is busy: one that says so makes room for the next at once. A victim keeps what it would itself start
-// within a round trip to the thief, from what it has seen tasks of that function take.
+// within a round trip to the thief, from what it has seen tasks of that function take, and of parts
+// the smaller ones that come to as much.
 //
 // Tasks may name peers that have their data (Task.Near). The owner gives them away
 // unasked when the job is submitted, each to the least busy of those that it names,
@@ -165,7 +166,8 @@
 //
 // A backup is a copy of a task whose run is suspiciously long: none of its job waits at the
 // owner any more, and it has run for twice as long as 95% of those that are done, and
-// for Config.Straggler. It goes to a worker that has nothing else to do, once for each task.
+// for Config.Straggler. While fewer than five are done it must have run for four times as long as
+// the longest of them; the task of a job of one has no backup, as nothing tells what is usual. It goes to a worker that has nothing else to do, once for each task.
 // Whichever ends first settles the task, and the other is stopped.
 //
 // A job with Spec.Verify has so many copies of each task, and the task waits for

@@ -220,7 +220,30 @@ func (s *Scheduler) keep(l *lane, rtt time.Duration) int {
 			cost = max(cost, s.now-h.began)
 		}
 	}
-	return int(min(int64(rtt)*int64(s.holder.slots)/int64(cost), int64(l.n)))
+	return l.first(int(min(int64(rtt)*int64(s.holder.slots)/int64(cost), int64(l.n))))
+}
+
+// first returns how many tasks at the own end come to as much work as so many of the
+// lightest there. Joins are next to none.
+func (l *lane) first(many int) int {
+	n, work, lightest := 0, uint64(0), uint64(0)
+	for i := 0; i < min(l.deque.len, maxSkip) && n < many && work < uint64(many)*lightest+1; i++ {
+		e := l.deque.at(i)
+		if !e.live() {
+			continue
+		}
+		if n++; e.held.task.Join {
+			continue
+		}
+		w := e.held.task.weight()
+		if work += w; lightest == 0 {
+			lightest = w
+		}
+	}
+	if n < maxSkip {
+		return n
+	}
+	return many
 }
 
 // expireShelf lets tasks run where they crashed before: nobody else took them.

@@ -34,3 +34,28 @@ func TestKeepFollowsRunningTasks(t *testing.T) {
 		t.Errorf("keeps %d tasks while one has been running for a second", got)
 	}
 }
+
+// Of parts a peer keeps as many as come to that much work, going by the smallest.
+func TestKeepFewParts(t *testing.T) {
+	for _, c := range []struct {
+		shares []uint8 // from the own end on
+		join   bool    // the first is one
+		want   int     // of ten as small as the first
+	}{
+		{shares: []uint8{6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6}, want: 10},
+		{shares: []uint8{9, 9, 8, 7, 6, 5, 4, 3, 2, 1}, want: 5},
+		{shares: []uint8{0, 9, 9, 8, 7, 6, 5, 4, 3, 2, 1}, join: true, want: 6},
+		{shares: []uint8{4, 3, 2}, want: 3},
+	} {
+		s, err := New(Config{Self: "a", Session: 1, Slots: -1}, time.Unix(1, 0), rand.New(rand.NewPCG(1, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, share := range c.shares {
+			s.enqueue(&held{task: Task{ID: ID{byte(i)}, Code: Code{Func: "f/v1"}, Share: share, Join: c.join && i == 0}}, false)
+		}
+		if got := s.holder.queue.lanes[0].first(10); got != c.want {
+			t.Errorf("%v: keeps %d, want %d", c.shares, got, c.want)
+		}
+	}
+}

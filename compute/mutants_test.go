@@ -53,7 +53,7 @@ var mutants = []struct{ name, file, old, new string }{
 		s.ended(f.outcomes)`},
 	{"keep the session after giving up an owner", "client.go", `s.bumps++
 `, ``},
-	{"poll instead of sleeping", "thief.go", `t.asleep, t.fails = true, 0`, `t.asleep, t.fails = false, 0`},
+	{"poll instead of sleeping", "thief.go", `t.asleep, t.fails, t.unanswered = true, 0, false`, `t.asleep, t.fails, t.unanswered = false, 0, false`},
 	{"wake nobody", "victim.go", `		s.wake(p)
 	}
 }`, `		_ = p
@@ -64,14 +64,16 @@ var mutants = []struct{ name, file, old, new string }{
 			left`},
 	{"accept tasks without the function", "thief.go", `case !can, busy,`, `case can && busy,`},
 	{"ignore starved queues of others", "gossip.go", `ok && l.Starved`, `false && ok`},
-	{"give everything away", "victim.go", `min((n+1)/2, spare`, `min(n, spare`},
-	{"split no large transfer", "victim.go", `n > 0 && bytes > s.cfg.MessageBytes`, `false`},
-	{"run a crashed task on the same peer at once", "holder.go", `slices.Contains(h.task.Avoid, s.cfg.Self)`, `false`},
+	{"give half of the tasks, whatever work they are", "victim.go", `(half[i].weight + 1) / 2`, `1 << 60`},
+	{"give half of the work, however many tasks", "victim.go", `(half[i].tasks + 1) / 2`, `1 << 60`},
+	{"keep as many parts as others", "holder.go", `work < uint64(many)*lightest+1`, `true`},
+	{"split no large transfer", "near.go", `n > 0 && bytes > s.cfg.MessageBytes`, `false`},
+	{"run a crashed task on the same peer at once", "holder.go", `len(h.task.Avoid) > 0 && (slices.Contains(h.task.Avoid, s.cfg.Self) ||`, `(false ||`},
 	{"never run a crashed task here again", "holder.go", `q.shelf[0].until <= s.now`, `false`},
 	{"take a pause of this peer for silence of others", "scheduler.go", `t-s.due > stallAfter`, `false`},
 	{"do not cancel elsewhere", "owner.go", `	for _, p := range away {
-		s.send(p, Message{Kind: KindCancel, Job: id})
-	}`, ``},
+		s.send(p, Message{Kind: KindCancel, Job: j.id})
+	}`, `_ = away`},
 	{"retry errors without end", "outcome.go", `o.errors >= o.job.maxErrors`, `false`},
 	{"count a division that came too late", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)`, `return true`},
 	{"drop the parts of a division that was told twice", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)`, `return false`},
@@ -103,6 +105,7 @@ var mutants = []struct{ name, file, old, new string }{
 		s.send(o.at, Message{Kind: KindCancel, Refs: []Ref{o.task.ref()}})
 	}`, ``},
 	{"back every task up", "straggler.go", `s.now-o.since >= limit`, `s.now-o.since >= 0*limit`},
+	{"tell what is usual of a few tasks as of many", "straggler.go", `if j.times.n < minSiblings {`, `if false {`},
 	{"back nothing up", "straggler.go", `s.now-o.since >= limit`, `false && s.now-o.since >= limit`},
 	{"place tasks however busy the peer is", "near.go", `t.had/t.slots <= 2*least+nearGrain`, `t.had >= least-t.had`},
 	{"place no tasks", "near.go", `t != nil && t.had/t.slots`, `false && t.had/t.slots`},

@@ -11,8 +11,10 @@ const (
 	// task must run to get a backup; nearly all are lateShare of them.
 	stragglerTimes = 2
 	lateShare      = 0.95
-	// minSiblings is how many tasks of the job must be done to tell what is usual.
+	// minSiblings is how many tasks of the job must be done to tell what is usual. While
+	// they are fewer, a straggler must run for fewTimes as long as the longest of them.
 	minSiblings = 5
+	fewTimes    = 4
 	// backupShare bounds the backups of a job under way: one, and one more for each so
 	// many of its tasks.
 	backupShare = 16
@@ -71,7 +73,7 @@ func (s *Scheduler) watchStragglers(j *job) {
 // known of those that are done.
 func (s *Scheduler) lastTasks(j *job) bool {
 	return j.verify == 0 && j.count[TaskQueued] == 0 && j.count[TaskRunning]+j.count[TaskAway] > 0 &&
-		j.times.n >= minSiblings && j.underWay < 1+len(j.tasks)/backupShare
+		j.times.n > 0 && j.underWay < 1+len(j.tasks)/backupShare
 }
 
 // expireStragglers looks for tasks that run for much longer than their siblings
@@ -95,6 +97,9 @@ func (s *Scheduler) expireStragglers() {
 // backUp makes backups for the stragglers of a job.
 func (s *Scheduler) backUp(j *job) {
 	limit := max(s.cfg.Straggler, stragglerTimes*j.times.quantile(lateShare))
+	if j.times.n < minSiblings {
+		limit = max(s.cfg.Straggler, fewTimes*j.times.quantile(1))
+	}
 	var late []*owned
 	j.each(func(o *owned) {
 		runs := o.state == TaskRunning || o.state == TaskAway && o.running

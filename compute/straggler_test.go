@@ -112,6 +112,25 @@ func TestBackupIsLate(t *testing.T) {
 	}
 }
 
+// TestFewSiblings: of a job of three tasks, too, one that takes many times as long as the others
+// gets a backup, but not one that takes three times as long.
+func TestFewSiblings(t *testing.T) {
+	for _, drag := range []time.Duration{time.Hour, 6 * time.Second} {
+		m := newSim(t, 2)
+		m.cost = func(*Task) time.Duration { return 3 * time.Second }
+		m.addN(3, Config{})
+		m.drag["p02"] = drag
+		m.run(time.Second, nil)
+		job := m.submit("p00", 3, "work/v1")
+		if !m.run(5*time.Minute, m.finished("p00", job)) {
+			m.fatalf("not finished: %+v", m.peers["p00"].s.Jobs())
+		}
+		if st := m.verify("p00", job); (st.Backups > 0) != (drag == time.Hour) {
+			t.Errorf("dragged by %v: %+v", drag, st)
+		}
+	}
+}
+
 // TestNoBackup: nothing runs twice that takes as long as the others, or where
 // nobody else could run it.
 func TestNoBackup(t *testing.T) {
