@@ -84,8 +84,13 @@ func AppendRoute(b []byte, ns, key string) []byte {
 	return append(b, key...)
 }
 
-// ShardID numbers a shard: the top bits of a key's position.
+// ShardID numbers a shard: its bank times the ring's number of shards, and the top
+// bits of the positions of its keys, see Shard. Bank 0 is of the namespaces that
+// have the ring's N, bank N of those with another.
 type ShardID uint16
+
+// MaxN bounds the N of a namespace that has another than the ring's.
+const MaxN = 7
 
 // MaxShards bounds the number of shards of a ring.
 const MaxShards = 1 << 16
@@ -99,8 +104,8 @@ func CheckShards(n int) error {
 	return nil
 }
 
-// Shard returns the shard of a position in a ring of n shards; n must pass
-// CheckShards.
+// Shard returns the shard of a position in bank 0 of a ring of n shards; n must
+// pass CheckShards.
 func Shard(pos chord.ID, n int) ShardID {
 	top := uint32(binary.BigEndian.Uint16(pos[:]))
 	return ShardID(top >> (16 - shardBits(n)))
@@ -109,8 +114,28 @@ func Shard(pos chord.ID, n int) ShardID {
 // ShardStart returns the first position of a shard in a ring of n shards.
 func ShardStart(s ShardID, n int) chord.ID {
 	var pos chord.ID
-	binary.BigEndian.PutUint16(pos[:], uint16(uint32(s)<<(16-shardBits(n))))
+	binary.BigEndian.PutUint16(pos[:], uint16(uint32(s.Index(n))<<(16-shardBits(n))))
 	return pos
+}
+
+// Bank returns the bank of a shard in a ring of n shards.
+func (s ShardID) Bank(n int) int { return int(s) / n }
+
+// Index returns the shard of the same positions in bank 0.
+func (s ShardID) Index(n int) ShardID { return s & ShardID(n-1) }
+
+// In returns the shard of the same positions in a bank, which must pass CheckBank.
+func (s ShardID) In(bank, n int) ShardID { return ShardID(bank*n) + s.Index(n) }
+
+// CheckBank reports whether a ring of n shards has IDs for the shards of a bank.
+func CheckBank(bank, n int) error {
+	switch {
+	case bank < 0 || bank > MaxN:
+		return fmt.Errorf("%d replicas: want 1 to %d", bank, MaxN)
+	case (bank+1)*n > MaxShards:
+		return fmt.Errorf("%d replicas: a ring of %d shards has no numbers left for shards of their own", bank, n)
+	}
+	return nil
 }
 
 // shardBits returns log2(n).

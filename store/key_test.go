@@ -96,3 +96,25 @@ func TestVersion(t *testing.T) {
 		}
 	})
 }
+
+// Banks have the same shards under IDs of their own, as far as there are any.
+func TestBanks(t *testing.T) {
+	for n := 1; n <= MaxShards; n *= 2 {
+		for bank := range MaxN + 2 {
+			if err := CheckBank(bank, n); (err == nil) != (bank <= MaxN && (bank+1)*n <= MaxShards) {
+				t.Fatalf("bank %d of %d shards: %v", bank, n, err)
+			} else if err != nil {
+				continue
+			}
+			for _, index := range []int{0, n / 3, n - 1} {
+				s := ShardID(index).In(bank, n)
+				if int(s) != bank*n+index || s.Bank(n) != bank || s.Index(n) != ShardID(index) || s.In(0, n) != ShardID(index) {
+					t.Fatalf("shard %d of bank %d of %d: %d, bank %d, index %d", index, bank, n, s, s.Bank(n), s.Index(n))
+				}
+				if at := ShardStart(s, n); at != ShardStart(ShardID(index), n) || Shard(at, n) != ShardID(index) {
+					t.Fatalf("shard %d of bank %d of %d starts at %v", index, bank, n, at)
+				}
+			}
+		}
+	}
+}

@@ -191,7 +191,7 @@ func (p *Pull) Fetched(r FetchReply) error {
 		for next < r.Done && !v.isFull(p.want[next].Key) {
 			next++ // no longer held at the source
 		}
-		if next == r.Done || v.Version().Less(p.want[next].Version) || Shard(v.Position(), p.shards) != p.shard {
+		if next == r.Done || v.Version().Less(p.want[next].Version) || Shard(v.Position(), p.shards) != p.shard.Index(p.shards) {
 			return fmt.Errorf("fetch: record not asked for: %w", ErrBadPeer)
 		}
 		next++

@@ -34,7 +34,7 @@ func (t *CASTicket) Wait(ctx context.Context) (store.CASReply, error) {
 // promised lies beside it until something is accepted at that ballot or above, or
 // the shard is dropped.
 func (s *Store) QueueCAS(shard store.ShardID, q *store.CASRequest) (CASTicket, error) {
-	if want := store.Shard(store.Route(q.Namespace, q.Key), s.opts.Shards); shard != want {
+	if want := store.Shard(store.Route(q.Namespace, q.Key), s.opts.Shards); shard.Index(s.opts.Shards) != want {
 		return CASTicket{}, fmt.Errorf("register of shard %d came to shard %d", want, shard)
 	}
 	r := newRequest(stepRegister, shard, recordKey(shard, q.Namespace, q.Key), nil)

@@ -185,7 +185,7 @@ func TestLockedByProcess(t *testing.T) {
 // checkTotals compares what is kept current with what a count yields.
 func checkTotals(t testing.TB, s *Store) {
 	t.Helper()
-	shards, err := countAll(s.engine, s.Shards())
+	shards, err := countAll(s.engine)
 	if err != nil {
 		t.Fatal(err)
 	}

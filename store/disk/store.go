@@ -146,11 +146,11 @@ func (s *Store) load() (commit uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var shards []total
+	var shards sums
 	if found && !oldTotals(b) {
-		shards, err = decodeTotals(b, s.opts.Shards)
+		shards, err = decodeTotals(b)
 	} else {
-		shards, err = countAll(s.engine, s.opts.Shards)
+		shards, err = countAll(s.engine)
 	}
 	s.totals.fill(shards)
 	return commit, err
@@ -169,17 +169,11 @@ func (s *Store) Shards() int { return s.opts.Shards }
 // Fingerprint sums up the keys and versions of a shard, tombstones included. It
 // is kept current with each write.
 func (s *Store) Fingerprint(shard store.ShardID) store.Fingerprint {
-	if int(shard) >= s.opts.Shards {
-		return store.Fingerprint{}
-	}
 	return s.totals.of(shard).print
 }
 
 // Counts tells how much a shard holds.
 func (s *Store) Counts(shard store.ShardID) Counts {
-	if int(shard) >= s.opts.Shards {
-		return Counts{}
-	}
 	return s.totals.of(shard).counts
 }
 

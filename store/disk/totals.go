@@ -64,11 +64,23 @@ func (t *total) replace(record store.View, old, now held) {
 	t.counts = t.counts.minus(old.counts()).Plus(now.counts())
 }
 
+// sums holds totals by shard. It ends with the last that was asked for: a ring
+// of one N has one bank of shards.
+type sums []total
+
+// at returns the total of a shard, to be changed.
+func (t *sums) at(shard store.ShardID) *total {
+	if more := int(shard) + 1 - len(*t); more > 0 {
+		*t = append(*t, make(sums, more)...)
+	}
+	return &(*t)[shard]
+}
+
 // totals is the table of all shards' totals. The committer changes it; anybody
 // reads it.
 type totals struct {
 	mu     sync.Mutex
-	shards []total
+	shards sums
 	all    Counts
 	trees  map[store.ShardID]*shardTree // of those that were asked for
 }
@@ -76,7 +88,10 @@ type totals struct {
 func (t *totals) of(shard store.ShardID) total {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.shards[shard]
+	if int(shard) < len(t.shards) {
+		return t.shards[shard]
+	}
+	return total{}
 }
 
 func (t *totals) sum() Counts {
@@ -93,7 +108,7 @@ func (t *totals) apply(changes []change) {
 		if !ch.record || ch.old == ch.now {
 			continue
 		}
-		sum := &t.shards[ch.shard]
+		sum := t.shards.at(ch.shard)
 		t.all = t.all.minus(sum.counts)
 		sum.replace(ch.view, ch.old, ch.now)
 		t.all = t.all.Plus(sum.counts)
@@ -106,12 +121,13 @@ func (t *totals) set(shard store.ShardID, to total) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.dropTree(shard, nil)
-	t.all = t.all.minus(t.shards[shard].counts).Plus(to.counts)
-	t.shards[shard] = to
+	sum := t.shards.at(shard)
+	t.all = t.all.minus(sum.counts).Plus(to.counts)
+	*sum = to
 }
 
 // fill replaces the whole table.
-func (t *totals) fill(shards []total) {
+func (t *totals) fill(shards sums) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.shards, t.all = shards, Counts{}
@@ -124,7 +140,7 @@ func (t *totals) fill(shards []total) {
 func (t *totals) encode() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b := appendTotals(nil, t.shards); len(b) <= MaxMeta {
+	if b := encodeTotals(t.shards); len(b) <= MaxMeta {
 		return b
 	}
 	return nil
@@ -141,8 +157,8 @@ const (
 
 func oldTotals(b []byte) bool { return len(b) > 0 && b[0] < totalsFormat }
 
-func appendTotals(b []byte, totals []total) []byte {
-	b = append(b, totalsFormat)
+func encodeTotals(totals sums) []byte {
+	b := []byte{totalsFormat}
 	for shard, t := range totals {
 		if t.print.Count == 0 {
 			continue
@@ -157,19 +173,13 @@ func appendTotals(b []byte, totals []total) []byte {
 	return b
 }
 
-// decodeTotals reads the totals of a store with n shards.
-func decodeTotals(b []byte, n int) ([]total, error) {
+func decodeTotals(b []byte) (totals sums, err error) {
 	if len(b) < 1 || b[0] != totalsFormat || len(b[1:])%totalSize != 0 {
 		return nil, fmt.Errorf("totals: %w", ErrCorrupt)
 	}
-	totals := make([]total, n)
 	for b = b[1:]; len(b) > 0; b = b[totalSize:] {
-		shard := int(binary.BigEndian.Uint16(b))
-		if shard >= n {
-			return nil, fmt.Errorf("totals of shard %d of %d: %w", shard, n, ErrCorrupt)
-		}
 		u := func(i int) uint64 { return binary.BigEndian.Uint64(b[2+8*i:]) }
-		t := &totals[shard]
+		t := totals.at(store.ShardID(binary.BigEndian.Uint16(b)))
 		t.counts = Counts{Live: int64(u(2)), Tombstones: int64(u(3)), Bytes: int64(u(4)), Expiring: int64(u(5))}
 		t.print = store.Fingerprint{Hi: u(0), Lo: u(1), Count: u(2) + u(3)}
 	}

@@ -26,9 +26,6 @@ type treeChange struct {
 // Tree calls fn with a shard's tree, which fn must not change or keep. The first
 // call for a shard reads its records; from then on each write updates it.
 func (s *Store) Tree(ctx context.Context, shard store.ShardID, fn func(*store.Tree)) error {
-	if int(shard) >= s.opts.Shards {
-		return fmt.Errorf("tree of shard %d of %d", shard, s.opts.Shards)
-	}
 	for {
 		st, mine := s.totals.tree(shard)
 		if mine {

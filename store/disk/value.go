@@ -34,8 +34,8 @@ func (s *Store) SaveRegister(ctx context.Context, shard store.ShardID, state []b
 // QueueRegister is the first half of SaveRegister, as Queue is of Apply: it
 // takes its place in the same queue.
 func (s *Store) QueueRegister(shard store.ShardID, state []byte) (Ticket, error) {
-	if int(shard) >= s.opts.Shards {
-		return Ticket{}, fmt.Errorf("save register: shard %d of %d", shard, s.opts.Shards)
+	if err := store.CheckBank(shard.Bank(s.opts.Shards), s.opts.Shards); err != nil {
+		return Ticket{}, fmt.Errorf("save register of shard %d: %w", shard, err)
 	}
 	return s.queueValue(registerKey(shard), state)
 }

@@ -102,7 +102,7 @@ func (s *Store) newPut(shard store.ShardID, record []byte) (*request, error) {
 }
 
 func (s *Store) checkShard(shard store.ShardID, v store.View) error {
-	if want := store.Shard(v.Position(), s.opts.Shards); shard != want {
+	if want := store.Shard(v.Position(), s.opts.Shards); shard.Index(s.opts.Shards) != want {
 		return fmt.Errorf("record of shard %d came to shard %d", want, shard)
 	}
 	if v.Version().IsZero() {
