@@ -81,10 +81,9 @@ func (n *Node) swap(ctx context.Context, verb, key string, change store.Change) 
 	if err := store.CheckKey(store.RegisterNamespace, key); err != nil {
 		return fail(&client.Error{Code: client.CodeKeyTooLong, Message: fmt.Sprintf("%s %.40q: %v", verb, key, err)})
 	}
-	shard := store.Shard(store.Route(store.RegisterNamespace, key), n.ring.Shards)
-	c, err := n.configOf(ctx, shard)
+	p, err := n.find(ctx, verb, ruling(store.RegisterNamespace, key), key, store.Route(store.RegisterNamespace, key))
 	if err != nil {
-		return fail(fmt.Errorf("%s %q: %w", verb, key, err))
+		return fail(err)
 	}
 	if !change.Read {
 		t, err := n.clock.next(ctx)
@@ -96,15 +95,16 @@ func (n *Node) swap(ctx context.Context, verb, key string, change store.Change) 
 	op := new(store.CAS)
 	// The request is read while the machine stands still: another round has another.
 	ask := func(to store.Voter, by goesBy, s slot[store.CASReply]) error {
-		req := op.Request()
+		req, shard := op.Request(), p.shard
 		return apart(n, func(ctx context.Context, to store.Voter, by goesBy) (store.CASReply, error) {
 			return n.askCAS(ctx, to, shard, by, req)
 		})(to, by, s)
 	}
-	st := op.Start(c, n.self.Incarnation, key, change)
+	st := op.Start(p.config, n.self.Incarnation, key, change)
 	for pause := outbidPause; ; pause = min(2*pause, outbidPauseMax) {
-		end, why := runOp(ctx, n, op, st, ask, n.hedgeAfter(c), op.Hurry)
-		n.remember(shard, c, op.Config())
+		shard := p.shard
+		end, why := runOp(ctx, n, op, st, ask, n.hedgeAfter(p.config), op.Hurry)
+		n.remember(shard, p.config, op.Config())
 		switch end {
 		case store.Done:
 			verdict, state := op.Result()
@@ -113,15 +113,18 @@ func (n *Node) swap(ctx context.Context, verb, key string, change store.Change) 
 			if !sleep(ctx, time.Duration(rand.Int64N(int64(pause)))) {
 				return fail(n.unanswered(ctx, verb, key, &op.Quorum, cmp.Or(why, errContended)))
 			}
-			c = op.Config()
+			p.config = op.Config()
 		default:
-			newer, found := n.newerConfig(ctx, shard, op.Config())
-			if !found || ctx.Err() != nil {
-				return fail(n.unanswered(ctx, verb, key, &op.Quorum, why))
+			if err := n.again(ctx, p, &op.Quorum, why); err != nil {
+				return fail(err)
 			}
-			c = newer
 		}
-		st = op.Again(c)
+		if p.shard != shard { // what was accepted there counts for nothing
+			op = new(store.CAS)
+			st = op.Start(p.config, n.self.Incarnation, key, change)
+			continue
+		}
+		st = op.Again(p.config)
 	}
 }
 
@@ -154,6 +157,9 @@ func (r *replica) cas(ctx context.Context, shard store.ShardID, epoch uint64, re
 		return store.CASReply{Status: status, Config: referral(status, c)}, err
 	}
 	defer r.shards.leave(shard, p)
+	if r.fences.keepOut(shard, req.Namespace, req.Key) {
+		return store.CASReply{}, errElsewhere
+	}
 	ticket, err := r.disk.QueueCAS(shard, &req)
 	if err != nil {
 		return store.CASReply{}, err

@@ -179,7 +179,7 @@ func (n *Node) watchReplica(ctx context.Context, in wire.WatchRequest) wire.Watc
 	}
 	lost := func() (s wire.ShardSet) {
 		for id := range in.Shards.All() {
-			if int(id) >= n.ring.Shards || !n.shards.config(id).IsVoter(n.self) {
+			if !n.shards.valid(id) || !n.shards.config(id).IsVoter(n.self) {
 				s.Add(id)
 			}
 		}

@@ -70,7 +70,10 @@ func (n *Node) begin(ctx context.Context, key string, opts []PutOption) error {
 			Message: fmt.Sprintf("key %.40q: %d bytes, the limit is %d for a value of this size", key, len(key), store.MaxKey-len(largeSpace)-1),
 		}
 	}
-	_, err = n.write(ctx, store.Record{Namespace: largeSpace, Key: key, Position: store.Route(largeSpace, key)}, level)
+	if level == store.LevelOne {
+		level = store.LevelQuorum // the namespace must not be given another N between the chunks and their manifest
+	}
+	_, err = n.write(ctx, ns, store.Record{Namespace: largeSpace, Key: key, Position: store.Route(largeSpace, key)}, level)
 	return err
 }
 
@@ -85,13 +88,16 @@ func (n *Node) putChunk(ctx context.Context, key string, w Level, data []byte) (
 	if len(data) < 1 || len(data) > chunk.Size {
 		return client.Kept{}, usage("put %q: a chunk of %d bytes", key, len(data))
 	}
+	if _, err := n.namespaces.of(ctx, ns); err != nil { // see findChunk
+		return client.Kept{}, fmt.Errorf("put %q: %w", key, err)
+	}
 	name := chunkName(key, sha256.Sum256(data))
-	if v := n.chunkHeld(ctx, name, level); !v.IsZero() {
+	if v := n.chunkHeld(ctx, key, name, level); !v.IsZero() {
 		return client.Kept{Version: v.String(), Reused: true}, nil
 	}
 	rec := store.Record{Namespace: chunkSpace, Key: name, Position: store.Route(chunkSpace, name), Value: data}
 	for try := 1; ; try++ {
-		r, err := n.write(ctx, rec, level)
+		r, err := n.write(ctx, ns, rec, level)
 		if err == nil {
 			return client.Kept{Version: r.Version}, nil
 		}
@@ -107,14 +113,14 @@ func (n *Node) putChunk(ctx context.Context, key string, w Level, data []byte) (
 // chunkHeld returns the version of a chunk that as many voters hold as a write
 // of the level would take, or zero if they do not, or if it is too old to be
 // relied upon. Voters that do not answer are voters that do not hold it.
-func (n *Node) chunkHeld(ctx context.Context, name string, level store.Level) store.Version {
+func (n *Node) chunkHeld(ctx context.Context, key, name string, level store.Level) store.Version {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	shard := store.Shard(store.Route(chunkSpace, name), n.ring.Shards)
-	c, err := n.configOf(ctx, shard)
+	p, err := n.findChunk(ctx, "put", key, name)
 	if err != nil {
 		return store.Version{}
 	}
+	shard, c := p.shard, p.config
 	members, by := c.Members(), goesBy{config: c, until: time.Now().Add(opTimeout)}
 	full := store.JoinKey(chunkSpace, name)
 	versions := make([]store.Version, len(members))
@@ -138,15 +144,27 @@ func (n *Node) chunkHeld(ctx context.Context, name string, level store.Level) st
 	return newest
 }
 
+// findChunk is find for a chunk of the value under key. The settings of its namespace
+// must be known: no replica can tell where a chunk belongs.
+func (n *Node) findChunk(ctx context.Context, verb, key, name string) (*place, error) {
+	ns, _ := store.SplitKey(key)
+	if _, err := n.namespaces.of(ctx, ns); err != nil {
+		return nil, fmt.Errorf("%s %q: %w", verb, key, err)
+	}
+	return n.find(ctx, verb, ns, key, store.Route(chunkSpace, name))
+}
+
 // getChunk returns a chunk of the value under key. Any replica will do whose
 // bytes match the hash; the nearest is asked first, the next when one fails or
 // is slow.
 func (n *Node) getChunk(ctx context.Context, key string, h chunk.Hash, size int) (_ []byte, err error) {
 	defer n.meter.end("get", n.meter.begin(), &err)
 	name := chunkName(key, h)
-	shard := store.Shard(store.Route(chunkSpace, name), n.ring.Shards)
-	c, err := n.configOf(ctx, shard)
-	for err == nil {
+	p, err := n.findChunk(ctx, "get", key, name)
+	if err != nil {
+		return nil, err
+	}
+	for shard, c := p.shard, p.config; ; {
 		s := chunkSearch{n: n, shard: shard, name: name, hash: h, size: size}
 		data, newer := s.run(ctx, c)
 		switch {
@@ -165,7 +183,6 @@ func (n *Node) getChunk(ctx context.Context, key string, h chunk.Hash, size int)
 		n.remember(shard, c, newer)
 		c = newer
 	}
-	return nil, err
 }
 
 // chunkSearch asks the replicas of a chunk for it.

@@ -21,9 +21,9 @@ const collectPage = 8
 // context ends: in each shard that this peer leads, for each "_large/KEY".
 func (n *Node) collect(ctx context.Context) {
 	for sleep(ctx, n.chunkTimes.sweep/2+rand.N(n.chunkTimes.sweep)) {
-		for i := range n.shards.list {
-			if err := n.collectShard(ctx, store.ShardID(i)); err != nil {
-				n.log.Debug("collect chunks", "shard", i, "err", err)
+		for id := range n.shards.all() {
+			if err := n.collectShard(ctx, id); err != nil {
+				n.log.Debug("collect chunks", "shard", id, "err", err)
 			}
 		}
 	}
@@ -104,7 +104,8 @@ func (n *Node) collectValue(ctx context.Context, id store.ShardID, note store.En
 			refers[store.JoinKey(chunkSpace, chunkName(key, h))] = true
 		}
 	}
-	left, err := n.collectChunks(ctx, chunkSpace+"/"+chunkScope(key), refers, now.Add(-n.chunkTimes.keep))
+	bank := id.Bank(n.ring.Shards)
+	left, err := n.collectChunks(ctx, bank, chunkSpace+"/"+chunkScope(key), refers, now.Add(-n.chunkTimes.keep))
 	switch {
 	case err != nil || left > 0 || now.Sub(noted.Version.Time()) < n.chunkTimes.keep:
 		return err // what an upload stores that began with this note may be yet to come
@@ -113,14 +114,13 @@ func (n *Node) collectValue(ctx context.Context, id store.ShardID, note store.En
 	default:
 		noted.Tombstone, noted.Value = true, nil
 	}
-	return n.replaceExactly(ctx, noted)
+	return n.replaceExactly(ctx, bank, noted)
 }
 
-// collectChunks forgets the chunks under a prefix that are not referred to and
-// older than a time, and returns how many are too young.
-func (n *Node) collectChunks(ctx context.Context, prefix string, refers map[string]bool, before time.Time) (left int, err error) {
-	keys := n.newMerge(prefix, "", collectPage)
-	keys.internal = true
+// collectChunks forgets the chunks under a prefix in a bank that are not referred to
+// and older than a time, and returns how many are too young.
+func (n *Node) collectChunks(ctx context.Context, bank int, prefix string, refers map[string]bool, before time.Time) (left int, err error) {
+	keys := n.newMerge(prefix, "", collectPage).in(bank)
 	for {
 		e, ok, err := keys.next(ctx)
 		switch {
@@ -131,7 +131,7 @@ func (n *Node) collectChunks(ctx context.Context, prefix string, refers map[stri
 			left++
 		default:
 			ns, name := store.SplitKey(e.Key)
-			err := n.replaceExactly(ctx, store.Record{
+			err := n.replaceExactly(ctx, bank, store.Record{
 				Namespace: ns, Key: name, Position: store.Route(ns, name), Version: e.Version, Tombstone: true,
 			})
 			if err != nil {
@@ -141,10 +141,10 @@ func (n *Node) collectChunks(ctx context.Context, prefix string, refers map[stri
 	}
 }
 
-// replaceExactly writes a record in the place of one version of its key,
+// replaceExactly writes a record in the place of one version of its key in a bank,
 // rec.Version: whatever was, or is, written after that version stays, wherever
 // the two meet.
-func (n *Node) replaceExactly(ctx context.Context, rec store.Record) error {
+func (n *Node) replaceExactly(ctx context.Context, bank int, rec store.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	old := rec.Version
@@ -153,7 +153,7 @@ func (n *Node) replaceExactly(ctx context.Context, rec store.Record) error {
 	}
 	rec.Version = justAfter(old)
 	encoded := rec.AppendTo(make([]byte, 0, rec.Size()))
-	shard := store.Shard(rec.Position, n.ring.Shards)
+	shard := store.Shard(rec.Position, n.ring.Shards).In(bank, n.ring.Shards)
 	c, err := n.configOf(ctx, shard)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
@@ -31,6 +32,12 @@ func (n *Node) configOf(ctx context.Context, id store.ShardID) (store.Config, er
 		if n.ctx.Err() != nil {
 			return store.Config{}, ErrClosed
 		}
+		if bank := id.Bank(n.ring.Shards); bank != 0 { // nobody near has been taught what it began with
+			if first, err := n.firstConfigs(ctx, bank); err == nil && first != nil {
+				n.remember(id, store.Config{}, first[id.Index(n.ring.Shards)])
+				continue
+			}
+		}
 		// A ring whose first peer has just started may not know yet.
 		if !sleep(ctx, configRetry) {
 			return store.Config{}, &client.Error{
@@ -48,7 +55,7 @@ func (n *Node) newerConfig(ctx context.Context, id store.ShardID, c store.Config
 	ctx, cancel := context.WithTimeout(ctx, configTimeout)
 	defer cancel()
 	ask := make(map[chord.PeerID]bool)
-	for _, p := range n.view().Successors(store.ShardStart(id, n.ring.Shards), 2*n.ring.Replicas+1) {
+	for _, p := range n.view().Successors(store.ShardStart(id, n.ring.Shards), 2*max(n.copies(id), n.ring.Replicas)+1) {
 		ask[p.ID] = true
 	}
 	for _, v := range c.Members() {
@@ -102,18 +109,29 @@ func (n *Node) learnConfigs(ctx context.Context, peers []chord.PeerID) {
 		return
 	}
 	for _, peer := range peers {
-		if err := n.learnConfigsFrom(ctx, peer); err == nil {
-			return
+		if err := n.learnConfigsFrom(ctx, peer, n.bankOf(0)); err != nil {
+			continue
 		}
+		_ = n.learnConfigsFrom(ctx, peer, n.probes()) // as far as it knows
+		return
 	}
 }
 
-func (n *Node) learnConfigsFrom(ctx context.Context, peer chord.PeerID) error {
-	for at := 0; at < n.ring.Shards; at += store.MaxInfos {
-		var ids []store.ShardID
-		for i := at; i < min(at+store.MaxInfos, n.ring.Shards); i++ {
-			ids = append(ids, store.ShardID(i))
+// probes lists some shards of each bank but the first: who knows of a bank is likely
+// to know one of them, and then this peer waits for its seats there, too.
+func (n *Node) probes() (ids []store.ShardID) {
+	const some = 16
+	for bank := 1; bank <= store.MaxN && store.CheckBank(bank, n.ring.Shards) == nil; bank++ {
+		for i := 0; i < n.ring.Shards; i += max(n.ring.Shards/some, 1) {
+			ids = append(ids, store.ShardID(i).In(bank, n.ring.Shards))
 		}
+	}
+	return ids
+}
+
+// learnConfigsFrom asks a peer for the configurations of shards.
+func (n *Node) learnConfigsFrom(ctx context.Context, peer chord.PeerID, ids []store.ShardID) error {
+	for ids := range slices.Chunk(ids, store.MaxInfos) {
 		ctx, cancel := context.WithTimeout(ctx, configTimeout)
 		infos, err := n.askConfigs(ctx, peer, ids)
 		cancel()
@@ -122,7 +140,7 @@ func (n *Node) learnConfigsFrom(ctx context.Context, peer chord.PeerID) error {
 			return err
 		}
 		for _, info := range infos {
-			if int(info.Shard) < n.ring.Shards {
+			if n.shards.valid(info.Shard) {
 				n.remember(info.Shard, store.Config{}, info.Config)
 			}
 		}

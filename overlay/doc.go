@@ -36,6 +36,8 @@
 //	changes.go   the log of this peer's changes; watch.go follows those of others
 //	data.go      opens the disk, and sets damaged data aside
 //	namespaces.go  what a namespace sets for calls on its keys
+//	copies.go    gives a namespace its N: banks.go makes the shards of that N,
+//	             fences.go keeps its keys out of others, place.go finds theirs
 //	mover.go     moves shards to where the ring wants them
 //	repair.go    keeps replicas of a shard alike
 //	top.go       what all peers have to do
@@ -89,6 +91,9 @@
 // there: a chunk that a voter missed the tombstone of comes back, and goes with the
 // next sweep. Nobody sees it meanwhile, as chunks are read by a manifest.
 //
+// The note is at a quorum at least, at every level: it keeps the namespace from being
+// given another N, and so its chunks and its manifest in one bank of shards.
+//
 // # Watching
 //
 // Each peer keeps the last changes of its records in memory, in the order in which
@@ -101,7 +106,9 @@
 // taken first, and then all keys that the voter holds count as changed. A watch
 // that is not read stops asking, and ends after a minute; and one that has to take all
 // keys for changed ends if a horizon was raised beyond the time up to which it
-// followed them, as it would miss what was deleted and forgotten since.
+// followed them, as it would miss what was deleted and forgotten since. A namespace
+// that is given an N of its own while a watch of several runs is followed from its
+// first key on, some seconds late.
 //
 // # Beside the keys
 //

@@ -110,9 +110,9 @@ func durableOf(v store.View) (id compute.ID, ok bool) {
 
 // run keeps the jobs whose registers are here until the context ends.
 func (k *durables) run(ctx context.Context) {
-	for i := range k.n.ring.Shards {
-		if err := k.load(store.ShardID(i)); err != nil {
-			k.n.log.Error("look for durable jobs", "shard", i, "err", err)
+	for _, id := range k.n.bankOf(0) {
+		if err := k.load(id); err != nil {
+			k.n.log.Error("look for durable jobs", "shard", id, "err", err)
 		}
 	}
 	for sleep(ctx, durablePoll) {

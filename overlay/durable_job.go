@@ -125,7 +125,7 @@ func (j *durableJob) store(ctx context.Context) error {
 // put writes a record of the job.
 func (j *durableJob) put(ctx context.Context, name string, value []byte) error {
 	key := j.id.String() + "/" + name
-	_, err := j.n.write(ctx, store.Record{
+	_, err := j.n.write(ctx, "", store.Record{
 		Namespace: durableSpace, Key: key, Position: store.Route(durableSpace, key),
 		Value: value, Expires: j.spec.Submitted.Add(durableLife).UnixMilli(),
 	}, store.LevelQuorum)

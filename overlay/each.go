@@ -47,9 +47,10 @@ func (n *Node) eachKey(ctx context.Context, prefix string) ([][]byte, error) {
 // found nothing is said: its tasks run anywhere.
 func (n *Node) nearKeys(ctx context.Context, keys [][]byte) [][]chord.PeerID {
 	near := make([][]chord.PeerID, len(keys))
-	shards := make(map[store.ShardID][]chord.PeerID)
+	shards, shardOf := make(map[store.ShardID][]chord.PeerID), n.shardsOf(ctx)
 	for i, key := range keys {
-		id := store.Shard(store.Route(store.SplitKey(string(key))), n.ring.Shards)
+		ns, name := store.SplitKey(string(key))
+		id := shardOf(ns, store.Route(ns, name))
 		peers, known := shards[id]
 		if !known {
 			if c, err := n.configOf(ctx, id); err == nil {

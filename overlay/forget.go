@@ -85,9 +85,9 @@ func (n *Node) Forget(ctx context.Context, spec client.ForgetSpec) (client.Forgo
 // configurations known here, and in how many shards. None of them answers.
 func (n *Node) seatsOf(peer string) (voters []store.Voter, shards int, err error) {
 	var ids []chord.PeerID
-	for i := range n.shards.list {
+	for id := range n.shards.all() {
 		seated := false
-		for _, v := range n.shards.config(store.ShardID(i)).Members() {
+		for _, v := range n.shards.config(id).Members() {
 			label := n.label(v.Peer)
 			if label != peer && (len(peer) < minPeerEnd || !strings.HasSuffix(label, peer)) {
 				continue
@@ -133,8 +133,8 @@ func (n *Node) present(v store.Voter) bool {
 // shortWithout returns the shards that count on one of some voters and have no
 // majority of voters in the ring.
 func (n *Node) shortWithout(voters []store.Voter) (short []store.ShardID) {
-	for i := range n.shards.list {
-		c := n.shards.config(store.ShardID(i))
+	for id := range n.shards.all() {
+		c := n.shards.config(id)
 		for _, set := range [2][]store.Voter{c.Voters, c.Next} {
 			live := 0
 			for _, v := range set {
@@ -143,7 +143,7 @@ func (n *Node) shortWithout(voters []store.Voter) (short []store.ShardID) {
 				}
 			}
 			if live < store.Majority(len(set)) && slices.ContainsFunc(voters, func(v store.Voter) bool { return slices.Contains(set, v) }) {
-				short = append(short, store.ShardID(i))
+				short = append(short, id)
 				break
 			}
 		}
@@ -171,8 +171,8 @@ func (n *Node) forces() (forced []client.ForcedPeer, shards int) {
 	for _, f := range n.forgotten.list().Forces {
 		forced = append(forced, client.ForcedPeer{Peer: n.label(f.Voter.Peer), By: n.label(f.By), At: f.At, Done: f.Done})
 	}
-	for i := range n.shards.list {
-		if n.shards.config(store.ShardID(i)).Forces() > 0 {
+	for id := range n.shards.all() {
+		if n.shards.config(id).Forces() > 0 {
 			shards++
 		}
 	}
@@ -229,8 +229,8 @@ func (n *Node) settled(v store.Voter) bool {
 	if n.present(v) {
 		return true
 	}
-	for i := range n.shards.list {
-		if n.shards.config(store.ShardID(i)).IsMember(v) {
+	for id := range n.shards.all() {
+		if n.shards.config(id).IsMember(v) {
 			return false
 		}
 	}
@@ -265,8 +265,7 @@ func (n *Node) spreadForgotten(ctx context.Context, peers []chord.PeerID) {
 func (n *Node) blockers() (waiting int, blockers []client.Blocker) {
 	by := make(map[chord.PeerID]int)
 	view := n.view()
-	for i := range n.shards.list {
-		id := store.ShardID(i)
+	for id := range n.shards.all() {
 		counts := n.disk.Counts(id)
 		if counts.Tombstones == 0 {
 			continue

@@ -59,9 +59,9 @@ func TestForgetByForce(t *testing.T) {
 	if len(f.Forced) != first.ring.Shards || !slices.Equal(f.Waits, []string{third.ID()}) || f.Shards != first.ring.Shards {
 		t.Errorf("forced: %+v", f)
 	}
-	for i := range first.shards.list {
-		if c := first.shards.config(store.ShardID(i)); c.Forces() > 0 {
-			t.Errorf("shard %d went on without the word on all: %v", i, c)
+	for id := range first.shards.all() {
+		if c := first.shards.config(id); c.Forces() > 0 {
+			t.Errorf("shard %d went on without the word on all: %v", id, c)
 		}
 	}
 	if f := forget(third, true); len(f.Forced) != first.ring.Shards || len(f.Waits) != 0 {

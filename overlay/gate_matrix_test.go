@@ -36,7 +36,7 @@ var (
 		"task": rpc.RoleMember, "task.load": rpc.RoleMember, "task.owns": rpc.RoleMember,
 		"store.write": rpc.RoleMember, "store.writes": rpc.RoleMember, "store.read": rpc.RoleMember, "store.scan": rpc.RoleMember,
 		"store.sync": rpc.RoleMember, "store.fetch": rpc.RoleMember, "store.nodes": rpc.RoleMember, "store.horizon": rpc.RoleMember,
-		"store.forget": rpc.RoleMember, "store.hint": rpc.RoleMember, "store.prepare": rpc.RoleMember, "store.accept": rpc.RoleMember, "store.cas": rpc.RoleMember,
+		"store.forget": rpc.RoleMember, "store.hint": rpc.RoleMember, "store.fence": rpc.RoleMember, "store.prepare": rpc.RoleMember, "store.accept": rpc.RoleMember, "store.cas": rpc.RoleMember,
 		"store.watch": rpc.RoleMember, "store.config": rpc.RoleMember, "store.learn": rpc.RoleMember, "store.fingerprint": rpc.RoleMember,
 
 		// What a member does on behalf of guests.

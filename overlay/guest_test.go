@@ -18,7 +18,6 @@ import (
 	"github.com/chorus-net/chorus/internal/rpc"
 	"github.com/chorus-net/chorus/internal/wire"
 	"github.com/chorus-net/chorus/overlay/client"
-	"github.com/chorus-net/chorus/store"
 )
 
 // asGuest lets a guest into a member's ring.
@@ -135,8 +134,8 @@ func checkApart(t *testing.T, nodes []*Node, g *Node) {
 				t.Errorf("member %d would steal from the guest", i)
 			}
 		}
-		for s := range n.shards.list {
-			for _, v := range n.shards.config(store.ShardID(s)).Members() {
+		for s := range n.shards.all() {
+			for _, v := range n.shards.config(s).Members() {
 				if v.Peer == id {
 					t.Errorf("the guest is a voter of shard %d", s)
 				}

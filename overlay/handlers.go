@@ -61,6 +61,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodHorizon, rpc.Spec{Name: "store.horizon"}, onShard(n, wire.ParseHorizonRequest, n.replicaHorizon, wire.AppendHorizonReply))
 	add(wire.MethodForget, rpc.Spec{Name: "store.forget", MaxBytes: 256 << 10}, n.serveForget)
 	add(wire.MethodHint, rpc.Spec{Name: "store.hint", MaxBytes: maxRecordCall}, n.serveHint)
+	add(wire.MethodFence, rpc.Spec{Name: "store.fence", MaxBytes: 64 << 10}, onShard(n, wire.ParseWriteRequest, n.replicaFence, wire.AppendWriteReply))
 	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
 	add(wire.MethodCAS, rpc.Spec{Name: "store.cas", MaxBytes: maxRecordCall}, onShard(n, wire.ParseCASRequest, n.replicaCAS, wire.AppendCASReply))
@@ -94,14 +95,15 @@ func (n *Node) servePeers(context.Context, *rpc.Request) ([]byte, error) {
 // onShard makes a handler of a request about one shard.
 func onShard[In, Out any](n *Node, parse func([]byte) (In, error), serve func(context.Context, store.ShardID, uint64, In) (Out, error), write func([]byte, *Out) []byte) rpc.Handler {
 	return func(ctx context.Context, req *rpc.Request) ([]byte, error) {
-		if int64(req.Shard) >= int64(n.ring.Shards) {
-			return nil, errNoShard
+		id, err := n.shardNamed(req)
+		if err != nil {
+			return nil, err
 		}
 		in, err := parse(req.Payload)
 		if err != nil {
 			return nil, err
 		}
-		out, err := serve(ctx, store.ShardID(req.Shard), req.Epoch, in)
+		out, err := serve(ctx, id, req.Epoch, in)
 		if err != nil {
 			return nil, err
 		}
@@ -110,6 +112,14 @@ func onShard[In, Out any](n *Node, parse func([]byte) (In, error), serve func(co
 }
 
 var errNoShard = errors.New("no such shard in this ring")
+
+// shardNamed returns the shard that a request is about.
+func (n *Node) shardNamed(req *rpc.Request) (store.ShardID, error) {
+	if id := store.ShardID(req.Shard); req.Shard < store.MaxShards && n.shards.valid(id) {
+		return id, nil
+	}
+	return 0, errNoShard
+}
 
 // serveWrites stores records of any shards.
 func (n *Node) serveWrites(ctx context.Context, req *rpc.Request) ([]byte, error) {
@@ -130,7 +140,7 @@ func onShards(n *Node, serve func(context.Context, store.ShardInfo) (store.Shard
 		}
 		out := infos[:0]
 		for _, info := range infos {
-			if int(info.Shard) >= n.ring.Shards {
+			if !n.shards.valid(info.Shard) {
 				return nil, errNoShard
 			}
 			switch info, err := serve(ctx, info); {

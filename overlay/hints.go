@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/rpc"
 	"github.com/chorus-net/chorus/store"
 )
@@ -75,7 +76,7 @@ func (h *hints) keep(ctx context.Context, shard store.ShardID, record []byte) er
 	if err := checkKey(string(v.Namespace()), string(v.Key())); err != nil {
 		return err
 	}
-	if store.Shard(v.Position(), h.n.ring.Shards) != shard {
+	if store.Shard(v.Position(), h.n.ring.Shards) != shard.Index(h.n.ring.Shards) {
 		return fmt.Errorf("keep hint: %w", errNoShard)
 	}
 	hint, err := store.NewHint(record, time.Now(), h.n.cfg.ReclaimAfter, store.DefaultSkew)
@@ -138,11 +139,12 @@ func (h *hints) handAll(ctx context.Context) {
 	names := slices.Sorted(maps.Keys(h.kept)) // older versions of a key first
 	h.mu.Unlock()
 	short := make(map[store.ShardID]bool) // shards that lack voters: one attempt tells
+	shardOf := h.n.shardsOf(ctx)
 	for _, name := range names {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := h.hand(ctx, name, short); err != nil {
+		if err := h.hand(ctx, name, shardOf, short); err != nil {
 			h.n.log.Debug("hand over hint", "err", err)
 		}
 	}
@@ -150,7 +152,7 @@ func (h *hints) handAll(ctx context.Context) {
 
 // hand tries to hand one hint over. What was handed over, refused for good, or kept
 // for too long is dropped.
-func (h *hints) hand(ctx context.Context, name string, short map[store.ShardID]bool) error {
+func (h *hints) hand(ctx context.Context, name string, shardOf func(string, chord.ID) store.ShardID, short map[store.ShardID]bool) error {
 	b, found, err := h.n.disk.GetMeta(name)
 	if err != nil {
 		return err
@@ -170,7 +172,8 @@ func (h *hints) hand(ctx context.Context, name string, short map[store.ShardID]b
 	if err != nil {
 		return err
 	}
-	shard := store.Shard(v.Position(), h.n.ring.Shards)
+	rule := ruling(string(v.Namespace()), string(v.Key()))
+	shard := shardOf(rule, v.Position())
 	if short[shard] {
 		return nil
 	}

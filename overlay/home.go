@@ -175,6 +175,9 @@ func loadStates(d *disk.Store) (map[store.ShardID]store.State, error) {
 		if err != nil {
 			return nil, fmt.Errorf("state of shard %d: %w", r.Shard, err)
 		}
+		if err := store.CheckBank(r.Shard.Bank(d.Shards()), d.Shards()); err != nil {
+			return nil, fmt.Errorf("state of shard %d: %w: %w", r.Shard, err, disk.ErrCorrupt)
+		}
 		states[r.Shard] = s
 	}
 	return states, nil

@@ -58,11 +58,31 @@ func (n *Node) put(ctx context.Context, key string, rec store.Record, opts []Put
 	if !rec.Tombstone {
 		rec.Expires = expires
 	}
-	return write(ctx, rec, level)
+	return write(ctx, ns, rec, level)
 }
 
-// write runs the quorum write of a record that lacks only its version.
-func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (_ Receipt, err error) {
+// write runs the quorum write of a record that lacks only its version, where the N of
+// the namespace rule has it.
+func (n *Node) write(ctx context.Context, rule string, rec store.Record, level store.Level) (Receipt, error) {
+	return n.writing(ctx, rule, rec, func(ctx context.Context, p *place, rec *store.Record) (Receipt, error) {
+		for {
+			w := new(store.Write)
+			why, err := n.runWrite(ctx, w, p, rec, level)
+			if err == nil {
+				return n.receipt(p.key, w), nil
+			}
+			if !errors.Is(err, ErrQuorum) {
+				return Receipt{}, err
+			}
+			if err := n.again(ctx, p, &w.Quorum, why); err != nil {
+				return Receipt{}, err
+			}
+		}
+	})
+}
+
+// writing has run write a record at its place. It counts that, and bounds it.
+func (n *Node) writing(ctx context.Context, rule string, rec store.Record, run func(context.Context, *place, *store.Record) (Receipt, error)) (_ Receipt, err error) {
 	op := "put"
 	if rec.Tombstone {
 		op = "delete"
@@ -70,37 +90,22 @@ func (n *Node) write(ctx context.Context, rec store.Record, level store.Level) (
 	defer n.meter.end(op, n.meter.begin(), &err)
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	key := store.JoinKey(rec.Namespace, rec.Key)
-	shard := store.Shard(rec.Position, n.ring.Shards)
-	c, err := n.configOf(ctx, shard)
+	p, err := n.find(ctx, op, rule, store.JoinKey(rec.Namespace, rec.Key), rec.Position)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("put %q: %w", key, err)
+		return Receipt{}, err
 	}
-	for {
-		w := new(store.Write)
-		why, err := n.runWrite(ctx, w, shard, c, &rec, level)
-		if err == nil {
-			return n.receipt(key, w), nil
-		}
-		if !errors.Is(err, ErrQuorum) {
-			return Receipt{}, err
-		}
-		newer, found := n.newerConfig(ctx, shard, w.Config())
-		if !found || ctx.Err() != nil {
-			return Receipt{}, n.unanswered(ctx, op, key, &w.Quorum, why)
-		}
-		c = newer
-	}
+	return run(ctx, p, &rec)
 }
 
 // runWrite writes under a configuration and those that replicas refer to.
 // Where that fails for want of answers, why is the first that was missing.
-func (n *Node) runWrite(ctx context.Context, w *store.Write, shard store.ShardID, c store.Config, rec *store.Record, level store.Level) (why, err error) {
+func (n *Node) runWrite(ctx context.Context, w *store.Write, p *place, rec *store.Record, level store.Level) (why, err error) {
 	if err := n.stamp(ctx, rec); err != nil {
 		return nil, err
 	}
 	encoded := rec.AppendTo(make([]byte, 0, rec.Size()))
 	w.Believe(believable())
+	shard := p.shard
 	// The record of a round is fixed: one of an earlier round may still wait to
 	// be sent when the record is stamped anew.
 	ask := func(encoded []byte) ask[store.WriteReply] {
@@ -108,10 +113,10 @@ func (n *Node) runWrite(ctx context.Context, w *store.Write, shard store.ShardID
 			return n.outboxes.send(to, shard, by, encoded, s)
 		}
 	}
-	st := w.Start(c, level, rec.Version)
+	st := w.Start(p.config, level, rec.Version)
 	for {
 		end, why := runOp(ctx, n, w, st, ask(encoded), 0, nil)
-		n.remember(shard, c, w.Config())
+		n.remember(shard, p.config, w.Config())
 		switch end {
 		case store.Done:
 			return nil, nil
@@ -192,20 +197,20 @@ func (n *Node) lookUp(ctx context.Context, ns, name string, level store.Level) (
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	key := store.JoinKey(ns, name)
-	shard := store.Shard(store.Route(ns, name), n.ring.Shards)
-	c, err := n.configOf(ctx, shard)
+	p, err := n.find(ctx, "get", ruling(ns, name), key, store.Route(ns, name))
 	if err != nil {
-		return Record{}, fmt.Errorf("get %q: %w", key, err)
+		return Record{}, err
 	}
 	r := new(store.Read)
 	r.Believe(believable())
-	ask := apart(n, func(ctx context.Context, to store.Voter, by goesBy) (store.ReadReply, error) {
-		return n.askRead(ctx, to, shard, by, ns, name)
-	})
 	for {
-		st := r.Start(c, level, ns, name, n.near)
-		end, why := runOp(ctx, n, r, st, ask, n.hedgeAfter(c), r.Hedge)
-		n.remember(shard, c, r.Config())
+		shard := p.shard
+		ask := apart(n, func(ctx context.Context, to store.Voter, by goesBy) (store.ReadReply, error) {
+			return n.askRead(ctx, to, shard, by, ns, name)
+		})
+		st := r.Start(p.config, level, ns, name, n.near)
+		end, why := runOp(ctx, n, r, st, ask, n.hedgeAfter(p.config), r.Hedge)
+		n.remember(shard, p.config, r.Config())
 		if end == store.Done {
 			rec, found, err := n.foundRecord(key, r)
 			n.repairStale(shard, r)
@@ -214,11 +219,9 @@ func (n *Node) lookUp(ctx context.Context, ns, name string, level store.Level) (
 			}
 			return rec, err
 		}
-		newer, found := n.newerConfig(ctx, shard, r.Config())
-		if !found || ctx.Err() != nil {
-			return Record{}, n.unanswered(ctx, "get", key, &r.Quorum, why)
+		if err := n.again(ctx, p, &r.Quorum, why); err != nil {
+			return Record{}, err
 		}
-		c = newer
 	}
 }
 

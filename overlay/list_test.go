@@ -48,7 +48,7 @@ func TestList(t *testing.T) {
 	for i := range 50 {
 		name := fmt.Sprint(i)
 		rec := store.Record{Namespace: chunkSpace, Key: name, Position: store.Route(chunkSpace, name)}
-		if _, err := n.write(ctx, rec, store.LevelQuorum); err != nil {
+		if _, err := n.write(ctx, "", rec, store.LevelQuorum); err != nil {
 			t.Fatal(err)
 		}
 	}

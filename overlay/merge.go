@@ -16,8 +16,11 @@ import (
 type merge struct {
 	n        *Node
 	prefix   string
+	after    string
 	page     int  // entries of a shard that are asked for at a time
-	internal bool // yield keys of the system's namespaces too
+	internal bool // yield keys of the system's namespaces too, and only of
+	bank     int  // this bank
+	scatter  scatter
 	shards   cursors
 	begun    bool
 }
@@ -32,10 +35,13 @@ type shardCursor struct {
 
 // newMerge returns a merge of the keys behind after, or of all if that is "".
 func (n *Node) newMerge(prefix, after string, page int) *merge {
-	m := &merge{n: n, prefix: prefix, page: min(page, store.MaxPage), shards: make(cursors, n.ring.Shards)}
-	for i := range m.shards {
-		m.shards[i] = &shardCursor{id: store.ShardID(i), after: after, more: true}
-	}
+	return &merge{n: n, prefix: prefix, after: after, page: min(page, store.MaxPage)}
+}
+
+// in has a merge, which has not begun, yield keys of the system's namespaces too, and
+// those of one bank only.
+func (m *merge) in(bank int) *merge {
+	m.internal, m.bank = true, bank
 	return m
 }
 
@@ -68,7 +74,20 @@ func (m *merge) next(ctx context.Context) (e store.Entry, ok bool, err error) {
 
 // begin gets a page of each shard.
 func (m *merge) begin(ctx context.Context) error {
-	all := m.shards
+	banks := []int{m.bank}
+	if !m.internal {
+		var err error
+		if m.scatter, err = m.n.scatterOf(ctx, m.prefix); err != nil {
+			return err
+		}
+		banks = m.scatter.banks()
+	}
+	var all cursors
+	for _, bank := range banks {
+		for _, id := range m.n.bankOf(bank) {
+			all = append(all, &shardCursor{id: id, after: m.after, more: true})
+		}
+	}
 	if err := m.n.each(ctx, len(all), func(ctx context.Context, i int) error { return m.fill(ctx, all[i]) }); err != nil {
 		return err
 	}
@@ -100,6 +119,7 @@ func (m *merge) fill(ctx context.Context, c *shardCursor) error {
 			switch {
 			case !m.internal && strings.HasPrefix(ns, "_"):
 				c.after = max(c.after, behind(ns))
+			case !m.internal && m.scatter.bank(ns) != c.id.Bank(m.n.ring.Shards):
 			case !e.Deleted && (e.Expires == 0 || e.Expires > now):
 				c.entries = append(c.entries, e)
 			}

@@ -70,7 +70,7 @@ func (m *modules) put(ctx context.Context, module []byte) (compute.Code, error) 
 			continue // whoever stored it
 		}
 		rec := store.Record{Namespace: codeSpace, Key: name, Position: store.Route(codeSpace, name), Value: piece}
-		if _, err := m.n.write(ctx, rec, store.LevelQuorum); err != nil {
+		if _, err := m.n.write(ctx, "", rec, store.LevelQuorum); err != nil {
 			return compute.Code{}, fmt.Errorf("store module: %w", err)
 		}
 	}

@@ -130,8 +130,8 @@ func (m *mover) sweep(ctx context.Context, slots chan struct{}) (restful bool) {
 	}
 	m.noteAbsent(view)
 	restful = true
-	for i := range m.n.shards.list {
-		restful = m.visit(ctx, slots, view, store.ShardID(i)) && restful
+	for id := range m.n.shards.all() {
+		restful = m.visit(ctx, slots, view, id) && restful
 	}
 	return restful
 }
@@ -336,7 +336,7 @@ func (m *mover) announce(ctx context.Context, id store.ShardID, base, c store.Co
 
 // situation is what this peer knows of a shard when it plans.
 func (m *mover) situation(view *chord.View, id store.ShardID, state store.State) *store.Situation {
-	n := m.n.ring.Replicas
+	n := m.n.copies(id)
 	s := &store.Situation{
 		Self: m.n.self, State: state, N: n, Stuck: m.stuck(id, state),
 		Live: func(v store.Voter) bool {
@@ -403,8 +403,8 @@ func (m *mover) noteAbsent(view *chord.View) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	missing := make(map[chord.PeerID]bool)
-	for i := range m.n.shards.list {
-		for _, v := range m.n.shards.config(store.ShardID(i)).Voters {
+	for id := range m.n.shards.all() {
+		for _, v := range m.n.shards.config(id).Voters {
 			if _, ok := view.Peer(v.Peer); !ok {
 				missing[v.Peer] = true
 			}
@@ -474,6 +474,7 @@ func (m *mover) drop(id store.ShardID) {
 		if err := m.n.disk.DropShard(m.n.ctx, id); err != nil {
 			m.n.log.Warn("drop shard", "shard", id, "err", err)
 		}
+		m.n.recordsDropped(id)
 	})
 	if err != nil {
 		m.n.log.Debug("drop shard", "shard", id, "err", err)

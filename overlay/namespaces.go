@@ -25,6 +25,8 @@ const (
 	// maxSettings bounds the namespaces whose settings a peer keeps.
 	maxSettings = 4096
 	maxTTL      = 100 * 365 * 24 * time.Hour
+	// maxNamespace bounds the name of a namespace that has settings, in bytes.
+	maxNamespace = store.MaxKey / 2
 )
 
 // settingsJSON is the value of a record of settings.
@@ -33,6 +35,9 @@ type settingsJSON struct {
 	W      Level `json:"w,omitempty"`
 	R      Level `json:"r,omitempty"`
 	TTLms  int64 `json:"ttl_ms,omitempty"`
+	// N is what the register of the namespace has decided, told here too so that
+	// peers need not read that. 0: nothing, when this was written.
+	N int `json:"n,omitempty"`
 }
 
 // namespaces keeps the settings of namespaces that this peer uses.
@@ -58,7 +63,7 @@ func newNamespaces(n *Node) *namespaces {
 // of returns the settings of a namespace. Only the first call waits for them to
 // be read.
 func (s *namespaces) of(ctx context.Context, name string) (Namespace, error) {
-	if name == "" || strings.HasPrefix(name, "_") {
+	if name == "" || strings.HasPrefix(name, "_") || len(name) > maxNamespace {
 		return Namespace{}, nil
 	}
 	s.mu.Lock()
@@ -96,11 +101,15 @@ func (s *namespaces) read(ctx context.Context, name string) (Namespace, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for other := range s.kept { // any will do: what is needed is read again
-		if len(s.kept) < maxSettings {
-			break
+	for _, own := range [2]bool{false, true} { // any will do: what is needed is read again
+		for other, k := range s.kept {
+			if len(s.kept) < maxSettings {
+				break
+			}
+			if own || k.Replicas == s.n.ring.Replicas {
+				delete(s.kept, other)
+			}
 		}
-		delete(s.kept, other)
 	}
 	k := s.kept[name]
 	if k == nil {
@@ -108,10 +117,34 @@ func (s *namespaces) read(ctx context.Context, name string) (Namespace, error) {
 		s.kept[name] = k
 	}
 	if k.Name == "" || k.Version < ns.Version { // of two that read at once the older may come last
+		if k.Replicas != 0 && ns.Replicas == s.n.ring.Replicas {
+			ns.Replicas = k.Replicas // the register says so
+		}
 		k.Namespace = ns
 	}
 	k.at = time.Now()
 	return k.Namespace, nil
+}
+
+// own returns the N of a namespace that is fenced off; 0 if it is none of its own yet.
+func (s *namespaces) own(ctx context.Context, name string) (int, error) {
+	s.mu.Lock()
+	if k := s.kept[name]; k != nil && k.Replicas != s.n.ring.Replicas {
+		defer s.mu.Unlock()
+		return k.Replicas, nil
+	}
+	s.mu.Unlock()
+	has, err := s.decided(ctx, name)
+	return has.N, err
+}
+
+// keepCopies takes in what the register of a namespace has decided.
+func (s *namespaces) keepCopies(name string, copies int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.kept[name]; k != nil {
+		k.Replicas = copies
+	}
 }
 
 // parseSettings reads a record of settings into ns.
@@ -123,6 +156,9 @@ func parseSettings(rec Record, ns *Namespace) error {
 	}
 	if err == nil {
 		ns.W, ns.R, ns.TTL, ns.Version = doc.W, doc.R, time.Duration(doc.TTLms)*time.Millisecond, rec.Version
+		if doc.N != 0 {
+			ns.Replicas = doc.N
+		}
 		err = checkSettings(*ns)
 	}
 	if err != nil {
@@ -139,6 +175,9 @@ func checkSettings(ns Namespace) error {
 	if _, err := store.ParseLevel(string(ns.R)); err != nil {
 		return fmt.Errorf("r: %w", err)
 	}
+	if ns.Replicas < 0 {
+		return fmt.Errorf("%d replicas are not within 1 to %d", ns.Replicas, store.MaxN)
+	}
 	if ns.TTL < 0 || ns.TTL > maxTTL {
 		return fmt.Errorf("a time to live of %v is not within 0 and %v", ns.TTL, maxTTL)
 	}
@@ -153,8 +192,8 @@ func checkNamespace(name string) error {
 		why = "keys without a namespace have the settings of the ring"
 	case strings.Contains(name, "/"):
 		why = "it contains a '/'"
-	case len(name) > store.MaxKey/2:
-		why = fmt.Sprintf("%d bytes, the limit is %d", len(name), store.MaxKey/2)
+	case len(name) > maxNamespace:
+		why = fmt.Sprintf("%d bytes, the limit is %d", len(name), maxNamespace)
 	case !utf8.ValidString(name):
 		why = "it is not valid UTF-8"
 	case strings.HasPrefix(name, "_"):
@@ -173,12 +212,22 @@ func (n *Node) Namespace(ctx context.Context, name string) (Namespace, error) {
 	if err := checkNamespace(name); err != nil {
 		return Namespace{}, err
 	}
-	return n.namespaces.read(ctx, name)
+	ns, err := n.namespaces.read(ctx, name)
+	if err != nil {
+		return Namespace{}, err
+	}
+	has, err := n.namespaces.decided(ctx, name)
+	ns.Replicas = cmp.Or(has.N, n.ring.Replicas)
+	return ns, err
 }
 
 // SetNamespace changes the settings of a namespace: W, R and TTL. They are what
 // calls on its keys do that do not say otherwise; other peers go by them within
 // 5 s. Records that were put before keep their time.
+//
+// Replicas, unless it is 0, gives the namespace an N of its own, up to store.MaxN,
+// before the first key is put: later, and when it has one, another is refused with
+// the code replicas-fixed. All peers go by it when SetNamespace returns.
 func (n *Node) SetNamespace(ctx context.Context, ns Namespace) (Receipt, error) {
 	if n.guest != nil {
 		return n.guest.client.SetNamespace(ctx, ns)
@@ -189,12 +238,26 @@ func (n *Node) SetNamespace(ctx context.Context, ns Namespace) (Receipt, error) 
 	if err := checkSettings(ns); err != nil {
 		return Receipt{}, usage("set namespace %q: %w", ns.Name, err)
 	}
-	value, err := json.Marshal(settingsJSON{Format: 1, W: ns.W, R: ns.R, TTLms: ns.TTL.Milliseconds()})
+	has, err := n.namespaces.decided(ctx, ns.Name)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if has.N = cmp.Or(has.N, n.ring.Replicas); ns.Replicas != 0 && ns.Replicas != has.N {
+		if err := n.setCopies(ctx, ns.Name, ns.Replicas); err != nil {
+			return Receipt{}, err
+		}
+		has.N = ns.Replicas
+	}
+	doc := settingsJSON{Format: 1, W: ns.W, R: ns.R, TTLms: ns.TTL.Milliseconds()}
+	if has.N != n.ring.Replicas {
+		doc.N = has.N
+	}
+	value, err := json.Marshal(doc)
 	if err != nil {
 		return Receipt{}, err
 	}
 	rec := store.Record{Namespace: settingsSpace, Key: ns.Name, Position: store.Route(settingsSpace, ns.Name), Value: value}
-	r, err := n.write(ctx, rec, store.LevelQuorum)
+	r, err := n.write(ctx, "", rec, store.LevelQuorum)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -211,8 +274,7 @@ func (n *Node) Namespaces(ctx context.Context, after string, limit int) ([]Names
 	}
 	limit = min(cmp.Or(max(limit, 0), 100), 1000)
 	prefix := settingsSpace + "/"
-	keys := n.newMerge(prefix, prefix+after, sparePage)
-	keys.internal = true
+	keys := n.newMerge(prefix, prefix+after, sparePage).in(0)
 	list := []Namespace{}
 	for len(list) < limit {
 		e, ok, err := keys.next(ctx)

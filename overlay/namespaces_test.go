@@ -99,7 +99,7 @@ func TestNamespacesRefuse(t *testing.T) {
 	// Settings that this release cannot read stop calls that depend on them, and
 	// no others.
 	rec := store.Record{Namespace: settingsSpace, Key: "new", Position: store.Route(settingsSpace, "new"), Value: []byte(`{"format":2}`)}
-	if _, err := n.write(ctx, rec, store.LevelQuorum); err != nil {
+	if _, err := n.write(ctx, "", rec, store.LevelQuorum); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.Put(ctx, "new/1", nil); err == nil {

@@ -62,6 +62,8 @@ type Node struct {
 	chunkTimes chunkTimes
 	hints      *hints
 	namespaces *namespaces
+	fences     *fences
+	banks      banks
 	changes    *changeLog
 	control    *control // nil without a home
 	guest      *guest   // nil in a member
@@ -87,7 +89,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		n.chunkTimes = cfg.chunkTimes
 	}
 	n.durables = newDurables(n)
-	n.changes.system = n.durables.changed
+	n.changes.system = n.systemChanged
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := n.join(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -220,9 +222,13 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	}
 	n.clock = newClock(floor, func(ctx context.Context, ceiling uint64) error { return saveCeiling(ctx, n.disk, ceiling) })
 	n.shards = newShards(n.self, n.disk, n.ring.Shards, saved)
+	n.shards.dropped = n.recordsDropped
+	if n.fences, err = loadFences(n.disk, n.shards); err != nil {
+		return false, diskError(err)
+	}
 	n.mover, n.puller, n.outboxes = newMover(n), newPuller(n), newOutboxes(n)
 	n.replica = &replica{
-		shards: n.shards, disk: n.disk, clock: n.clock, n: n.ring.Shards,
+		shards: n.shards, disk: n.disk, clock: n.clock, fences: n.fences,
 		moved: n.configMoved, corrupt: n.puller.damage,
 	}
 	if n.hints, err = loadHints(n); err != nil {
@@ -354,6 +360,20 @@ func (n *Node) viewChanged() {
 func (n *Node) configMoved(id store.ShardID) {
 	n.puller.catchUp(id, n.shards.config(id))
 	n.mover.touch(id)
+}
+
+// systemChanged is told of records of the system that were written, by the
+// goroutine that writes.
+func (n *Node) systemChanged(id store.ShardID, v store.View) {
+	n.durables.changed(id, v)
+	n.fences.changed(id, v)
+}
+
+// recordsDropped is told when records of a shard were dropped.
+func (n *Node) recordsDropped(id store.ShardID) {
+	if err := n.fences.dropped(n.disk, id); err != nil {
+		n.log.Warn("look for fences", "shard", id, "err", err)
+	}
 }
 
 // openControl serves the control socket of the home.

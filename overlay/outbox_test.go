@@ -85,7 +85,7 @@ func TestWritesApart(t *testing.T) {
 	damaged.Request.Record[len(damaged.Request.Record)-1] ^= 1
 	stranger.Request.Incarnation++
 	behind.Epoch++
-	elsewhere.Shard = store.ShardID(n.ring.Shards)
+	elsewhere.Shard = store.ShardID((store.MaxN + 1) * n.ring.Shards)
 	got := n.replica.writes(t.Context(), []wire.Write{good, damaged, stranger, behind, elsewhere, again})
 	for i, want := range []struct {
 		status store.Status
@@ -107,9 +107,9 @@ func TestWritesApart(t *testing.T) {
 			t.Errorf("get %s: %+v, %v", key, r, err)
 		}
 	}
-	for i := range n.shards.list {
-		if g := &n.shards.list[i].gate; g.now != 0 || g.former != 0 {
-			t.Errorf("shard %d: writes left over: %+v", i, g)
+	for id := range n.shards.all() {
+		if g := &n.shards.at(id).gate; g.now != 0 || g.former != 0 {
+			t.Errorf("shard %d: writes left over: %+v", id, g)
 		}
 	}
 }

@@ -111,7 +111,7 @@ func (s slot[R]) fill(reply R, err error) {
 // failed is the step for a member that did not answer, under the lock.
 func (r *run[R]) failed(round uint32, i int, err error) store.Step {
 	code, _ := lacksRoom(err)
-	if r.why == nil || code != "" { // which says more than that another was out of reach
+	if r.why == nil || code != "" || errors.Is(err, errElsewhere) || errors.Is(err, errHolds) { // which says more than that another was out of reach
 		r.why = fmt.Errorf("%s: %w", r.n.label(r.op.Member(i).Peer), err)
 	}
 	return r.op.Fail(round, i)

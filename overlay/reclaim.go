@@ -20,8 +20,7 @@ type reclaimer struct{ n *Node }
 // run goes through all shards now and then, until the context ends.
 func (r *reclaimer) run(ctx context.Context) {
 	for sleep(ctx, r.n.cfg.ReclaimAfter/2) {
-		for i := range r.n.shards.list {
-			id := store.ShardID(i)
+		for id := range r.n.shards.all() {
 			if err := r.visit(ctx, id); err != nil && ctx.Err() == nil {
 				r.n.log.Debug("reclaim", "shard", id, "err", err)
 			}

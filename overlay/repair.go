@@ -102,8 +102,7 @@ func (p *puller) restoreDamaged(ctx context.Context) {
 func (p *puller) compareAll(ctx context.Context) {
 	shared := make(map[chord.PeerID][]store.ShardID)
 	view := p.n.view()
-	for i := range p.n.shards.list {
-		id := store.ShardID(i)
+	for id := range p.n.shards.all() {
 		c := p.n.shards.config(id)
 		if !c.Stable() || !c.IsVoter(p.n.self) {
 			continue

@@ -20,7 +20,7 @@ type replica struct {
 	shards *shards
 	disk   *disk.Store
 	clock  *clock
-	n      int // shards of the ring
+	fences *fences
 
 	// served is when a read or write was served last, in microseconds since 1970.
 	served atomic.Int64
@@ -75,7 +75,7 @@ func (r *replica) writes(ctx context.Context, writes []wire.Write) []wire.WriteR
 // admitWrite tells whether a record may be stored now, or what to answer. Whoever
 // stores it tells the shard when it is done.
 func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) (reply store.WriteReply, p pass, admitted bool, err error) {
-	if int(w.Shard) >= r.n {
+	if !r.shards.valid(w.Shard) {
 		return store.WriteReply{}, pass{}, false, errNoShard
 	}
 	v, err := store.OpenRecord(w.Request.Record)
@@ -96,6 +96,8 @@ func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) 
 		return store.WriteReply{Status: status, Config: referral(status, c)}, pass{}, false, err
 	}
 	switch status, _ := store.Judge(store.Version{}, v.Version(), now, store.DefaultSkew); {
+	case r.fences.keepOutRecord(w.Shard, v):
+		err = errElsewhere
 	case status != store.StatusOK:
 		reply = store.WriteReply{Status: status}
 	case v.Class() == store.ClassEventual && v.Version().Clock <= p.settled && !replacedExactly(v):
@@ -104,7 +106,7 @@ func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) 
 		return store.WriteReply{}, p, true, nil
 	}
 	r.shards.leave(w.Shard, p)
-	return reply, pass{}, false, nil
+	return reply, pass{}, false, err
 }
 
 // finishWrite waits for the disk and answers.
@@ -138,6 +140,9 @@ func (r *replica) read(ctx context.Context, shard store.ShardID, epoch uint64, r
 	status, c, err := r.shards.admit(ctx, shard, req.Incarnation, epoch)
 	if err != nil || status != store.StatusOK {
 		return store.ReadReply{Status: status, Config: referral(status, c)}, err
+	}
+	if r.fences.keepOut(shard, req.Namespace, req.Key) {
+		return store.ReadReply{}, errElsewhere
 	}
 	var reply store.ReadReply
 	_, err = r.disk.View(shard, req.Namespace, req.Key, func(v store.View) error {

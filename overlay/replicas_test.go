@@ -59,7 +59,7 @@ func newestConfig(nodes []*Node, id store.ShardID) (c store.Config) {
 }
 
 // alike reports whether the ring is these nodes, as each of them sees it, and all
-// shards have a number of voters, who hold the same records under the same
+// shards have a number of voters, or what their bank wants, who hold the same records under the same
 // configuration and mean to change nothing, while nobody else holds any.
 func alike(nodes []*Node, voters int) error {
 	for _, n := range nodes {
@@ -67,8 +67,12 @@ func alike(nodes []*Node, voters int) error {
 			return fmt.Errorf("%s sees %d peers of %d", n.Name(), view.Len(), len(nodes))
 		}
 	}
-	for i := range nodes[0].shards.list {
-		id := store.ShardID(i)
+	ring := voters
+	for id := range nodes[0].shards.all() {
+		voters := ring
+		if id.Bank(nodes[0].ring.Shards) != 0 {
+			voters = min(nodes[0].copies(id), len(nodes))
+		}
 		var (
 			c      = newestConfig(nodes, id)
 			holder *Node

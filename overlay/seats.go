@@ -30,9 +30,8 @@ func (n *Node) waitSeated(ctx context.Context) {
 // Config.ReplaceAfter, and is not waited for.
 func (n *Node) unseated() bool {
 	view := n.view()
-	for i := range n.ring.Shards {
-		id := store.ShardID(i)
-		mine := slices.ContainsFunc(view.Successors(store.ShardStart(id, n.ring.Shards), n.ring.Replicas), func(p chord.Peer) bool {
+	for id := range n.shards.all() {
+		mine := slices.ContainsFunc(view.Successors(store.ShardStart(id, n.ring.Shards), n.copies(id)), func(p chord.Peer) bool {
 			return p.ID == n.self.Peer
 		})
 		c := n.shards.config(id)

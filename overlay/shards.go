@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
+	"sync/atomic"
 
 	"github.com/chorus-net/chorus/store"
 )
@@ -24,7 +26,15 @@ type registers interface {
 type shards struct {
 	self store.Voter
 	disk registers
-	list []shard // by store.ShardID
+	n    int // shards of a bank
+	// dropped is told when records of a shard were dropped; nil: nobody is.
+	dropped func(store.ShardID)
+
+	// banks holds the shards of each bank by their index. But for the first, a bank
+	// is nil until this peer hears of a configuration there.
+	banks   [store.MaxN + 1]atomic.Pointer[[]shard]
+	opening sync.Mutex
+	absent  shard // stands for each shard of the others: nothing is known of it
 }
 
 // shard is one shard's state. Its lock is held for looks and changes only; the
@@ -45,21 +55,64 @@ type shard struct {
 }
 
 func newShards(self store.Voter, disk registers, n int, saved map[store.ShardID]store.State) *shards {
-	s := &shards{self: self, disk: disk, list: make([]shard, n)}
-	for i := range s.list {
-		sh := &s.list[i]
-		sh.change = make(chan struct{}, 1)
-		if st, ok := saved[store.ShardID(i)]; ok {
-			sh.state, sh.saved, sh.seated = st, st.Config.Epoch, true
-		}
+	s := &shards{self: self, disk: disk, n: n}
+	s.open(0)
+	for id, st := range saved {
+		sh := s.open(id)
+		sh.state, sh.saved, sh.seated = st, st.Config.Epoch, true
 	}
 	return s
+}
+
+// at returns a shard, whose ID must pass valid; one of which nothing is known if
+// its bank is not open here.
+func (s *shards) at(id store.ShardID) *shard {
+	if bank := s.banks[id.Bank(s.n)].Load(); bank != nil {
+		return &(*bank)[id.Index(s.n)]
+	}
+	return &s.absent
+}
+
+// open returns a shard that is going to be known.
+func (s *shards) open(id store.ShardID) *shard {
+	bank := &s.banks[id.Bank(s.n)]
+	if bank.Load() == nil {
+		s.opening.Lock()
+		defer s.opening.Unlock()
+		if bank.Load() == nil {
+			list := make([]shard, s.n)
+			for i := range list {
+				list[i].change = make(chan struct{}, 1)
+			}
+			bank.Store(&list)
+		}
+	}
+	return s.at(id)
+}
+
+// valid reports whether the ring may have a shard of that ID.
+func (s *shards) valid(id store.ShardID) bool { return store.CheckBank(id.Bank(s.n), s.n) == nil }
+
+// all yields the shards of the banks that are open here.
+func (s *shards) all() iter.Seq[store.ShardID] {
+	return func(yield func(store.ShardID) bool) {
+		for bank := range s.banks {
+			if s.banks[bank].Load() == nil {
+				continue
+			}
+			for i := range s.n {
+				if !yield(store.ShardID(i).In(bank, s.n)) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // config returns the newest configuration known of a shard; its epoch is 0 if
 // none is.
 func (s *shards) config(id store.ShardID) store.Config {
-	sh := &s.list[id]
+	sh := s.at(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	return sh.state.Config
@@ -67,7 +120,7 @@ func (s *shards) config(id store.ShardID) store.Config {
 
 // snapshot returns a copy of a shard's state.
 func (s *shards) snapshot(id store.ShardID) store.State {
-	sh := &s.list[id]
+	sh := s.at(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	return sh.state
@@ -77,7 +130,7 @@ func (s *shards) snapshot(id store.ShardID) store.State {
 // returns when it is on disk. It is kept there only where this peer is or was a
 // member.
 func (s *shards) observe(ctx context.Context, id store.ShardID, c store.Config) (changed bool, err error) {
-	sh := &s.list[id]
+	sh := s.at(id)
 	sh.mu.Lock()
 	known := c.Epoch <= sh.saved
 	sh.mu.Unlock()
@@ -96,7 +149,7 @@ func (s *shards) observe(ctx context.Context, id store.ShardID, c store.Config) 
 // Requests are refused by the new state at once; they are served by it, and
 // votes leave the peer, when it is on disk.
 func (s *shards) update(ctx context.Context, id store.ShardID, fn func(*store.State) (bool, error)) (store.State, error) {
-	sh := &s.list[id]
+	sh := s.open(id)
 	select {
 	case sh.change <- struct{}{}:
 		defer func() { <-sh.change }()
@@ -149,8 +202,11 @@ func (s *shards) clean(ctx context.Context, id store.ShardID, next *store.State)
 	if err := s.disk.DropUntil(ctx, id, clock); err != nil {
 		return fmt.Errorf("drop settled records of shard %d: %w", id, err)
 	}
+	if s.dropped != nil {
+		s.dropped(id)
+	}
 	next.Cleaned()
-	sh := &s.list[id]
+	sh := s.at(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.state.Cleaned()
@@ -159,7 +215,7 @@ func (s *shards) clean(ctx context.Context, id store.ShardID, next *store.State)
 
 // drain waits for the writes that were admitted before the gate last turned.
 func (s *shards) drain(ctx context.Context, id store.ShardID) error {
-	sh := &s.list[id]
+	sh := s.at(id)
 	sh.mu.Lock()
 	drained := sh.gate.drained
 	sh.mu.Unlock()
@@ -174,9 +230,18 @@ func (s *shards) drain(ctx context.Context, id store.ShardID) error {
 	}
 }
 
+// settle waits for the writes that are under way.
+func (s *shards) settle(ctx context.Context, id store.ShardID) error {
+	sh := s.at(id)
+	sh.mu.Lock()
+	sh.gate.turn()
+	sh.mu.Unlock()
+	return s.drain(ctx, id)
+}
+
 // freeze runs fn while the shard's state cannot change.
 func (s *shards) freeze(ctx context.Context, id store.ShardID, fn func(store.State)) error {
-	sh := &s.list[id]
+	sh := s.at(id)
 	select {
 	case sh.change <- struct{}{}:
 		defer func() { <-sh.change }()
@@ -199,7 +264,7 @@ func (s *shards) admit(ctx context.Context, id store.ShardID, incarnation, epoch
 // whenSaved calls fn under the shard's lock, once the disk knows the shard's
 // configuration: nothing that follows from it may leave the peer before.
 func (s *shards) whenSaved(ctx context.Context, id store.ShardID, fn func(*shard)) error {
-	sh := &s.list[id]
+	sh := s.at(id)
 	for range 2 {
 		sh.mu.Lock()
 		if sh.saved >= sh.state.Config.Epoch {
@@ -222,7 +287,7 @@ var errUnsaved = errors.New("the shard's configuration could not be saved")
 
 // wasSeated reports whether this peer is or was a member of the shard.
 func (s *shards) wasSeated(id store.ShardID) bool {
-	sh := &s.list[id]
+	sh := s.at(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	return sh.seated
@@ -250,7 +315,7 @@ func (s *shards) enter(ctx context.Context, id store.ShardID, incarnation, epoch
 
 // leave tells that a write is over that was admitted.
 func (s *shards) leave(id store.ShardID, p pass) {
-	sh := &s.list[id]
+	sh := s.at(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.gate.leave(p.turn == sh.gate.turns)

@@ -199,7 +199,7 @@ func TestShardsDrain(t *testing.T) {
 			t.Fatal("still waiting after the last write of a former epoch")
 		}
 		third()
-		if g := &s.list[0].gate; g.now != 0 || g.former != 0 || g.drained != nil {
+		if g := &s.at(0).gate; g.now != 0 || g.former != 0 || g.drained != nil {
 			t.Errorf("left over: %+v", g)
 		}
 

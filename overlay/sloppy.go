@@ -22,48 +22,44 @@ const (
 
 // writeSloppy is write at the level sloppy: where voters are out of reach, other
 // peers keep the record for them, as many as the level lacks.
-func (n *Node) writeSloppy(ctx context.Context, rec store.Record, level store.Level) (_ Receipt, err error) {
-	op := "put"
-	if rec.Tombstone {
-		op = "delete"
-	}
-	defer n.meter.end(op, n.meter.begin(), &err)
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
-	defer cancel()
-	key := store.JoinKey(rec.Namespace, rec.Key)
-	shard := store.Shard(rec.Position, n.ring.Shards)
-	c, err := n.configOf(ctx, shard)
-	if err != nil {
-		return Receipt{}, fmt.Errorf("put %q: %w", key, err)
-	}
-	w, why := new(store.Write), error(nil)
-	w.Patient() // whoever is there counts
-	for try := 1; ; try++ {
-		ctx, cancel := context.WithTimeout(ctx, sloppyPatience)
-		why, err = n.runWrite(ctx, w, shard, c, &rec, level)
-		cancel()
-		if err == nil {
-			return n.receipt(key, w), nil
+func (n *Node) writeSloppy(ctx context.Context, rule string, rec store.Record, level store.Level) (Receipt, error) {
+	return n.writing(ctx, rule, rec, func(ctx context.Context, p *place, rec *store.Record) (Receipt, error) {
+		w, why := new(store.Write), error(nil)
+		w.Patient() // whoever is there counts
+		for try := 1; ; try++ {
+			patience, cancel := context.WithTimeout(ctx, sloppyPatience)
+			var err error
+			why, err = n.runWrite(patience, w, p, rec, level)
+			cancel()
+			if err == nil {
+				return n.receipt(p.key, w), nil
+			}
+			if !errors.Is(err, ErrQuorum) {
+				return Receipt{}, err
+			}
+			if errors.Is(why, errElsewhere) {
+				if err := n.reroute(ctx, p); err != nil {
+					return Receipt{}, err
+				}
+				continue
+			}
+			// A voter that answered may know of a newer version: a hint below it would be
+			// of no use.
+			if p.config = w.Config(); try >= sloppyTries || !w.Version().Less(w.Newest()) || n.clock.observe(w.Newest()) != nil {
+				break
+			}
 		}
-		if !errors.Is(err, ErrQuorum) {
-			return Receipt{}, err
+		keepers := n.leaveHints(ctx, p.shard, w, rec.AppendTo(make([]byte, 0, rec.Size())))
+		if len(keepers) < w.Lacks() {
+			if len(keepers) > 0 {
+				why = errors.Join(why, fmt.Errorf("%d other peers keep it for them", len(keepers)))
+			}
+			return Receipt{}, n.unanswered(ctx, p.verb, p.key, &w.Quorum, why)
 		}
-		// A voter that answered may know of a newer version: a hint below it would be
-		// of no use.
-		if c = w.Config(); try == sloppyTries || !w.Version().Less(w.Newest()) || n.clock.observe(w.Newest()) != nil {
-			break
-		}
-	}
-	keepers := n.leaveHints(ctx, shard, w, rec.AppendTo(make([]byte, 0, rec.Size())))
-	if len(keepers) < w.Lacks() {
-		if len(keepers) > 0 {
-			why = errors.Join(why, fmt.Errorf("%d other peers keep it for them", len(keepers)))
-		}
-		return Receipt{}, n.unanswered(ctx, op, key, &w.Quorum, why)
-	}
-	r := n.receipt(key, w)
-	r.Hints = keepers
-	return r, nil
+		r := n.receipt(p.key, w)
+		r.Hints = keepers
+		return r, nil
+	})
 }
 
 // leaveHints has peers that are no members of the shard keep a record, as many as a
@@ -105,10 +101,11 @@ func (n *Node) askHint(ctx context.Context, peer chord.PeerID, shard store.Shard
 
 // serveHint keeps a write for others.
 func (n *Node) serveHint(ctx context.Context, req *rpc.Request) ([]byte, error) {
-	if int64(req.Shard) >= int64(n.ring.Shards) {
-		return nil, errNoShard
+	id, err := n.shardNamed(req)
+	if err != nil {
+		return nil, err
 	}
-	return nil, n.hints.keep(ctx, store.ShardID(req.Shard), req.Payload)
+	return nil, n.hints.keep(ctx, id, req.Payload)
 }
 
 // sloppyLarge refuses a value that is kept in chunks.

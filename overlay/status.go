@@ -67,14 +67,13 @@ func (n *Node) taskCounts(ctx context.Context) (c client.TaskCounts, err error) 
 	return c, err
 }
 
-// countKeys counts the keys that this peer holds as a voter, tombstones left
-// out, and those of them of which fewer live voters than the ring wants have a
+// countKeys counts the keys that this peer holds as a voter, tombstones and
+// fences left out, and those of them of which fewer live voters than the ring can have have a
 // copy.
 func (n *Node) countKeys() (keys, under int) {
 	view := n.view()
-	want := min(n.ring.Replicas, max(view.Len(), 1))
-	for i := range n.shards.list {
-		id := store.ShardID(i)
+	fences := n.fences.held()
+	for id := range n.shards.all() {
 		c := n.shards.config(id)
 		if !c.IsVoter(n.self) {
 			continue
@@ -85,9 +84,10 @@ func (n *Node) countKeys() (keys, under int) {
 				live++
 			}
 		}
-		held := int(n.disk.Counts(id).Live)
+		held := int(n.disk.Counts(id).Live) - fences[id]
 		keys += held
-		if live < max(want, min(len(c.Voters), n.ring.Replicas)) {
+		copies := n.copies(id)
+		if live < max(min(copies, view.Len()), min(len(c.Voters), copies)) {
 			under += held
 		}
 	}

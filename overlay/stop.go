@@ -170,8 +170,7 @@ func (n *Node) handOver(ctx context.Context) error {
 // one who knows that it is none any more.
 func (n *Node) seats() []store.ShardID {
 	var ids []store.ShardID
-	for i := range n.shards.list {
-		id := store.ShardID(i)
+	for id := range n.shards.all() {
 		if n.shards.wasSeated(id) && (n.shards.config(id).IsMember(n.self) || !n.mover.atRest(id)) {
 			ids = append(ids, id)
 		}

@@ -266,8 +266,8 @@ func TestStreamsOverTheSocket(t *testing.T) {
 
 // chunks counts the live chunks that a peer holds.
 func chunks(n *Node) (live int) {
-	for i := range n.shards.list {
-		page, _, _, err := n.replica.page(store.ShardID(i), disk.Query{Prefix: chunkSpace + "/"})
+	for id := range n.shards.all() {
+		page, _, _, err := n.replica.page(id, disk.Query{Prefix: chunkSpace + "/"})
 		if err != nil {
 			panic(err)
 		}
@@ -393,7 +393,7 @@ func TestCollectingLateTouchesNothingNew(t *testing.T) {
 			t.Fatal(err)
 		}
 		rec := store.Record{Namespace: chunkSpace, Key: name, Position: store.Route(chunkSpace, name), Version: v, Tombstone: true}
-		if err := n.replaceExactly(ctx, rec); err != nil {
+		if err := n.replaceExactly(ctx, 0, rec); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -25,16 +24,16 @@ func (n *Node) Trace(ctx context.Context, key string) (client.Trace, error) {
 		return client.Trace{}, err
 	}
 	position := store.Route(ns, name)
-	shard := store.Shard(position, n.ring.Shards)
 	bounded, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
-	c, err := n.configOf(bounded, shard)
+	p, err := n.find(bounded, "trace", ns, key, position)
 	if err != nil {
-		return client.Trace{}, fmt.Errorf("trace %q: %w", key, err)
+		return client.Trace{}, err
 	}
+	c := p.config
 	view := n.view()
 	t := client.Trace{
-		Key: key, Position: position.String(), Shard: int(shard), Shards: n.ring.Shards,
+		Key: key, Position: position.String(), Shard: int(p.shard.Index(n.ring.Shards)), Shards: n.ring.Shards, Replicas: n.copies(p.shard),
 		Epoch: c.Epoch, Moving: !c.Stable(), Voters: n.traceVoters(ctx, c),
 		Owner: n.label(view.Owner(position).ID), OneHop: view.Complete(),
 	}

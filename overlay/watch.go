@@ -20,7 +20,10 @@ const (
 	watchStall  = time.Minute // a watch whose buffer is full for so long ends
 	watchBegin  = 10 * time.Second
 	watchCheck  = 30 * time.Second // between two looks whether the voters followed still are
-	watchRetry  = 200 * time.Millisecond
+	// watchScatter is how often a watch looks for namespaces that were given an N of
+	// their own: so late their first changes may show.
+	watchScatter = 3 * time.Second
+	watchRetry   = 200 * time.Millisecond
 )
 
 // Watch follows the changes of keys, see Node.Watch. It belongs to one
@@ -55,6 +58,9 @@ type Watch struct {
 	wake      chan struct{}
 	began     map[store.ShardID]bool // followed at least once
 	ready     chan struct{}          // closed when all shards are in began
+	isReady   sync.Once
+	shards    int     // that are to be
+	scatter   scatter // by what was known lately
 	followers map[store.Voter]*follower
 }
 
@@ -99,24 +105,36 @@ func (n *Node) Watch(ctx context.Context, spec client.WatchSpec) (*Watch, error)
 	if err != nil {
 		return nil, err
 	}
+	if w.scatter, err = n.scatterOf(ctx, spec.Prefix); err != nil {
+		return nil, err
+	}
 	w.ctx, w.cancel = context.WithCancelCause(n.ctx)
 	for v, p := range places {
 		w.places[v] = &watchPlace{run: p.run, at: p.at, when: p.when, shards: slices.Clone(p.shards)}
 	}
 	var known wire.ShardSet
-	for v, p := range places {
-		f := w.follower(v, p)
+	for _, p := range places {
 		for id := range p.shards.All() {
 			known.Add(id)
-			f.take(watchShard{id: id})
+			w.shards++
 		}
 	}
-	for i := range n.ring.Shards {
-		if id := store.ShardID(i); !known.Has(id) {
+	for _, bank := range w.scatter.banks() {
+		for _, id := range n.bankOf(bank) {
+			if known.Has(id) {
+				continue
+			}
+			w.shards++
 			w.free = append(w.free, watchShard{id: id, scan: spec.Cursor != "" || spec.Existing, quiet: spec.Cursor == "", since: since})
 			if !since.IsZero() {
 				w.lost[id] = since
 			}
+		}
+	}
+	for v, p := range places {
+		f := w.follower(v, p)
+		for id := range p.shards.All() {
+			f.take(watchShard{id: id})
 		}
 	}
 	w.start(w.coordinate)
@@ -144,7 +162,7 @@ func (n *Node) Watch(ctx context.Context, spec client.WatchSpec) (*Watch, error)
 func (w *Watch) notReady() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return quorumLost("watch", w.spec.Prefix, fmt.Sprintf("the voters of %d shards do not answer", w.n.ring.Shards-len(w.began)))
+	return quorumLost("watch", w.spec.Prefix, fmt.Sprintf("the voters of %d shards do not answer", w.shards-len(w.began)))
 }
 
 // start runs a goroutine of the watch.
@@ -280,8 +298,8 @@ func (w *Watch) begun(id store.ShardID) {
 	defer w.mu.Unlock()
 	if !w.began[id] {
 		w.began[id] = true
-		if len(w.began) == w.n.ring.Shards {
-			close(w.ready)
+		if len(w.began) == w.shards {
+			w.isReady.Do(func() { close(w.ready) })
 		}
 	}
 }
@@ -289,8 +307,9 @@ func (w *Watch) begun(id store.ShardID) {
 // coordinate finds voters for shards, and looks now and then whether those that
 // are followed still are.
 func (w *Watch) coordinate() {
-	check := time.NewTicker(watchCheck)
+	check, look := time.NewTicker(watchCheck), time.NewTicker(watchScatter)
 	defer check.Stop()
+	defer look.Stop()
 	for {
 		w.mu.Lock()
 		free := w.free
@@ -306,12 +325,49 @@ func (w *Watch) coordinate() {
 			if !sleep(w.ctx, watchRetry) {
 				return
 			}
+		case <-look.C:
+			w.widen()
 		case <-check.C:
 			w.review()
 		case <-w.ctx.Done():
 			return
 		}
 	}
+}
+
+// widen has the watch follow banks that it did not know of, from their first key on.
+func (w *Watch) widen() {
+	ctx, cancel := context.WithTimeout(w.ctx, configTimeout)
+	defer cancel()
+	scatter, err := w.n.scatterOf(ctx, w.spec.Prefix)
+	if err != nil {
+		w.n.log.Debug("watch: look for namespaces", "prefix", w.spec.Prefix, "err", err)
+		return
+	}
+	w.mu.Lock()
+	known := w.scatter.banks()
+	w.scatter = scatter
+	w.mu.Unlock()
+	for _, bank := range scatter.banks() {
+		if slices.Contains(known, bank) {
+			continue
+		}
+		for _, id := range w.n.bankOf(bank) {
+			w.mu.Lock()
+			w.shards++
+			w.mu.Unlock()
+			w.release(watchShard{id: id, scan: true, quiet: true})
+		}
+	}
+}
+
+// stray reports whether a key is not one of its shard: a write that was not
+// acknowledged left it there when its namespace was given an N of its own.
+func (w *Watch) stray(id store.ShardID, key string) bool {
+	ns, _ := store.SplitKey(key)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.scatter.bank(ns) != id.Bank(w.n.ring.Shards)
 }
 
 // assign has a shard followed at one of its voters: at this peer if it is one,
@@ -396,7 +452,7 @@ func (w *Watch) review() {
 				break
 			}
 			for _, info := range infos {
-				if int(info.Shard) < w.n.ring.Shards {
+				if w.n.shards.valid(info.Shard) {
 					w.n.remember(info.Shard, w.n.shards.config(info.Shard), info.Config)
 				}
 			}

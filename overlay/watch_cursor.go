@@ -126,7 +126,7 @@ func parseCursor(spec client.WatchSpec, shards int) (places map[store.Voter]*wat
 			return nil, since, bad("names a peer that is none")
 		}
 		for id := range wire.ShardSet(p.Shards).All() {
-			if int(id) >= shards || seen.Has(id) {
+			if store.CheckBank(id.Bank(shards), shards) != nil || seen.Has(id) {
 				return nil, since, bad("names a shard that is not there, or twice")
 			}
 			seen.Add(id)

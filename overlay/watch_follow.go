@@ -166,7 +166,7 @@ func (f *follower) poll() {
 			f.fail(nil) // nobody asked for that
 			return
 		}
-		if !f.hand(c.Entry) {
+		if !f.w.stray(c.Shard, c.Entry.Key) && !f.hand(c.Entry) {
 			return
 		}
 	}
@@ -272,7 +272,7 @@ func (f *follower) scan(s watchShard) error {
 			after = max(after, e.Key)
 			if ns, _ := store.SplitKey(e.Key); len(ns) > 0 && ns[0] == '_' {
 				after = max(after, behind(ns))
-			} else if !f.hand(e) {
+			} else if !f.w.stray(s.id, e.Key) && !f.hand(e) {
 				return f.w.ctx.Err()
 			}
 		}

@@ -265,6 +265,39 @@
 // because it was told that the other is dead, do both serve; when they meet, the one
 // with the higher epoch goes on. That is the operator's doing and his alone.
 //
+// # Banks and fences
+//
+// All of the above is about one shard. Shards with the same positions and another
+// number of voters are another bank ([ShardID]); each has a chain of its own, which
+// begins with voters that were decided with the bank. A namespace is in one bank for
+// ever: in 0, or where a register says, once that is decided. Before that it is fenced
+// off in all shards of bank 0. A fence is a record in the shard, "_fence/NS", written at
+// level quorum at the version that the register gives the attempt; the driver keeps to
+// these rules:
+//
+//  18. A replica that is asked for a fence admits no request on a key of the namespace
+//     from then on, waits until what it admitted before is on disk, and refuses if it
+//     holds a key of it that is neither deleted nor expired, a register among them.
+//     It does so under the epoch that the request is served by, and before it
+//     stores the record.
+//  19. A replica that holds the fence, however it came by it, admits no such request, be
+//     it a write, a read, or either phase of a change of a register.
+//  20. A later attempt, and the end of one, have later versions: the register orders them.
+//     The namespace moves on only if the register says of the same attempt that it may.
+//
+// Why nothing is acknowledged in both banks. Let a fence be acknowledged at epoch f, and
+// a write of the namespace in the same shard at e. If e = f, their quorums share a
+// replica. It admitted the write before it was asked for the fence, and then it held the
+// key when it looked, and refused; or after that, and refused the write. If e < f,
+// the write is held by a majority of each set of C(f) by the time that the fence
+// can succeed, by (2), and one of those refuses. If e > f, the same holds of the fence,
+// and one refuses the write. A read of the namespace that a quorum answers in bank 0 was
+// answered by one that had no fence: it began before the fence was up, and before
+// anything was acknowledged elsewhere. Level one promises none of this.
+//
+// A fence that a minority holds spreads by reconciliation like any record. It closes the
+// namespace until the attempt goes on, or whoever meets it takes it back.
+//
 // # Clocks that are wrong
 //
 // Replicas refuse versions that are more than DefaultSkew ahead of their clock, by

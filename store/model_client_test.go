@@ -120,6 +120,7 @@ func (p *peer) write(key string, rec Record, level Level) {
 			if level == LevelOne || began <= w.force.at {
 				return
 			}
+			w.afterFence("a write", key, began)
 			w.logf("%s wrote %s %v epoch %d by %b", p.self.Peer, key, rec.Version, op.Config().Epoch, op.Acks())
 			if !before.Less(rec.Version) {
 				w.fail("put of %s got %v, %v was acknowledged before it began", key, rec.Version, before)
@@ -134,11 +135,11 @@ func (p *peer) write(key string, rec Record, level Level) {
 			to := op.Member(i)
 			req := WriteRequest{Target: p.target(c, i, to, st.Push), Record: version}
 			w.call(p, to.Peer, func(q *peer, answer func(any)) { q.serveWrite(c.Epoch, req, answer) }, func(reply any, ok bool) {
-				if !ok {
+				r, is := reply.(WriteReply)
+				if !ok || !is {
 					handle(op.Fail(st.Round, i))
 					return
 				}
-				r := reply.(WriteReply)
 				r.Config = p.narrow(r.Config, false)
 				handle(op.Reply(st.Round, i, r))
 			})
@@ -185,6 +186,9 @@ func (p *peer) read(key string, level Level) {
 			w.did["reads"]++
 			_, v := op.Result()
 			if level != LevelOne {
+				if began > w.fencing.at {
+					w.afterFence("a read", key, began)
+				}
 				w.logf("%s read %s %v epoch %d began %d by %b", p.self.Peer, key, v, op.Config().Epoch, began, op.Acks())
 				if v.Less(before) && began > w.force.at && !w.mayBeGone(key, v, before) {
 					w.fail("read of %s returned %v, %v was acknowledged before it began", key, v, before)
@@ -201,11 +205,11 @@ func (p *peer) read(key string, level Level) {
 			to := op.Member(i)
 			req := ReadRequest{Target: p.target(c, i, to, st.Push), Brief: st.Brief.Has(i), Namespace: ns, Key: k}
 			w.call(p, to.Peer, func(q *peer, answer func(any)) { q.serveRead(c.Epoch, req, answer) }, func(reply any, ok bool) {
-				if !ok {
+				r, is := reply.(ReadReply)
+				if !ok || !is {
 					handle(op.Fail(st.Round, i))
 					return
 				}
-				r := reply.(ReadReply)
 				r.Config = p.narrow(r.Config, true)
 				handle(op.Reply(st.Round, i, r))
 			})

@@ -49,6 +49,8 @@ type peer struct {
 	pulling  bool
 	pending  int64 // since when a value is accepted and undecided, 0: none
 	leaving  bool
+	coming   int  // fences on their way to the disk
+	fenced   bool // one was asked for in this life
 }
 
 func newPeer(w *world, index int) *peer {
@@ -82,6 +84,7 @@ func (p *peer) boot() {
 	p.seen, p.believed = map[Voter]int64{}, map[Voter]bool{}
 	p.told = map[Voter]uint64{}
 	p.busy, p.pulling, p.pending, p.leaving = false, false, 0, false
+	p.coming, p.fenced = 0, false
 	p.later(p.w.roll(ofDrivers).Int64N(30), p.tick)
 }
 
@@ -232,6 +235,11 @@ func (p *peer) serveWrite(epoch uint64, req WriteRequest, answer func(any)) {
 		p.barrier(func() { answer(reply) })
 		return
 	}
+	if p.keepsOutRecord(req.Record) {
+		p.w.did["answers elsewhere"]++
+		answer(elsewhere{})
+		return
+	}
 	if p.settled(req.Record) {
 		p.w.did["answers stale"]++
 		answer(WriteReply{Status: StatusStale, Version: Version{Clock: p.mem.Settled()}})
@@ -277,6 +285,10 @@ func (p *peer) store(record []byte, done func(Status, Version)) {
 
 func (p *peer) serveRead(epoch uint64, req ReadRequest, answer func(any)) {
 	status := p.admit(req.Target, epoch, false)
+	if status == StatusOK && p.keepsOut(JoinKey(req.Namespace, req.Key)) {
+		p.barrier(func() { answer(elsewhere{}) })
+		return
+	}
 	reply := ReadReply{Status: status}
 	if status == StatusReferral {
 		reply.Config = p.mem.Config

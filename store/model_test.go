@@ -28,6 +28,7 @@ func (w *world) schedule() {
 		if p.up {
 			key := keys[w.roll(ofLoad).IntN(len(keys))]
 			switch {
+			case !w.fencing.usable(w, key):
 			case w.history != nil:
 				p.change(key)
 			case w.chance(ofLoad, 0.5):

@@ -74,6 +74,13 @@ const (
 	forceNext    mutant = "a force goes on in the next epoch"
 	forceDeaf    mutant = "a shard is forced without asking who knows a newer configuration"
 
+	// Of fences.
+	fenceBlindly   mutant = "a replica that has keys of a namespace fences it off"
+	fenceUnsettled mutant = "a replica looks for keys before what it admitted is on disk"
+	fenceComing    mutant = "a replica takes keys in until the fence is on disk"
+	fenceMinority  mutant = "one replica's fence is taken for a majority's"
+	fenceForgets   mutant = "a fence that was handed over, or found on disk, is not kept to"
+
 	// Of registers.
 	casForgets     mutant = "a register's promises are kept in memory"
 	casIgnores     mutant = "a change ignores what was accepted"
@@ -134,6 +141,7 @@ type world struct {
 	// forgotten are retired by the operator.
 	forgotten map[Voter]bool
 	force     force
+	fencing   fencing
 	failure   error          // a broken promise, which ends the run
 	hung      error          // something that should have come in order once quiet, and did not
 	did       map[string]int // what the schedule did

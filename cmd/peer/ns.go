@@ -78,18 +78,22 @@ func nsShowCommand(c *console) *cobra.Command {
 func nsSetCommand(c *console) *cobra.Command {
 	w, r := newLevel(), newLevel()
 	var ttl time.Duration
+	var replicas int
 	cmd := &cobra.Command{
-		Use:   "set NS [--w LEVEL] [--r LEVEL] [--ttl D]",
+		Use:   "set NS [--w LEVEL] [--r LEVEL] [--ttl D] [--n REPLICAS]",
 		Short: "Change settings of a namespace; those not named stay",
 		Long: `Change settings of a namespace; those not named stay. They are what puts and
 gets of its keys do that do not say otherwise. All peers go by them within 5 s;
-keys that are there keep their time to live.`,
-		Example: "  peer ns set sessions --ttl 24h\n  peer ns set ledger --w all --r one",
+keys that are there keep their time to live.
+
+--n is how many replicas each key has. It is decided for good, before the first
+key is put; all peers go by it at once. With --n 1 a key is gone with its peer.`,
+		Example: "  peer ns set sessions --ttl 24h\n  peer ns set ledger --w all --r one\n  peer ns set vault --n 5",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set := cmd.Flags().Changed
-			if !set("w") && !set("r") && !set("ttl") {
-				return usage("peer ns set", "peer ns set needs at least one of --w, --r and --ttl")
+			if !set("w") && !set("r") && !set("ttl") && !set("n") {
+				return usage("peer ns set", "peer ns set needs at least one of --w, --r, --ttl and --n")
 			}
 			return c.withClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
 				ns, err := cl.Namespace(ctx, args[0])
@@ -105,6 +109,12 @@ keys that are there keep their time to live.`,
 				if set("ttl") {
 					ns.TTL = ttl
 				}
+				if set("n") {
+					if replicas < 1 {
+						return usage("peer ns set", "--n: %d replicas are too few", replicas)
+					}
+					ns.Replicas = replicas
+				}
 				receipt, err := cl.SetNamespace(ctx, ns)
 				if err != nil {
 					return err
@@ -115,6 +125,7 @@ keys that are there keep their time to live.`,
 	}
 	cmd.Flags().Var(w, "w", "replicas that must have stored a value: one, quorum or all")
 	cmd.Flags().Var(r, "r", "replicas that must have answered a read: one, quorum or all")
+	cmd.Flags().IntVar(&replicas, "n", 0, "replicas of each key, 1 to 7; only before the first key")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "let keys expire after this long; 0 is never")
 	return cmd
 }

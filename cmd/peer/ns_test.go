@@ -33,6 +33,22 @@ func TestNamespaceSettings(t *testing.T) {
 	if out := p.ok("ns", "show", "plain"); !strings.Contains(out, "never") || !strings.Contains(out, "quorum") {
 		t.Errorf("a namespace without settings:\n%s", out)
 	}
+	p.ok("ns", "set", "vault", "--n", "5")
+	p.ok("ns", "set", "vault", "--ttl", "1h")
+	if p.doc(&ns, "ns", "show", "vault"); ns.Replicas != 5 || ns.TTL != time.Hour {
+		t.Errorf("settings %+v", ns)
+	}
+	var r client.Receipt
+	if p.doc(&r, "put", "vault/1", "v"); r.N != 1 || r.W != 1 || len(r.Acks) != 1 {
+		t.Errorf("receipt of five replicas in a ring of one: %+v", r)
+	}
+	if out := p.ok("trace", "vault/1"); !strings.Contains(out, "5 replicas") {
+		t.Errorf("trace:\n%s", out)
+	}
+	p.run("ns", "set", "vault", "--n", "3").fails(client.CodeReplicasFixed, "5 replicas")
+	p.run("ns", "set", "sessions", "--n", "5").fails(client.CodeReplicasFixed, "it has keys")
+	p.run("ns", "set", "a", "--n", "0").fails(client.CodeUsage, "too few")
+	p.run("ns", "set", "a", "--n", "8").fails(client.CodeUsage, "1 to 7")
 	p.run("ns", "set", "a/b", "--w", "one").fails(client.CodeBadKey, "'/'")
 	p.run("ns", "set", "a").fails(client.CodeUsage, "at least one of")
 	p.run("ns", "set", "a", "--ttl", "-1s").fails(client.CodeUsage, "-1s")

@@ -52,7 +52,7 @@ func (c *console) printTrace(out io.Writer, t client.Trace, names peerNames) {
 	fields(out,
 		"key", t.Key,
 		"position", t.Position,
-		"shard", fmt.Sprintf("%d of %d, epoch %d", t.Shard, t.Shards, t.Epoch),
+		"shard", fmt.Sprintf("%d of %d, %s, epoch %d", t.Shard, t.Shards, count(t.Replicas, "replica"), t.Epoch),
 		"moving", moving,
 		"owner", names.name(t.Owner),
 		"one hop", known,

@@ -29,6 +29,7 @@ const (
 	MethodForget      rpc.Method = 24 // voters whom the operator retired
 	MethodCAS         rpc.Method = 25 // both phases of a change of a register
 	MethodHint        rpc.Method = 26 // keep a record for voters that are out of reach
+	MethodFence       rpc.Method = 27 // keep a namespace out of a shard
 
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 	MethodOwns rpc.Method = 31 // which durable jobs a peer owns

@@ -33,6 +33,7 @@ const (
 	CodeLagging         ErrorCode = "watch-lagging"
 	CodeLapsed          ErrorCode = "watch-lapsed"
 	CodeLastPeer        ErrorCode = "last-peer"
+	CodeNamespaceClosed ErrorCode = "namespace-closed"
 	CodeNoAnswer        ErrorCode = "no-answer"
 	CodeNoFile          ErrorCode = "no-file"
 	CodeNoPeer          ErrorCode = "no-peer"
@@ -46,6 +47,7 @@ const (
 	CodeQuorumLost      ErrorCode = "quorum-lost"
 	CodeQuotaExceeded   ErrorCode = "quota-exceeded"
 	CodeRefused         ErrorCode = "refused"
+	CodeReplicasFixed   ErrorCode = "replicas-fixed"
 	CodeRevoked         ErrorCode = "revoked"
 	CodeTaskFailed      ErrorCode = "task-failed"
 	CodeTimeout         ErrorCode = "timeout"
@@ -97,6 +99,7 @@ var codes = map[ErrorCode]struct {
 	CodeLagging:         {exitFailed, "a watch was not read while there was much to tell"},
 	CodeLapsed:          {exitFailed, "a watch or its cursor is so old that deletes may have been missed"},
 	CodeLastPeer:        {exitConflict, "the last peer of a ring has nobody to hand its keys over to"},
+	CodeNamespaceClosed: {exitTimeout, "the namespace is being given another number of replicas, and that was not finished"},
 	CodeNoAnswer:        {exitTimeout, "no peer answered at the addresses to join by"},
 	CodeNoFile:          {exitUsage, "a file that was named cannot be read or written"},
 	CodeNoPeer:          {exitNoPeer, "no peer is running in this home"},
@@ -110,6 +113,7 @@ var codes = map[ErrorCode]struct {
 	CodeQuorumLost:      {exitTimeout, "fewer replicas than the level needs could be reached"},
 	CodeQuotaExceeded:   {exitFailed, "the key's replicas keep as much as their quotas allow"},
 	CodeRefused:         {exitRefused, "the gate of a closed ring does not allow it; the message tells why"},
+	CodeReplicasFixed:   {exitConflict, "the number of replicas of a namespace is decided before its first key, for good"},
 	CodeRevoked:         {exitRefused, "the peer was put out of the ring"},
 	CodeTaskFailed:      {exitFailed, "at least one task of the job failed"},
 	CodeTimeout:         {exitTimeout, "no answer within the time-out"},

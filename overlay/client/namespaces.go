@@ -19,8 +19,8 @@ type Namespace struct {
 	// Class says what the keys are: "eventual", the last write wins. It is told,
 	// not set: there is no other yet.
 	Class string `json:"class"`
-	// Replicas is the number of voters of each key. It is told, not set: all
-	// namespaces share the shards of the ring.
+	// Replicas is the number of voters of each key. It can be set, to 1 to 7, while
+	// the namespace has no keys and the number of the ring, for good; 0 leaves it.
 	Replicas int `json:"replicas"`
 	// Version is that of the settings; empty: they were never set.
 	Version string `json:"version,omitempty"`
@@ -47,8 +47,8 @@ func (c *Client) Namespaces(ctx context.Context, after string, limit int) ([]Nam
 	return list, err
 }
 
-// SetNamespace changes the settings of a namespace: W, R and TTL. All peers go
-// by them within 5 s.
+// SetNamespace changes the settings of a namespace: W, R and TTL, by which all peers
+// go within 5 s, and Replicas, by which they go at once.
 func (c *Client) SetNamespace(ctx context.Context, ns Namespace) (Receipt, error) {
 	if err := checkKey(ns.Name); err != nil {
 		return Receipt{}, err

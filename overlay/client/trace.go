@@ -62,6 +62,7 @@ type Trace struct {
 	Position string  `json:"position"`
 	Shard    int     `json:"shard"`
 	Shards   int     `json:"shards"`
+	Replicas int     `json:"replicas"` // that the shard is to have
 	Epoch    uint64  `json:"epoch"`
 	Moving   bool    `json:"moving"` // the shard changes its voters
 	Voters   []Voter `json:"voters"`
