@@ -32,6 +32,19 @@ func (x *experiment) stand() {
 	x.Stand(x.peers)
 }
 
+// choosePatience is how long a newcomer waits for its guide to hear of those before it,
+// where it counts how well it chooses its positions.
+const choosePatience = 30 * time.Second
+
+// informed reports whether the guide sees all who have joined.
+func (x *experiment) informed() bool {
+	if x.guide == nil || !x.guide.Member() || x.s.FingersOnly {
+		return true
+	}
+	n, _ := x.guide.Ring.Sees()
+	return n == len(x.peers)
+}
+
 // form starts the peers, each with positions chosen for the ring as it is, and
 // waits until they agree.
 func (x *experiment) form(ctx context.Context) error {
@@ -48,6 +61,11 @@ func (x *experiment) form(ctx context.Context) error {
 		}
 		if err := x.pass(ctx, "joining", float64(len(x.peers))/float64(x.s.Peers), x.step(n)); err != nil {
 			return err
+		}
+		if x.s.Keys > 0 {
+			if _, err := x.RunUntil(choosePatience, joinStep, x.informed); err != nil {
+				return err
+			}
 		}
 	}
 	limit := 5*time.Minute + time.Duration(x.s.Peers)*100*time.Millisecond
@@ -75,9 +93,13 @@ func (x *experiment) step(joined int) time.Duration {
 }
 
 // batch is how many join at a time: so few of those that there are that
-// neighbours seldom join together, or as many while the ring is small.
+// neighbours seldom join together, or as many while the ring is small; one after
+// another where it counts how they choose their positions.
 func (x *experiment) batch() int {
 	const few, share = 16, 16
+	if x.s.Keys > 0 {
+		return 1
+	}
 	n := len(x.owners.members)
 	return min(max(few, n/share), n, x.s.Peers-len(x.peers))
 }

@@ -67,3 +67,22 @@ func TestFingersOnly(t *testing.T) {
 		t.Errorf("lookups by fingers: %+v", l)
 	}
 }
+
+// TestKeysSpread has peers join one after another: they choose their positions as well
+// as if each knew all before it, which is far better than chance.
+func TestKeysSpread(t *testing.T) {
+	var load [2]float64
+	for i, formed := range []bool{false, true} {
+		rep, err := Run(t.Context(), Settings{Peers: 24, Seed: 1, Keys: 20_000, Formed: formed, PlainChord: formed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		load[i] = rep.LoadMax
+		if rep.PlainChord != nil && rep.LoadMax > rep.PlainChord.LoadMax {
+			t.Errorf("the fullest peer holds %.2f of the mean, in plain Chord %.2f", rep.LoadMax, rep.PlainChord.LoadMax)
+		}
+	}
+	if load[0] != load[1] {
+		t.Errorf("the fullest peer holds %.3f of the mean, by exact knowledge %.3f", load[0], load[1])
+	}
+}
