@@ -24,7 +24,9 @@ const (
 	settingsFresh = 5 * time.Second
 	// maxSettings bounds the namespaces whose settings a peer keeps.
 	maxSettings = 4096
-	maxTTL      = 100 * 365 * 24 * time.Hour
+	// settingsPatience is how long an operation that has all else waits for them.
+	settingsPatience = time.Second
+	maxTTL           = 100 * 365 * 24 * time.Hour
 	// maxNamespace bounds the name of a namespace that has settings, in bytes.
 	maxNamespace = store.MaxKey / 2
 )
@@ -85,6 +87,19 @@ func (s *namespaces) of(ctx context.Context, name string) (Namespace, error) {
 	ns := k.Namespace
 	s.mu.Unlock()
 	return ns, nil
+}
+
+// soon is of for those who can do without: the first call does not wait for long.
+func (s *namespaces) soon(ctx context.Context, name string) (Namespace, error) {
+	s.mu.Lock()
+	known := s.kept[name] != nil
+	s.mu.Unlock()
+	if !known { // a context of its own costs more than the look
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, settingsPatience)
+		defer cancel()
+	}
+	return s.of(ctx, name)
 }
 
 // read reads the settings of a namespace, as a quorum has them, and keeps them.

@@ -55,9 +55,10 @@ func (n *Node) copies(id store.ShardID) int {
 // know better refuse.
 func (n *Node) shardOf(ctx context.Context, rule string, at chord.ID) store.ShardID {
 	id := store.Shard(at, n.ring.Shards)
-	ctx, cancel := context.WithTimeout(ctx, settingsPatience)
-	defer cancel()
-	ns, err := n.namespaces.of(ctx, rule)
+	if rule == "" {
+		return id
+	}
+	ns, err := n.namespaces.soon(ctx, rule)
 	if bank := n.bank(ns.Replicas); err == nil && store.CheckBank(bank, n.ring.Shards) == nil {
 		return id.In(bank, n.ring.Shards)
 	}
@@ -76,10 +77,6 @@ func (n *Node) shardsOf(ctx context.Context) func(rule string, at chord.ID) stor
 		return store.Shard(at, n.ring.Shards).In(bank, n.ring.Shards)
 	}
 }
-
-// settingsPatience is how long an operation that has all it needs waits for the
-// settings of its namespace.
-const settingsPatience = time.Second
 
 // find returns the place of a key, whose position may be another than its name says.
 func (n *Node) find(ctx context.Context, verb, rule, key string, at chord.ID) (_ *place, err error) {
