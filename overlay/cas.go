@@ -59,8 +59,12 @@ func (n *Node) ReadRegister(ctx context.Context, key string) (Register, error) {
 
 // changeRegister runs a change of a register; verb names it in errors.
 func (n *Node) changeRegister(ctx context.Context, verb, key string, change store.Change) (verdict store.Verdict, _ Register, err error) {
-	if err := checkKey(store.SplitKey(key)); err != nil {
+	ns, name := store.SplitKey(key)
+	if err := checkKey(ns, name); err != nil {
 		return 0, Register{}, err
+	}
+	if store.IsOwned(ns) {
+		return 0, Register{}, usage("%s %.60q: an owned namespace has no registers: nothing signs them", verb, key)
 	}
 	defer n.meter.end("cas", n.meter.begin(), &err)
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)

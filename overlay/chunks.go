@@ -56,6 +56,9 @@ func (n *Node) begin(ctx context.Context, key string, opts []PutOption) error {
 	if err := checkKey(ns, name); err != nil {
 		return err
 	}
+	if err := n.owned.mayWrite(ctx, ns); err != nil {
+		return err // before the chunks are stored
+	}
 	o := client.NewPutOptions(opts...)
 	if o.W == client.LevelSloppy {
 		return sloppyLarge(key)

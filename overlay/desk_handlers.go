@@ -42,6 +42,7 @@ func (d *desk) calls() []deskCall {
 		answers(d, wire.MethodCtlInvite, rpc.Spec{Name: "invite", Role: rpc.RoleControl}, d.invite),
 		answers(d, wire.MethodCtlRevoke, rpc.Spec{Name: "revoke", Role: rpc.RoleControl}, d.revoke),
 		answers(d, wire.MethodCtlRotate, rpc.Spec{Name: "rotate", Role: rpc.RoleControl}, d.rotate),
+		answers(d, wire.MethodCtlGrant, rpc.Spec{Name: "grant", Role: rpc.RoleControl}, d.grant),
 		answers(d, wire.MethodCtlDoctor, rpc.Spec{Name: "doctor", Role: rpc.RoleControl}, d.doctor),
 		answers(d, wire.MethodCtlLeave, rpc.Spec{Name: "leave", Role: rpc.RoleControl}, d.leave),
 	}
@@ -187,6 +188,11 @@ func (d *desk) revoke(ctx context.Context, in wire.ControlName, _ []byte) (any, 
 func (d *desk) rotate(ctx context.Context, in wire.ControlRotate, _ []byte) (any, []byte, error) {
 	rotation, err := d.node.RotateKey(ctx, time.Duration(in.OverlapMs)*time.Millisecond)
 	return rotation, nil, err
+}
+
+func (d *desk) grant(ctx context.Context, in client.GrantSpec, _ []byte) (any, []byte, error) {
+	g, err := d.node.Grant(ctx, in)
+	return g, nil, err
 }
 
 func (d *desk) doctor(ctx context.Context, _ empty, _ []byte) (any, []byte, error) {

@@ -35,6 +35,7 @@
 //	merge.go     the keys of all shards in order
 //	changes.go   the log of this peer's changes; watch.go follows those of others
 //	data.go      opens the disk, and sets damaged data aside
+//	owned.go     signs, and checks, records of namespaces that belong to a peer
 //	namespaces.go  what a namespace sets for calls on its keys
 //	copies.go    gives a namespace its N: banks.go makes the shards of that N,
 //	             fences.go keeps its keys out of others, place.go finds theirs

@@ -99,6 +99,10 @@ func checkKey(ns, name string) error {
 		return bad(client.CodeBadKey, "it is not valid UTF-8")
 	case strings.HasPrefix(ns, "_"):
 		return bad(client.CodeBadKey, "namespaces that begin with '_' belong to the system")
+	case store.IsOwned(ns):
+		if _, err := store.OwnerOf(ns); err != nil {
+			return bad(client.CodeBadKey, "a namespace that begins with '@' belongs to a peer, whose ID follows (peer status shows it)")
+		}
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ var (
 		"guest.begin": rpc.RoleMember, "guest.putchunk": rpc.RoleMember, "guest.commit": rpc.RoleMember, "guest.lookup": rpc.RoleMember,
 	}
 	// Of the control socket, what no peer may call.
-	ownersCalls = []string{"doctor", "forget", "invite", "leave", "ping", "revoke", "rotate", "status"}
+	ownersCalls = []string{"doctor", "forget", "grant", "invite", "leave", "ping", "revoke", "rotate", "status"}
 	// Of protocols, by the end of their names. Calls have roles of their own, and what
 	// libp2p tells of a peer is no secret to those who are let in.
 	decidedProtocols = map[string]rpc.Role{

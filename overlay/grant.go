@@ -27,7 +27,7 @@ type grant struct {
 var _ wasm.Store = grant{}
 
 // granted serves a namespace to a module. Who granted it is another peer, maybe: what
-// belongs to the system is nobody's to grant.
+// belongs to the system is nobody's to grant, nor is an owned namespace: this peer would sign.
 func (n *Node) granted(namespace string) wasm.Store { return grant{n, namespace} }
 
 // checkGrant refuses what cannot be granted.
@@ -42,7 +42,7 @@ func checkGrant(namespace string) error {
 func (g grant) check(key string) error {
 	ns, name := store.SplitKey(key)
 	switch err := checkKey(ns, name); {
-	case strings.HasPrefix(g.namespace, "_") || ns != g.namespace:
+	case strings.HasPrefix(g.namespace, "_") || store.IsOwned(g.namespace) || ns != g.namespace:
 		return fmt.Errorf("key %.60q: %w: the task may use keys of namespace %q", key, wasm.ErrNotGranted, g.namespace)
 	case err != nil:
 		return err

@@ -25,7 +25,7 @@ const (
 
 // guests answers those who have a pass of a role below member, on behalf of a member: each
 // call carries out what the Node's method does, if the registry finds that the caller's role
-// is enough for it. Members may make these calls too.
+// is enough for it. Calls that take a member are here to be refused by their role.
 //
 // A guest sees the jobs that it submitted, and no others.
 type guests struct {
@@ -60,6 +60,9 @@ func (g *guests) register(add func(rpc.Method, rpc.Spec, rpc.Handler)) {
 		if h := own[call.method]; h != nil {
 			call.handle = h
 		}
+		if call.spec.Role == rpc.RoleMember {
+			call.handle = notByProxy // so that no peer writes, or signs, for another
+		}
 		most := call.spec.MaxBytes
 		if most == 0 {
 			most = rpc.DefaultMaxBytes
@@ -68,6 +71,11 @@ func (g *guests) register(add func(rpc.Method, rpc.Spec, rpc.Handler)) {
 	}
 	add(wire.MethodParcel, rpc.Spec{Name: "guest.parcel", Role: rpc.RoleSubmit, MaxBytes: wire.MaxParcel + 64}, g.bounded(g.parcel))
 	add(wire.MethodRest, rpc.Spec{Name: "guest.rest", Role: rpc.RoleRead}, g.bounded(g.rest))
+}
+
+// notByProxy answers members, who carry such calls out themselves.
+func notByProxy(context.Context, *rpc.Request) ([]byte, error) {
+	return nil, &rpc.Error{Code: rpc.CodeUnavailable, Message: "a member makes this call by itself"}
 }
 
 var errGuestsBusy = &rpc.Error{Code: rpc.CodeBusy, Message: "too many calls of guests are under way"}

@@ -76,6 +76,9 @@ func (h *hints) keep(ctx context.Context, shard store.ShardID, record []byte) er
 	if err := checkKey(string(v.Namespace()), string(v.Key())); err != nil {
 		return err
 	}
+	if err := h.n.owned.check(v); err != nil {
+		return err
+	}
 	if store.Shard(v.Position(), h.n.ring.Shards) != shard.Index(h.n.ring.Shards) {
 		return fmt.Errorf("keep hint: %w", errNoShard)
 	}

@@ -138,7 +138,8 @@ func (n *Node) runWrite(ctx context.Context, w *store.Write, p *place, rec *stor
 // believable returns the clock up to which this peer believes in versions.
 func believable() uint64 { return store.ClockAt(time.Now().Add(store.DefaultSkew)) }
 
-// stamp gives a record the next version and dot of this peer.
+// stamp gives a record the next version and dot of this peer, and its signature if it needs
+// one.
 func (n *Node) stamp(ctx context.Context, rec *store.Record) error {
 	t, err := n.clock.next(ctx)
 	if err != nil {
@@ -146,7 +147,7 @@ func (n *Node) stamp(ctx context.Context, rec *store.Record) error {
 	}
 	rec.Version = store.Version{Clock: t, Writer: n.self.Incarnation}
 	rec.Dot = store.Dot{Actor: n.self.Incarnation, Counter: t}
-	return nil
+	return n.owned.sign(ctx, rec)
 }
 
 func (n *Node) receipt(key string, w *store.Write) Receipt {
@@ -206,7 +207,12 @@ func (n *Node) lookUp(ctx context.Context, ns, name string, level store.Level) (
 	for {
 		shard := p.shard
 		ask := apart(n, func(ctx context.Context, to store.Voter, by goesBy) (store.ReadReply, error) {
-			return n.askRead(ctx, to, shard, by, ns, name)
+			by.brief = by.brief && !store.IsOwned(ns) // what is not shown cannot be checked
+			reply, err := n.askRead(ctx, to, shard, by, ns, name)
+			if err == nil {
+				err = n.owned.checkReply(ns, reply)
+			}
+			return reply, err
 		})
 		st := r.Start(p.config, level, ns, name, n.near)
 		end, why := runOp(ctx, n, r, st, ask, n.hedgeAfter(p.config), r.Hedge)

@@ -103,6 +103,7 @@ type figures struct {
 	held                    disk.Counts
 	repaired, repairMeta    uint64
 	reclaimed               uint64
+	forged                  uint64
 	tasks                   compute.Stats
 	modules                 wasm.Stats
 	calls                   rpc.Stats
@@ -123,7 +124,7 @@ func (n *Node) figures(ctx context.Context) (figures, error) {
 	}
 	f.keys, f.underReplicated = n.countKeys()
 	f.repaired, f.repairMeta = n.puller.stats.records.Load(), n.puller.stats.meta.Load()
-	f.reclaimed = n.puller.stats.reclaimed.Load()
+	f.reclaimed, f.forged = n.puller.stats.reclaimed.Load(), n.owned.forged.Load()
 	if n.workers.sandbox != nil {
 		f.modules = n.workers.sandbox.Stats()
 	}
@@ -207,6 +208,7 @@ var metrics = slices.Concat(refusals(), moduleFailures(), []metric{
 	counter("store_pulled_records", "Records that this peer pulled from other replicas.", func(f *figures) uint64 { return f.repaired }),
 	counter("store_pull_meta_bytes", "Bytes to and from other replicas to find out what to pull.", func(f *figures) uint64 { return f.repairMeta }),
 	counter("store_reclaimed_records", "Records of deleted and expired keys that were dropped from disk.", func(f *figures) uint64 { return f.reclaimed }),
+	counter("store_forged_records", "Records of owned namespaces without a signature that holds, which were refused.", func(f *figures) uint64 { return f.forged }),
 	gauge("store_bytes", "Size of the records on disk.", func(f *figures) int64 { return f.held.Bytes }),
 
 	gauge("tasks_queued", "Tasks that wait at this peer.", func(f *figures) int { return f.tasks.Queued }),

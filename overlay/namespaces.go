@@ -65,7 +65,7 @@ func newNamespaces(n *Node) *namespaces {
 // of returns the settings of a namespace. Only the first call waits for them to
 // be read.
 func (s *namespaces) of(ctx context.Context, name string) (Namespace, error) {
-	if name == "" || strings.HasPrefix(name, "_") || len(name) > maxNamespace {
+	if name == "" || strings.HasPrefix(name, "_") || store.IsOwned(name) || len(name) > maxNamespace {
 		return Namespace{}, nil
 	}
 	s.mu.Lock()
@@ -213,6 +213,8 @@ func checkNamespace(name string) error {
 		why = "it is not valid UTF-8"
 	case strings.HasPrefix(name, "_"):
 		why = "namespaces that begin with '_' belong to the system"
+	case store.IsOwned(name):
+		why = "an owned namespace has no settings, which nothing would sign, and is granted to no module"
 	default:
 		return nil
 	}

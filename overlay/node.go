@@ -67,6 +67,7 @@ type Node struct {
 	changes    *changeLog
 	control    *control // nil without a home
 	guest      *guest   // nil in a member
+	owned      *owned
 	seen       peersSeen
 	reunion    *reunion
 	meter      *meter // nil if Config.Metrics is off
@@ -221,6 +222,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 		return false, err
 	}
 	n.clock = newClock(floor, func(ctx context.Context, ceiling uint64) error { return saveCeiling(ctx, n.disk, ceiling) })
+	n.owned = newOwned(n)
 	n.shards = newShards(n.self, n.disk, n.ring.Shards, saved)
 	n.shards.dropped = n.recordsDropped
 	if n.fences, err = loadFences(n.disk, n.shards); err != nil {
@@ -229,7 +231,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	n.mover, n.puller, n.outboxes = newMover(n), newPuller(n), newOutboxes(n)
 	n.replica = &replica{
 		shards: n.shards, disk: n.disk, clock: n.clock, fences: n.fences,
-		moved: n.configMoved, corrupt: n.puller.damage,
+		moved: n.configMoved, corrupt: n.puller.damage, signed: n.owned.check,
 	}
 	if n.hints, err = loadHints(n); err != nil {
 		return false, diskError(err)

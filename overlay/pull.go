@@ -137,12 +137,14 @@ func (p *puller) step(ctx context.Context, src source, pull *store.Pull, st stor
 		}
 		return pull.Fetched(r)
 	case store.PullStore:
-		records := make([][]byte, len(st.Records))
-		for i, v := range st.Records {
+		records := make([][]byte, 0, len(st.Records))
+		for _, v := range st.Records {
 			if err := checkRegister(v, true); err != nil {
 				return fmt.Errorf("source handed over: %w", err)
 			}
-			records[i] = v.Raw()
+			if p.n.owned.check(v) == nil { // a forged one is as good as none
+				records = append(records, v.Raw())
+			}
 		}
 		if err := p.store(ctx, src, records); err != nil {
 			return err

@@ -27,6 +27,8 @@ type replica struct {
 
 	// moved is called when a shard's configuration changed.
 	moved func(store.ShardID)
+	// signed refuses a record of an owned namespace that lacks a signature which holds.
+	signed func(store.View) error
 	// corrupt is called when a record on disk turned out to be damaged.
 	corrupt func(store.ShardID)
 }
@@ -83,6 +85,9 @@ func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) 
 		return store.WriteReply{}, pass{}, false, fmt.Errorf("write: %w", err)
 	}
 	if err := checkRegister(v, w.Request.Repair); err != nil {
+		return store.WriteReply{}, pass{}, false, fmt.Errorf("write: %w", err)
+	}
+	if err := r.signed(v); err != nil {
 		return store.WriteReply{}, pass{}, false, fmt.Errorf("write: %w", err)
 	}
 	if !w.Request.Repair {

@@ -3,7 +3,7 @@
 // and moves. It does no I/O. It owns
 //
 //   - formats: [Record], [Config], [State], each with an encoding that says its
-//     version;
+//     version; signatures of records in owned namespaces, [CheckOwned];
 //   - quorum operations: [Write], [Read], [Scan], one machine for each request;
 //   - configurations: the acceptor in [State], the [Proposer], and
 //     [Situation.Next], which tells a shard's leader what to do, by force, too;

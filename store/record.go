@@ -61,7 +61,7 @@ type Record struct {
 	Expires   int64  // Unix milliseconds, absolute; 0 is never
 	Tombstone bool   // the key was deleted; Value is empty
 	Large     bool   // Value lists the chunks of a larger value, see package overlay
-	Owner     []byte // slot: owner's public key and signature, empty for now
+	Owner     []byte // slot: signature of a record in an owned namespace, see CheckOwned
 	Value     []byte
 }
 

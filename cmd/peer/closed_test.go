@@ -54,6 +54,7 @@ func TestClosedRing(t *testing.T) {
 	}
 	t.Run("refused", func(t *testing.T) { testRefused(t, first, second, token) })
 	t.Run("guests", func(t *testing.T) { testGuests(t, first) })
+	t.Run("owned", func(t *testing.T) { testOwned(t, first, second) })
 	t.Run("rotated", func(t *testing.T) { testRotated(t, first, second) })
 	t.Run("revoked", func(t *testing.T) { testRevoked(t, first, second) })
 	for _, p := range []*process{first, second} {
@@ -165,6 +166,31 @@ func testGuests(t *testing.T, ada *process) {
 	}
 	submitter.start("--name", "sam") // its home knows whom to turn to
 	submitter.ok("get", "greeting")
+}
+
+// A peer's namespace is its own, but for whom it lets in.
+func testOwned(t *testing.T, ada, bob *process) {
+	var mine, his client.Status
+	ada.doc(&mine, "status")
+	bob.doc(&his, "status")
+	key := "@" + mine.ID + "/motd"
+	ada.ok("put", key, "sing")
+	if got := bob.ok("get", key); got != "sing" {
+		t.Errorf("got %q", got)
+	}
+	bob.run("put", key, "shout").fails(client.CodeNotOwner, "fix: peer grant "+his.ID)
+	bob.run("put", "@ada/motd", "shout").fails(client.CodeBadKey, "peer status")
+	if out := ada.ok("grant", his.ID, "--expires", "1h"); !strings.Contains(out, his.ID+" may write in @"+mine.ID) {
+		t.Errorf("grant said %q", out)
+	}
+	bob.ok("put", key, "hum")
+	if got := ada.ok("get", key); got != "hum" {
+		t.Errorf("got %q", got)
+	}
+	ada.run("grant", his.ID, "--expires", "-1h").fails(client.CodeUsage, "--expires")
+	if out := ada.ok("grant", his.ID, "--revoke"); !strings.Contains(out, "ends when it expires") {
+		t.Errorf("grant said %q", out)
+	}
 }
 
 // The ring's key is replaced, and is in the home.

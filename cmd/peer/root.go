@@ -53,7 +53,7 @@ Join it:      peer invite prints a token for peer run --home DIR --join TOKEN`,
 			root.AddCommand(cmd)
 		}
 	}
-	add("start", demoCommand(c), initCommand(c), runCommand(c), inviteCommand(c), revokeCommand(c), rotateCommand(c), leaveCommand(c), forgetCommand(c))
+	add("start", demoCommand(c), initCommand(c), runCommand(c), inviteCommand(c), revokeCommand(c), rotateCommand(c), grantCommand(c), leaveCommand(c), forgetCommand(c))
 	add("keys", putCommand(c), getCommand(c), delCommand(c), lsCommand(c), watchCommand(c), nsCommand(c))
 	add("work", submitCommand(c), jobCommand(c))
 	add("look", statusCommand(c), doctorCommand(c), topCommand(c), ringCommand(c), pingCommand(c), traceCommand(c), benchCommand(c), netsimCommand(c), configCommand(c))

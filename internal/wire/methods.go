@@ -77,4 +77,5 @@ const (
 	MethodCtlRevoke   rpc.Method = 140 // put a peer out of a closed ring
 	MethodCtlRotate   rpc.Method = 141 // replace the key of a closed ring
 	MethodCtlDoctor   rpc.Method = 142 // what is wrong with the peer
+	MethodCtlGrant    rpc.Method = 143 // let a peer write in this one's own namespace
 )

@@ -41,6 +41,7 @@ const (
 	CodeNotAvailable    ErrorCode = "not-available"
 	CodeNotFound        ErrorCode = "not-found"
 	CodeNotInvited      ErrorCode = "not-invited"
+	CodeNotOwner        ErrorCode = "not-owner"
 	CodeNotWasm         ErrorCode = "not-wasm"
 	CodeOverloaded      ErrorCode = "overloaded"
 	CodePortInUse       ErrorCode = "port-in-use"
@@ -107,6 +108,7 @@ var codes = map[ErrorCode]struct {
 	CodeNotAvailable:    {exitUsage, "this version does not do what was asked"},
 	CodeNotFound:        {exitNotFound, "there is no such key, job or peer"},
 	CodeNotInvited:      {exitRefused, "the ring is closed, and no token was given"},
+	CodeNotOwner:        {exitRefused, "a namespace belongs to another peer, who has not granted it to this one"},
 	CodeNotWasm:         {exitUsage, "a file is not a WebAssembly module"},
 	CodeOverloaded:      {exitFailed, "a queue of the peer is full; try again later"},
 	CodePortInUse:       {exitConflict, "another program listens on this address"},

@@ -44,6 +44,29 @@ func (c *Client) Invite(ctx context.Context, spec InviteSpec) (Invitation, error
 	return i, err
 }
 
+// GrantSpec says who may write in a peer's own namespace.
+type GrantSpec struct {
+	Peer    string        `json:"peer"`                 // its ID, or the end of that
+	Expires time.Duration `json:"expires_ns,omitempty"` // 0: 7 days
+	// Revoke takes the grant back: a writer that has it goes on until it expires.
+	Revoke bool `json:"revoke,omitempty"`
+}
+
+// Grant tells who may write where.
+type Grant struct {
+	Peer      string    `json:"peer"`
+	Namespace string    `json:"namespace"` // "@" and the owner's ID
+	Expires   time.Time `json:"expires,omitzero"`
+	Revoked   bool      `json:"revoked,omitempty"`
+}
+
+// Grant lets another peer write in the peer's own namespace.
+func (c *Client) Grant(ctx context.Context, spec GrantSpec) (Grant, error) {
+	var g Grant
+	_, err := c.call(ctx, wire.MethodCtlGrant, spec, nil, &g)
+	return g, err
+}
+
 // Revoked tells of a peer that was put out of the ring.
 type Revoked struct {
 	ID   string `json:"id"`
