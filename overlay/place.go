@@ -22,13 +22,14 @@ type place struct {
 
 // ruling returns the namespace whose N a key goes by: its own, but of a register and
 // of what is noted about a large value that of the key in question. "" stands for
-// all that has the ring's N for ever. (A chunk does not name its key; whoever
+// all that has the ring's N for ever: an owned namespace is one, of which anybody but its
+// owner could decide otherwise. (A chunk does not name its key; whoever
 // stores or asks for one knows it.)
 func ruling(ns, name string) string {
 	if ns == store.RegisterNamespace || ns == largeSpace {
 		ns, _ = store.SplitKey(name)
 	}
-	if strings.HasPrefix(ns, "_") {
+	if strings.HasPrefix(ns, "_") || store.IsOwned(ns) {
 		return ""
 	}
 	return ns
