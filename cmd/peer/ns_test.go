@@ -47,6 +47,7 @@ func TestNamespaceSettings(t *testing.T) {
 	}
 	p.run("ns", "set", "vault", "--n", "3").fails(client.CodeReplicasFixed, "5 replicas")
 	p.run("ns", "set", "sessions", "--n", "5").fails(client.CodeReplicasFixed, "it has keys")
+	meet(client.CodeNamespaceClosed) // by a change that nobody ends, in package overlay
 	p.run("ns", "set", "a", "--n", "0").fails(client.CodeUsage, "too few")
 	p.run("ns", "set", "a", "--n", "8").fails(client.CodeUsage, "1 to 7")
 	p.run("ns", "set", "a/b", "--w", "one").fails(client.CodeBadKey, "'/'")
