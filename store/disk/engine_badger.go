@@ -91,7 +91,7 @@ func verifyBadger(dir string) error {
 	if err != nil || path == "" {
 		return err
 	}
-	return verifyLog(path, 0, badgerHead)
+	return verifyLog(path, 0, 0, badgerHead)
 }
 
 // badgerHead reads an entry's header: the lengths of key and value, the expiry,

@@ -107,7 +107,7 @@ func verifyBadger4(dir string) error {
 	}
 	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	for _, path := range logs {
-		err = errors.Join(err, verifyLog(path, badger4LogHead, badger4Head))
+		err = errors.Join(err, verifyLog(path, badger4LogHead, newest, badger4Head))
 	}
 	if err != nil {
 		return err

@@ -385,6 +385,38 @@ func TestDamagedLog(t *testing.T) {
 	}
 }
 
+// What is left of a log whose records are in a table harms nobody.
+func TestPiecesOfALog(t *testing.T) {
+	h := &home{t: t, dir: t.TempDir(), o: Options{Engine: Badger4, Shards: testShards}}
+	s := h.open()
+	const records = 20
+	for i := range records {
+		shard, b := record(fmt.Sprint("k/", i), 1, strings.Repeat(fmt.Sprint(i), 1000))
+		h.apply(s, shard, b)
+	}
+	path, err := newest(filepath.Join(h.dir, string(Badger4)), "*.mem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil { // which makes a table of it
+		t.Fatal(err)
+	}
+	if tables, err := filepath.Glob(filepath.Join(h.dir, string(Badger4), "*.sst")); len(tables) == 0 {
+		t.Fatalf("no table: %v", err)
+	}
+	clear(log[badger4LogHead : 4<<10])
+	if err := os.WriteFile(path, log, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.open().Totals().Live; n != records {
+		t.Errorf("%d records, want %d", n, records)
+	}
+}
+
 func copyFolder(t *testing.T, from, to string) {
 	t.Helper()
 	err := os.CopyFS(to, os.DirFS(from))

@@ -68,8 +68,9 @@ const (
 // verifyLog tells a torn tail from damage. A log ends in the middle of the last
 // transaction when a process was killed, and that one was not acknowledged. If
 // entries of later transactions follow a bad spot, then what is bad was synced
-// once, and replaying would lose it and all that follows.
-func verifyLog(path string, skip int, head logHead) error {
+// once, and replaying would lose it and all that follows. Transactions up to flushed are
+// in tables: the log of those is removed, of which a loss of power may leave pieces.
+func verifyLog(path string, skip int, flushed uint64, head logHead) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func verifyLog(path string, skip int, head logHead) error {
 		if ok && torn == 0 {
 			torn = ts // it is the first of the log
 		}
-		if ok && ts > torn {
+		if ok && ts > max(torn, flushed) {
 			return fmt.Errorf("%w: log %s is damaged at byte %d of %d: %s", ErrCorrupt, path, at, len(data), rotten)
 		}
 	}
