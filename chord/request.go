@@ -144,6 +144,9 @@ func (r *Ring) packWants(m *Message, o *outgoing) {
 		if w.slot.last.of == w.place.ID {
 			w.base = w.slot.last
 			want.Have = w.base.digest
+		} else if k := slices.IndexFunc(o.wants[:i], func(v wanted) bool { return v.place == w.place && v.base.digest == BaseHolds }); k >= 0 {
+			// What an answer refers to is told by its place and digest: it is one base for both.
+			w.base, want.Holds = o.wants[k].base, m.Wants[k].Holds
 		} else if list := w.slot.similar(); len(list) > 0 && (r.phase == phaseJoining || !r.small()) {
 			w.base = answer{digest: BaseHolds, answered: answered{list: list[:min(len(list), maxHolds-1)], pred: r.foregoing(w.slot)}}
 			want.Holds = r.entries(w.base.entries())

@@ -352,6 +352,15 @@ func TestCopiesRefused(t *testing.T) {
 		}
 		want := 1
 		if finish {
+			// A replica that no fence has reached yet would keep what the put below leaves there.
+			soon(t, "all replicas fence it off", func() error {
+				for _, r := range nodes {
+					if !r.fences.keepOut(store.Shard(store.Route(name, "k"), n.ring.Shards), name, "k") {
+						return fmt.Errorf("%s does not", r.Name())
+					}
+				}
+				return nil
+			})
 			soon(t, "a put says that nobody goes on", func() error {
 				short, cancel := context.WithTimeout(ctx, time.Second)
 				defer cancel()

@@ -19,6 +19,12 @@ type inFlight struct {
 	peer  *Peer
 }
 
+// asked is a request: in which life of who asked, and for the owners of what.
+type asked struct {
+	life  int32
+	finds []chord.ID
+}
+
 // mistaken reports whether news of its former life may be under way of a peer
 // that came back: a refusal, or, where nobody refuses, a time-out.
 func (w *World) mistaken(p *Peer) bool {
@@ -33,9 +39,10 @@ func (w *World) mistaken(p *Peer) bool {
 func (x *run) overhear(m *chord.Message) {
 	from, to := x.find(m.From), x.find(m.To)
 	if m.Kind == chord.KindAsk {
-		x.asked[askKey{m.From, m.To, m.Req}] = from.life
+		x.asked[askKey{m.From, m.To, m.Req}] = asked{from.life, slices.Clone(m.Finds)}
 	}
-	if m.Kind == chord.KindReply && to != nil && x.asked[askKey{m.To, m.From, m.Req}] != to.life {
+	request := x.asked[askKey{m.To, m.From, m.Req}]
+	if m.Kind == chord.KindReply && to != nil && request.life != to.life {
 		return // it is refused: its former self asked
 	}
 	if m.Kind != chord.KindReply && m.Kind != chord.KindTell || to == nil || !to.Up() {
@@ -54,8 +61,9 @@ func (x *run) overhear(m *chord.Message) {
 	if to.Member() {
 		return
 	}
-	for _, f := range m.Found {
-		if !f.Done {
+	for i, f := range m.Found[:min(len(m.Found), len(request.finds))] {
+		stand := slices.IndexFunc(to.Ring.Neighbours(), func(n chord.Neighbours) bool { return n.At.ID == request.finds[i] })
+		if !f.Done || stand < 0 {
 			continue
 		}
 		var list []chord.Place
@@ -70,20 +78,9 @@ func (x *run) overhear(m *chord.Message) {
 			list = append(list, chord.Place{ID: chord.Position(id, n.Index), Peer: id, Index: n.Index})
 		}
 		if len(list) > 0 {
-			fly(told{to: m.To, from: nearestBefore(to.Ring.Neighbours(), list[0]), list: list, anew: true})
+			fly(told{to: m.To, from: to.Ring.Neighbours()[stand].At, list: list, anew: true})
 		}
 	}
-}
-
-// nearestBefore returns the position that lies closest before a place.
-func nearestBefore(ns []chord.Neighbours, p chord.Place) chord.Place {
-	best := ns[len(ns)-1].At // they ascend: the last precedes those before the first
-	for _, n := range ns {
-		if n.At.ID.Less(p.ID) {
-			best = n.At
-		}
-	}
-	return best
 }
 
 // observe looks at the ring with what has been told, and is not held yet.

@@ -52,7 +52,7 @@ type run struct {
 	established bool             // there was a base of more than r peers
 	gone        []time.Duration  // when peers crashed or left
 	flying      []inFlight       // lists under way
-	asked       map[askKey]int32 // requests, in which life of who asked
+	asked       map[askKey]asked // requests
 	seen        *truth           // the last look at the ring,
 	seenAt      int              // when so many had become members or ceased to be
 	done        Done
@@ -92,7 +92,7 @@ func (s Schedule) Run() (Done, error) {
 	if !s.Rough {
 		x.AfterStep, x.OnSend = x.invariant, x.overhear
 	}
-	x.latest, x.asked = make(map[[2]int]time.Duration), make(map[askKey]int32)
+	x.latest, x.asked = make(map[[2]int]time.Duration), make(map[askKey]asked)
 	err := x.play(n)
 	x.done.Virtual = x.Now()
 	x.done.Messages, x.done.Overtaken, x.done.Doubled, x.done.Lost = x.Messages, x.overtaken, x.Doubled, x.Lost

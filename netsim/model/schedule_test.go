@@ -30,6 +30,16 @@ func TestScheduleOfKnownSender(t *testing.T) {
 	}
 }
 
+// A joiner whose positions lie before the same successor, of which each asks it for its state,
+// tells one answer from the other; and what joiners are told is followed by position.
+func TestSchedulesOfNeighbouringPositions(t *testing.T) {
+	for _, seed := range []uint64{5117, 5303} {
+		if done, err := (Schedule{Seed: seed}).Run(); err != nil {
+			t.Errorf("seed %d: %v (%+v)", seed, err, done)
+		}
+	}
+}
+
 // TestSoakSchedules plays ten thousand clean ones.
 func TestSoakSchedules(t *testing.T) {
 	if os.Getenv("CHORUS_SOAK") == "" {
