@@ -85,14 +85,16 @@ func TestDurableKills(t *testing.T) {
 func TestDurablePartition(t *testing.T) {
 	long(t)
 	t.Parallel()
-	ctx := t.Context()
-	c, _ := start(t, cluster.Settings{
+	c, starting := start(t, cluster.Settings{
 		Peers:   5,
 		Network: &simnet.Settings{Latency: 2 * time.Millisecond, Seed: 5},
 		// With five replicas, the majority of every register is in the larger part.
 		Node: overlay.Config{Workers: 2, Replicas: 5, ReplaceAfter: time.Minute},
 	})
-	nodes := c.Nodes()
+	ctx, nodes := t.Context(), c.Nodes()
+	const keys = 160 // in each of the 16 shards, which all have their voters then
+	put(t, starting, nodes, "k/", keys)
+	settled(t, starting, c, "k/", keys, 5)
 	const jobs, tasks = 3, 10
 	var ids []string
 	for range jobs {
