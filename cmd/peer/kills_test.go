@@ -21,7 +21,7 @@ import (
 	"github.com/chorus-net/chorus/store/disk"
 )
 
-var kills = flag.Int("kills", 10, "how many processes TestKills kills")
+var kills = flag.Int("kills", 4, "how many processes TestKills kills")
 
 // Processes are killed with -9, one or two at a time, and started again, while
 // others write and read: no acknowledged write is lost, no read is stale, and what a
