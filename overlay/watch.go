@@ -132,10 +132,11 @@ func (n *Node) Watch(ctx context.Context, spec client.WatchSpec) (*Watch, error)
 		}
 	}
 	for v, p := range places {
-		f := w.follower(v, p)
+		var taken []watchShard // at once: what it has not taken when it asks first is passed over
 		for id := range p.shards.All() {
-			f.take(watchShard{id: id})
+			taken = append(taken, watchShard{id: id})
 		}
+		w.follower(v, p).take(taken...)
 	}
 	w.start(w.coordinate)
 	if !n.group.start(func() { w.wg.Wait(); close(w.items) }) {

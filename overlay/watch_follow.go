@@ -46,11 +46,11 @@ func newFollower(w *Watch, v store.Voter, p *watchPlace) *follower {
 	return f
 }
 
-// take adds a shard.
-func (f *follower) take(s watchShard) {
+// take adds shards.
+func (f *follower) take(s ...watchShard) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.taken = append(f.taken, s)
+	f.taken = append(f.taken, s...)
 	f.interrupt()
 }
 
