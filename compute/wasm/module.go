@@ -11,6 +11,7 @@ const MaxModule = 64 << 20
 const (
 	pageSize    = 64 << 10
 	elementSize = 8 // of a table, in the host's memory
+	minGlobal   = 5 // bytes of a global: type, mutability, an instruction of two, end
 	wasiModule  = "wasi_snapshot_preview1"
 	hostModule  = "chorus" // the module of the host functions
 	// What a module exports to be run.
@@ -38,6 +39,7 @@ var (
 	magic        = []byte("\x00asm")
 	coreVersion  = []byte{1, 0, 0, 0}
 	errTruncated = errors.New("it ends in the middle of a section")
+	errTrailing  = errors.New("a section holds more than it says")
 )
 
 // Check tells whether module looks like a command or a reactor of WASI preview 1,
@@ -77,13 +79,19 @@ func inspect(module []byte) (found contents, err error) {
 			err = found.limits(&section, "table", elementSize)
 		case sectionMemory:
 			err = found.limits(&section, "memory", pageSize)
+		case sectionGlobal:
+			found.globals(&section)
 		case sectionExport:
 			found.exports(&section)
+		default:
+			section.rest = nil // not looked at
 		}
 		if err != nil {
 			return found, err
 		}
-		r.err = section.err
+		if r.err = section.err; r.err == nil && len(section.rest) > 0 {
+			r.err = errTrailing
+		}
 	}
 	switch {
 	case r.err != nil:
@@ -135,6 +143,14 @@ func (c *contents) limits(r *reader, what string, unit int64) error {
 		}
 	}
 	return nil
+}
+
+// globals only counts them: their values are expressions, which Run validates.
+func (c *contents) globals(r *reader) {
+	if n := r.u32(); r.err == nil && uint64(n)*minGlobal > uint64(len(r.rest)) {
+		r.err = errTruncated
+	}
+	r.rest = nil
 }
 
 func (c *contents) exports(r *reader) {

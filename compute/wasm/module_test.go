@@ -3,6 +3,7 @@ package wasm
 import (
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/chorus-net/chorus/compute/wasm/wasmtest"
@@ -21,6 +22,23 @@ func TestInspect(t *testing.T) {
 		var f *Error
 		if err := Check(wasmtest.Echo[:i]); err != nil && (!errors.As(err, &f) || f.Kind != KindModule) {
 			t.Fatalf("prefix of %d bytes: %v", i, err)
+		}
+	}
+}
+
+// What a section says of itself is what is in it: rewrite relies on that.
+func TestSectionsAreWhatTheySay(t *testing.T) {
+	preamble := string(magic) + string(coreVersion)
+	export := "\x06_start\x00\x00"
+	for module, want := range map[string]string{
+		preamble + "\x07\x0a\x01" + export:                             "",
+		preamble + "\x07\x0b\x01" + export + "\x00":                    "holds more than it says",
+		preamble + "\x07\x0a\x02" + export:                             "in the middle of a section",
+		preamble + "\x06\x05\xff\xff\xff\xff\x0f\x07\x0a\x01" + export: "in the middle of a section",
+	} {
+		err := Check([]byte(module))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v; want %q", module, err, want)
 		}
 	}
 }
