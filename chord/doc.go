@@ -188,6 +188,8 @@
 // Who is no neighbour and cannot be reached is not probed at once in a large ring:
 // where there is a table, news of its death are waited for (20 s) and then believed;
 // where there is none it is forgotten, as it is of no use.
+// Those to whom a joiner is referred are probed if nothing was heard of them for a second:
+// a joiner may be told of the same dead peers by all whom it knows.
 //
 // Meanwhile Config.Helpers others are asked to probe a silent suspect (the indirect
 // probes of SWIM). The word of one that heard of it counts once for each time that

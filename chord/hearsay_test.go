@@ -30,7 +30,7 @@ func TestHearsayOfJoiners(t *testing.T) {
 	if err := w.Run(5 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if n, _ := p.Ring.Sees(); n < 20 || probes > 4 {
+	if n, _ := p.Ring.Sees(); n < 20 || probes > n/2 {
 		t.Errorf("it sees %d peers and asked %d of them whether they live", n, probes)
 	}
 }

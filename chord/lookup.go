@@ -319,6 +319,9 @@ func (r *Ring) find(m *Message, target ID, k *packer) Found {
 	nodes, done := about(target)
 	if !done {
 		nodes, limit = r.referral(target, limit), maxReferal
+		if !m.Member {
+			r.assure(nodes[:min(len(nodes), limit)])
+		}
 	}
 	var f Found
 	for _, p := range nodes[:min(len(nodes), limit)] {
@@ -334,6 +337,17 @@ func (r *Ring) find(m *Message, target ID, k *packer) Found {
 	}
 	f.Done = done && len(f.Nodes) > 0
 	return f
+}
+
+// assure asks those of places from whom nothing came for some time whether they live. A
+// joiner that is referred to them may know nobody else to ask: if they are dead, it gets in
+// only once we know.
+func (r *Ring) assure(places []Place) {
+	for _, p := range places {
+		if m := r.table.members[p.Peer]; m != nil && m.waiting == 0 && r.now.Sub(m.heard) >= doubtfulAfter {
+			r.ask(p.Peer)
+		}
+	}
 }
 
 // referral returns who may know more of a target: those before it, and, for who

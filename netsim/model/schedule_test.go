@@ -40,6 +40,16 @@ func TestSchedulesOfNeighbouringPositions(t *testing.T) {
 	}
 }
 
+// A joiner gets in even if all whom it asks refer it to a dead peer, a finger of theirs that
+// they would not have asked whether it lives.
+func TestSchedulesOfDeadReferrals(t *testing.T) {
+	for _, seed := range []uint64{4362, 9748} {
+		if done, err := (Schedule{Seed: seed}).Run(); err != nil {
+			t.Errorf("seed %d: %v (%+v)", seed, err, done)
+		}
+	}
+}
+
 // TestSoakSchedules plays ten thousand clean ones.
 func TestSoakSchedules(t *testing.T) {
 	if os.Getenv("CHORUS_SOAK") == "" {
