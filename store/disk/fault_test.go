@@ -33,7 +33,8 @@ func TestFormat(t *testing.T) {
 	t.Run("newer", func(t *testing.T) {
 		h := newHome(t)
 		h.open().Close()
-		h.write(formatFile, "format 2\nengine pebble\nshape round\n")
+		text := "format 2\nengine pebble\nshape round\n"
+		h.write(formatFile, text+checkWord+checkOf(text))
 		_, err := Open(t.Context(), h.dir, h.o)
 		if !errors.Is(err, ErrNewerFormat) || !strings.Contains(err.Error(), "run the newer program") {
 			t.Fatal(err)
@@ -89,13 +90,31 @@ func TestFormatGolden(t *testing.T) {
 	h := &home{t: t, dir: t.TempDir(), o: Options{}}
 	h.open().Close()
 	b, err := os.ReadFile(filepath.Join(h.dir, formatFile))
-	if err := os.WriteFile(filepath.Join(h.dir, formatFile), b[:bytes.LastIndex(b, []byte(checkWord))], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	h.open().Close() // as older programs wrote it
 	if want := "format 1\nengine badger4\nshards 256\ncheck 4b3d4618\n"; err != nil || string(b) != want {
 		t.Fatalf("%q, %v; want %q", b, err, want)
 	}
+}
+
+// FORMAT is taken whole or not at all: a part of it, or one bit less, says another thing.
+func TestFormatHarmed(t *testing.T) {
+	h := &home{t: t, dir: t.TempDir(), o: Options{Shards: 256}}
+	h.open().Close()
+	b, err := os.ReadFile(filepath.Join(h.dir, formatFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(harmed []byte) {
+		h.write(formatFile, string(harmed))
+		if _, err := Open(t.Context(), h.dir, h.o); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%q: %v", harmed, err)
+		}
+	}
+	for i := range b {
+		try(b[:i])
+		try(append(append(bytes.Clone(b[:i]), b[i]^1<<(i%8)), b[i+1:]...))
+	}
+	h.write(formatFile, string(b))
+	h.open().Close()
 }
 
 func TestLayoutGolden(t *testing.T) {

@@ -121,7 +121,7 @@ func (d *folder) describe(o Options) (Options, error) {
 		return o, err
 	}
 	text, check, checked := strings.Cut(string(b), checkWord)
-	if checked && check != checkOf(text) {
+	if !checked || check != checkOf(text) {
 		return o, &CorruptError{Key: formatFile, Err: fmt.Errorf("%q", b)}
 	}
 	var version, shards int
@@ -143,7 +143,7 @@ func (d *folder) describe(o Options) (Options, error) {
 	return o, o.validate()
 }
 
-// checkWord begins the last line of FORMAT, which early folders lack.
+// checkWord begins the last line of FORMAT.
 const checkWord = "check "
 
 // checkOf returns the rest of that line: the CRC-32C of all before it.
