@@ -232,7 +232,7 @@ func (s *Scheduler) checkQueue() error {
 		if i > 0 && q.lanes[i-1].compare(l.laneKey) >= 0 {
 			return fmt.Errorf("lane %s is out of place", l.capability)
 		}
-		live, bound, weight := 0, 0, uint64(0)
+		live, bound, joins, weight := 0, 0, 0, uint64(0)
 		var last int64
 		for k := range l.deque.len {
 			e := l.deque.at(k)
@@ -250,9 +250,12 @@ func (s *Scheduler) checkQueue() error {
 			if e.held.provisional {
 				bound++
 			}
+			if e.held.task.Join {
+				joins++
+			}
 		}
-		if live != l.n || bound != l.bound || weight != l.weight || l.here != (!l.barred && q.has(l.capability)) {
-			return fmt.Errorf("lane %s: n %d, counted %d; bound %d, counted %d; weight %d, counted %d", l.capability, l.n, live, l.bound, bound, l.weight, weight)
+		if live != l.n || bound != l.bound || joins != l.joins || weight != l.weight || l.here != (!l.barred && q.has(l.capability)) {
+			return fmt.Errorf("lane %s: n %d, counted %d; bound %d, counted %d; joins %d, counted %d; weight %d, counted %d", l.capability, l.n, live, l.bound, bound, l.joins, joins, l.weight, weight)
 		}
 		if d := &l.deque; d.len > 0 && (!d.at(0).live() || !d.at(d.len-1).live()) {
 			return fmt.Errorf("lane %s: dead entry at an end", l.capability)

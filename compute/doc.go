@@ -99,8 +99,10 @@
 // falls silent. A peer with a surplus wakes a few sleepers, nearest first; each takes
 // half and wakes others in turn. Most of those registered have found work elsewhere when
 // the ring is busy: one that says so makes room for the next at once. A victim keeps what it would itself start
-// within a round trip to the thief, from what it has seen tasks of that function take, and of parts
-// the smaller ones that come to as much.
+// within a round trip to the thief, or a millisecond, from what it has seen tasks of that function
+// take, and of parts the smaller ones that come to as much. It keeps joins, too, if they are
+// over sooner than a steal and a worker will soon be free; what stays it neither tells of nor
+// wakes anybody for.
 //
 // Tasks may name peers that have their data (Task.Near). The owner gives them away
 // unasked when the job is submitted, each to the least busy of those that it names,

@@ -45,8 +45,8 @@ func (s *Scheduler) load() Load {
 		return l
 	}
 	for _, a := range q.lanes {
-		if n := a.n - a.bound; n > 0 {
-			l.add(Lane{Cap: a.capability, Queued: uint32(n), Starved: !a.here})
+		if stay, _ := s.stay(a, 0); a.n > stay {
+			l.add(Lane{Cap: a.capability, Queued: uint32(a.n - stay), Starved: !a.here})
 		}
 	}
 	for _, h := range q.shelf {
@@ -152,6 +152,9 @@ func (s *Scheduler) magnitude() int {
 	n := s.holder.queue.n
 	for _, l := range s.holder.queue.lanes {
 		n -= l.bound
+		if s.keepsJoins(l, 0) {
+			n -= l.joins
+		}
 	}
 	return bits.Len(uint(n))
 }

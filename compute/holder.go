@@ -17,10 +17,10 @@ type holder struct {
 	clients []*client    // sorted by owner
 	held    map[ID]*held // queued or running here, at most one attempt of a task
 	running map[run]*held
-	foreign int   // tasks of other peers that are queued or running here
-	bytes   int64 // inputs of other peers' tasks, copies of those given away included
-	outbox  int64 // bytes of results that owners have not acknowledged
-	costs   map[string]time.Duration
+	foreign int                    // tasks of other peers that are queued or running here
+	bytes   int64                  // inputs of other peers' tasks, copies of those given away included
+	outbox  int64                  // bytes of results that owners have not acknowledged
+	costs   map[kind]time.Duration // of a run
 }
 
 func newHolder(slots int) holder {
@@ -28,7 +28,7 @@ func newHolder(slots int) holder {
 		slots:   slots,
 		held:    make(map[ID]*held),
 		running: make(map[run]*held),
-		costs:   make(map[string]time.Duration),
+		costs:   make(map[kind]time.Duration),
 	}
 }
 
@@ -154,7 +154,7 @@ func (s *Scheduler) ran(r *Result) {
 	if h.state != heldRunning {
 		return // dropped meanwhile
 	}
-	s.learnCost(h.task.Code.Cap(), r.Elapsed)
+	s.learnCost(h.task.kind(), r.Elapsed)
 	s.letGo(h, heldRan)
 	s.bound(r)
 	if h.client == nil {
@@ -191,59 +191,6 @@ func (s *Scheduler) bound(r *Result) {
 	}
 	r.Err = strings.ToValidUTF8(r.Err[:min(len(r.Err), errLimit)], "")
 	r.Log = r.Log[:min(len(r.Log), logLimit)]
-}
-
-// learnCost keeps a moving average of what tasks of one capability take.
-func (s *Scheduler) learnCost(capability string, d time.Duration) {
-	costs := s.holder.costs
-	old, ok := costs[capability]
-	if !ok {
-		if len(costs) >= MaxFuncs {
-			clear(costs)
-		}
-		costs[capability] = max(d, 1)
-		return
-	}
-	costs[capability] = max(old+(d-old)/8, 1)
-}
-
-// keep returns how many queued tasks of a lane this peer would itself start
-// within the given round trip: stealing those does not pay. Tasks that run for
-// longer than former ones took show that these are no guide.
-func (s *Scheduler) keep(l *lane, rtt time.Duration) int {
-	cost := s.holder.costs[l.capability]
-	if !l.here || cost == 0 || rtt <= 0 {
-		return 0
-	}
-	for _, h := range s.holder.running {
-		if h.task.Code.Cap() == l.capability {
-			cost = max(cost, s.now-h.began)
-		}
-	}
-	return l.first(int(min(int64(rtt)*int64(s.holder.slots)/int64(cost), int64(l.n))))
-}
-
-// first returns how many tasks at the own end come to as much work as so many of the
-// lightest there. Joins are next to none.
-func (l *lane) first(many int) int {
-	n, work, lightest := 0, uint64(0), uint64(0)
-	for i := 0; i < min(l.deque.len, maxSkip) && n < many && work < uint64(many)*lightest+1; i++ {
-		e := l.deque.at(i)
-		if !e.live() {
-			continue
-		}
-		if n++; e.held.task.Join {
-			continue
-		}
-		w := e.held.task.weight()
-		if work += w; lightest == 0 {
-			lightest = w
-		}
-	}
-	if n < maxSkip {
-		return n
-	}
-	return many
 }
 
 // expireShelf lets tasks run where they crashed before: nobody else took them.

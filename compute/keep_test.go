@@ -25,12 +25,12 @@ func TestKeepFollowsRunningTasks(t *testing.T) {
 	now = now.Add(time.Millisecond)
 	s.Ran(now, Result{Task: run.ID, Attempt: run.Attempt, Elapsed: time.Millisecond})
 	lane := s.holder.queue.lane(laneKey{capability: "f/v1"})
-	if got := s.keep(lane, 100*time.Millisecond); got != 9 {
+	if got := s.keep(lane, 100*time.Millisecond, false); got != 9 {
 		t.Errorf("keeps %d of 9 queued tasks of a millisecond each", got)
 	}
 	now = now.Add(time.Second)
 	s.Tick(now)
-	if got := s.keep(lane, 100*time.Millisecond); got != 0 {
+	if got := s.keep(lane, 100*time.Millisecond, false); got != 0 {
 		t.Errorf("keeps %d tasks while one has been running for a second", got)
 	}
 }
@@ -44,7 +44,7 @@ func TestKeepFewParts(t *testing.T) {
 	}{
 		{shares: []uint8{6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6}, want: 10},
 		{shares: []uint8{9, 9, 8, 7, 6, 5, 4, 3, 2, 1}, want: 5},
-		{shares: []uint8{0, 9, 9, 8, 7, 6, 5, 4, 3, 2, 1}, join: true, want: 6},
+		{shares: []uint8{0, 9, 9, 8, 7, 6, 5, 4, 3, 2, 1}, join: true, want: 5},
 		{shares: []uint8{4, 3, 2}, want: 3},
 	} {
 		s, err := New(Config{Self: "a", Session: 1, Slots: -1}, time.Unix(1, 0), rand.New(rand.NewPCG(1, 1)))
@@ -54,7 +54,7 @@ func TestKeepFewParts(t *testing.T) {
 		for i, share := range c.shares {
 			s.enqueue(&held{task: Task{ID: ID{byte(i)}, Code: Code{Func: "f/v1"}, Share: share, Join: c.join && i == 0}}, false)
 		}
-		if got := s.holder.queue.lanes[0].first(10); got != c.want {
+		if got := s.holder.queue.lanes[0].first(10, c.join); got != c.want {
 			t.Errorf("%v: keeps %d, want %d", c.shares, got, c.want)
 		}
 	}

@@ -65,7 +65,9 @@ var mutants = []struct{ name, file, old, new string }{
 	{"accept tasks without the function", "thief.go", `case !can, busy,`, `case can && busy,`},
 	{"ignore starved queues of others", "gossip.go", `ok && l.Starved`, `false && ok`},
 	{"give half of the tasks, whatever work they are", "victim.go", `(half[i].weight + 1) / 2`, `1 << 60`},
-	{"keep as many parts as others", "holder.go", `work < uint64(many)*lightest+1`, `true`},
+	{"keep as many parts as others", "worth.go", `work < uint64(many)*lightest+1`, `true`},
+	{"let thieves have cheap joins", "worth.go", `return l.joins > 0 && l.here`, `return false && l.here`},
+	{"keep joins from thieves however long they wait", "worth.go", `s.gap() <= max(joinPatience, joinTrips*rtt)`, `s.gap() >= 0`},
 	{"split no large transfer", "near.go", `n > 0 && bytes > s.cfg.MessageBytes`, `false`},
 	{"run a crashed task on the same peer at once", "holder.go", `len(h.task.Avoid) > 0 && (slices.Contains(h.task.Avoid, s.cfg.Self) ||`, `len(h.task.Avoid) > 0 && (false ||`},
 	{"never run a crashed task here again", "holder.go", `q.shelf[0].until <= s.now`, `false`},
@@ -77,7 +79,7 @@ var mutants = []struct{ name, file, old, new string }{
 	{"count a division that came too late", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)`, `return true`},
 	{"drop the parts of a division that was told twice", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)`, `return false`},
 	{"name parts by their order alone", "fork.go", `of.Attempt*MaxFork + uint32(i)`, `uint32(i)`},
-	{"wake thieves for provisional parts", "victim.go", `n += l.n - max(l.bound, s.keep(l, p.rtt))`, `n += l.n - s.keep(l, p.rtt)`},
+	{"wake thieves for provisional parts", "worth.go", `max(l.bound, s.keep(l, rtt, joins))`, `s.keep(l, rtt, joins)`},
 	{"send results of provisional parts", "holder.go", `if h.provisional {`, `if false {`},
 	{"report provisional parts", "client.go", `h.state == heldQueued && !h.provisional {
 			refs = append(refs, h.task.ref())

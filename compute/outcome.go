@@ -26,7 +26,7 @@ func (s *Scheduler) outcome(p *peer, r *Result) bool {
 		return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)
 	}
 	if p != nil {
-		s.learnCost(o.task.Code.Cap(), r.Elapsed)
+		s.learnCost(o.task.kind(), r.Elapsed)
 	}
 	switch {
 	case o.of != nil && o.job.verify > 0 && o.answeredBy(r.Peer):

@@ -38,6 +38,7 @@ type lane struct {
 	here   bool   // this peer can run it
 	n      int    // queued tasks
 	bound  int    // of them, provisional ones, which must not leave
+	joins  int    // of them, joins
 	weight uint64 // of the queued tasks together
 	deque  deque
 	served uint64 // the queue's pops when it was last popped, or made
@@ -103,6 +104,9 @@ func (q *queue) added(l *lane, h *held) {
 	}
 	if h.provisional {
 		l.bound++
+	}
+	if h.task.Join {
+		l.joins++
 	}
 	l.weight += h.task.weight()
 	h.state = heldQueued
@@ -180,6 +184,9 @@ func (q *queue) remove(h *held) {
 	l.n--
 	if h.provisional {
 		l.bound--
+	}
+	if h.task.Join {
+		l.joins--
 	}
 	l.weight -= h.task.weight()
 	l.deque.trim(l.n)

@@ -64,9 +64,16 @@ func (s *Scheduler) onSteal(p *peer, m *Message) {
 
 // cursor goes through a lane from the steal end.
 type cursor struct {
-	lane *lane
-	next int // index in the deque, going down
-	left int // tasks that may go
+	lane  *lane
+	next  int  // index in the deque, going down
+	left  int  // tasks that may go
+	joins bool // stay
+}
+
+// skips reports whether the task at the cursor is none to give.
+func (c *cursor) skips() bool {
+	e := c.lane.deque.at(c.next)
+	return !e.live() || c.joins && e.held.task.Join
 }
 
 // haul is what a thief may yet have of the tasks of a priority: half of their number,
@@ -88,12 +95,16 @@ func (h *haul) take(t *Task) {
 func (s *Scheduler) stealable(p *peer) (lanes []cursor, n, free int, half [MaxPriority - spare + 1]haul) {
 	for _, l := range s.holder.queue.lanes {
 		if l.n > 0 && p.can(l.capability) {
-			left := l.n - max(l.bound, s.keep(l, p.rtt))
-			n += l.n
-			free += left
-			half[l.priority-spare].tasks += l.n
+			stay, joins := s.stay(l, p.rtt)
+			some := l.n
+			if joins {
+				some -= l.joins
+			}
+			n += some
+			free += l.n - stay
+			half[l.priority-spare].tasks += some
 			half[l.priority-spare].weight += int64(l.weight)
-			lanes = append(lanes, cursor{l, l.deque.len - 1, left})
+			lanes = append(lanes, cursor{l, l.deque.len - 1, l.n - stay, joins})
 		}
 	}
 	for i := range half {
@@ -122,7 +133,7 @@ func (s *Scheduler) choose(p *peer, room int, roomBytes int64) []*held {
 		var best *cursor
 		for i := range lanes {
 			c := &lanes[i]
-			for c.next >= 0 && !c.lane.deque.at(c.next).live() {
+			for c.next >= 0 && c.skips() {
 				c.next--
 			}
 			if c.next < 0 || c.left <= 0 || half[c.lane.priority-spare].full() {
@@ -378,7 +389,8 @@ func (s *Scheduler) offer(p *peer) int {
 		case l.barred:
 			n += s.barredFor(l, p.id)
 		default:
-			n += l.n - max(l.bound, s.keep(l, p.rtt))
+			stay, _ := s.stay(l, p.rtt)
+			n += l.n - stay
 		}
 	}
 	for _, h := range q.shelf[:min(len(q.shelf), maxSkip)] {

@@ -42,9 +42,9 @@ const (
 	Hybrid    Type = 2
 )
 
-// DefaultGrain is the number of nodes that a task of a tree searches: some tens
-// of milliseconds.
-const DefaultGrain = 1 << 17
+// DefaultGrain is the number of nodes that a task of a tree searches: some
+// milliseconds, which is some tens of times what a steal takes between near peers.
+const DefaultGrain = 1 << 14
 
 // maxChildren bounds the children of a node, except of a binomial root.
 const maxChildren = 100
