@@ -93,6 +93,7 @@ func (g *guests) bounded(h rpc.Handler) rpc.Handler {
 		if full {
 			return nil, errGuestsBusy
 		}
+		req.Park() // its own bound holds it
 		defer func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()

@@ -37,7 +37,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodPeers, rpc.Spec{Name: "ring.peers", Role: rpc.RoleRead}, n.servePeers)
 	add(wire.MethodClock, rpc.Spec{Name: "ring.clock", Role: rpc.RoleRead}, n.serveClock)
 	if n.door != nil {
-		add(wire.MethodDecrees, rpc.Spec{Name: "ring.decrees", Role: rpc.RoleRead, MaxBytes: wire.MaxDecreesPage + 4<<10}, n.serveDecrees)
+		add(wire.MethodDecrees, rpc.Spec{Name: "ring.decrees", Role: rpc.RoleRead, MaxBytes: wire.MaxDecreesPage + 4<<10}, parked(n.serveDecrees))
 		newGuests(n).register(add)
 	}
 	if n.cfg.PlainChord {
@@ -51,23 +51,23 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodLoad, rpc.Spec{Name: "task.load"}, n.serveLoad)
 	add(wire.MethodOwns, rpc.Spec{Name: "task.owns"}, n.serveOwns)
 
-	add(wire.MethodWrite, rpc.Spec{Name: "store.write", MaxBytes: maxRecordCall}, onShard(n, wire.ParseWriteRequest, n.replicaWrite, wire.AppendWriteReply))
+	add(wire.MethodWrite, rpc.Spec{Name: "store.write", MaxBytes: maxRecordCall}, onDisk(n, wire.ParseWriteRequest, n.replicaWrite, wire.AppendWriteReply))
 	add(wire.MethodWrites, rpc.Spec{Name: "store.writes", MaxBytes: maxRecordCall}, n.serveWrites)
 	add(wire.MethodRead, rpc.Spec{Name: "store.read", Inline: true}, onShard(n, wire.ParseReadRequest, n.replicaRead, wire.AppendReadReply))
 	add(wire.MethodScan, rpc.Spec{Name: "store.scan"}, onShard(n, wire.ParseScanRequest, n.replicaScan, wire.AppendScanReply))
-	add(wire.MethodSync, rpc.Spec{Name: "store.sync"}, onShard(n, wire.ParseSyncRequest, n.replicaSync, wire.AppendSyncReply))
-	add(wire.MethodFetch, rpc.Spec{Name: "store.fetch", MaxBytes: 1 << 20}, onShard(n, wire.ParseFetchRequest, n.replicaFetch, wire.AppendFetchReply))
+	add(wire.MethodSync, rpc.Spec{Name: "store.sync"}, onDisk(n, wire.ParseSyncRequest, n.replicaSync, wire.AppendSyncReply))
+	add(wire.MethodFetch, rpc.Spec{Name: "store.fetch", MaxBytes: 1 << 20}, onDisk(n, wire.ParseFetchRequest, n.replicaFetch, wire.AppendFetchReply))
 	add(wire.MethodNodes, rpc.Spec{Name: "store.nodes"}, onShard(n, wire.ParseNodesRequest, n.replicaNodes, wire.AppendNodesReply))
-	add(wire.MethodHorizon, rpc.Spec{Name: "store.horizon"}, onShard(n, wire.ParseHorizonRequest, n.replicaHorizon, wire.AppendHorizonReply))
-	add(wire.MethodForget, rpc.Spec{Name: "store.forget", MaxBytes: 256 << 10}, n.serveForget)
-	add(wire.MethodHint, rpc.Spec{Name: "store.hint", MaxBytes: maxRecordCall}, n.serveHint)
-	add(wire.MethodFence, rpc.Spec{Name: "store.fence", MaxBytes: 64 << 10}, onShard(n, wire.ParseWriteRequest, n.replicaFence, wire.AppendWriteReply))
-	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
-	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onShard(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
-	add(wire.MethodCAS, rpc.Spec{Name: "store.cas", MaxBytes: maxRecordCall}, onShard(n, wire.ParseCASRequest, n.replicaCAS, wire.AppendCASReply))
-	add(wire.MethodWatch, rpc.Spec{Name: "store.watch"}, n.serveWatch)
+	add(wire.MethodHorizon, rpc.Spec{Name: "store.horizon"}, onDisk(n, wire.ParseHorizonRequest, n.replicaHorizon, wire.AppendHorizonReply))
+	add(wire.MethodForget, rpc.Spec{Name: "store.forget", MaxBytes: 256 << 10}, parked(n.serveForget))
+	add(wire.MethodHint, rpc.Spec{Name: "store.hint", MaxBytes: maxRecordCall}, parked(n.serveHint))
+	add(wire.MethodFence, rpc.Spec{Name: "store.fence", MaxBytes: 64 << 10}, onDisk(n, wire.ParseWriteRequest, n.replicaFence, wire.AppendWriteReply))
+	add(wire.MethodPrepare, rpc.Spec{Name: "store.prepare"}, onDisk(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
+	add(wire.MethodAccept, rpc.Spec{Name: "store.accept"}, onDisk(n, wire.ParseProposal, n.replicaVote, wire.AppendVote))
+	add(wire.MethodCAS, rpc.Spec{Name: "store.cas", MaxBytes: maxRecordCall}, onDisk(n, wire.ParseCASRequest, n.replicaCAS, wire.AppendCASReply))
+	add(wire.MethodWatch, rpc.Spec{Name: "store.watch"}, parked(n.serveWatch))
 	add(wire.MethodConfig, rpc.Spec{Name: "store.config", MaxBytes: 1 << 20}, onShards(n, n.config))
-	add(wire.MethodLearn, rpc.Spec{Name: "store.learn", MaxBytes: 1 << 20}, onShards(n, n.learn))
+	add(wire.MethodLearn, rpc.Spec{Name: "store.learn", MaxBytes: 1 << 20}, parked(onShards(n, n.learn)))
 	add(wire.MethodFingerprint, rpc.Spec{Name: "store.fingerprint", MaxBytes: 1 << 20}, onShards(n, n.fingerprint))
 	return r
 }
@@ -81,6 +81,14 @@ func (n *Node) whenUp(h rpc.Handler) rpc.Handler {
 		if !n.up.Load() {
 			return nil, errStarting
 		}
+		return h(ctx, req)
+	}
+}
+
+// parked is for handlers that wait for the disk, for other peers, or for something to happen.
+func parked(h rpc.Handler) rpc.Handler {
+	return func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		req.Park()
 		return h(ctx, req)
 	}
 }
@@ -111,6 +119,20 @@ func onShard[In, Out any](n *Node, parse func([]byte) (In, error), serve func(co
 	}
 }
 
+// onDisk is onShard for what waits for the disk, or for other peers.
+func onDisk[In, Out any](n *Node, parse func([]byte) (In, error), serve func(context.Context, store.ShardID, uint64, In) (Out, error), write func([]byte, *Out) []byte) rpc.Handler {
+	return func(ctx context.Context, req *rpc.Request) ([]byte, error) {
+		parsed := func(b []byte) (In, error) {
+			in, err := parse(b)
+			if err == nil {
+				req.Park()
+			}
+			return in, err
+		}
+		return onShard(n, parsed, serve, write)(ctx, req)
+	}
+}
+
 var errNoShard = errors.New("no such shard in this ring")
 
 // shardNamed returns the shard that a request is about.
@@ -127,6 +149,7 @@ func (n *Node) serveWrites(ctx context.Context, req *rpc.Request) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
+	req.Park()
 	return wire.AppendWriteResults(nil, n.replica.writes(ctx, writes)), nil
 }
 

@@ -2,6 +2,8 @@ package overlay
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,6 +14,13 @@ import (
 // TestMain does not call Init: what a program that does not lend itself cannot
 // do is tested here, and modules are in netsim/cluster.
 func TestMain(m *testing.M) {
+	if order := os.Getenv(floodVar); order != "" {
+		if err := beAttacker(order); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m,
 		// It runs as long as the program: metrics of kad-dht.
 		goleak.IgnoreAnyFunction("go.opencensus.io/stats/view.(*worker).start"))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"time"
 
@@ -102,6 +103,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Call.MaxServing == 0 {
 		c.Call.MaxServing = max(1, (c.Workers+c.Waiting)/4) // of what all peers share
+	}
+	if c.Call.MaxRunning == 0 {
+		c.Call.MaxRunning = max(1, runtime.GOMAXPROCS(0)-1) // leaves a processor to others
 	}
 	return c
 }

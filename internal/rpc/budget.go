@@ -14,16 +14,22 @@ type Budget struct {
 	frames, bytes float64 // a second; none: no bound
 
 	replies   atomic.Int64 // bytes of replies that wait to be written
+	share     share        // of the workers
 	mu        sync.Mutex
 	at        time.Time
 	leftCalls float64
 	leftBytes float64
 }
 
+// burst is how much of a second's worth may come at once.
+const burst = 0.125
+
 // NewBudget returns a budget of so many requests and casts, and so many bytes of them, a
-// second. A second's worth may come at once.
+// second. An eighth of that may come at once. What a worker runs counts as four.
 func NewBudget(frames, bytes int) *Budget {
-	return &Budget{frames: float64(frames), bytes: float64(bytes), leftCalls: float64(frames), leftBytes: float64(bytes)}
+	b := &Budget{frames: float64(frames), bytes: float64(bytes)}
+	b.leftCalls, b.leftBytes = burst*b.frames, burst*b.bytes
+	return b
 }
 
 // spend takes frames and bytes off the budget, and returns how long it takes until they are
@@ -33,8 +39,8 @@ func (b *Budget) spend(frames, bytes int, now time.Time) time.Duration {
 	defer b.mu.Unlock()
 	if !b.at.IsZero() {
 		since := now.Sub(b.at).Seconds()
-		b.leftCalls = min(b.frames, b.leftCalls+since*b.frames)
-		b.leftBytes = min(b.bytes, b.leftBytes+since*b.bytes)
+		b.leftCalls = min(burst*b.frames, b.leftCalls+since*b.frames)
+		b.leftBytes = min(burst*b.bytes, b.leftBytes+since*b.bytes)
 	}
 	b.at = now
 	b.leftCalls -= float64(frames)
@@ -47,6 +53,8 @@ func (b *Budget) spend(frames, bytes int, now time.Time) time.Duration {
 const (
 	budgetFrames = 128
 	budgetBytes  = 128 << 10
+	// workerFrames is what a request counts for that needs a worker: it costs so much more.
+	workerFrames = 4
 )
 
 // account counts a request or a cast of n bytes, and waits if the other side asks for too
@@ -78,8 +86,13 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// maxRefusals is by how many bytes refusals may exceed what replies may take.
-const maxRefusals = 1 << 20
+const (
+	// maxRefusals is by how many bytes refusals may exceed what replies may take.
+	maxRefusals = 1 << 20
+	// unreadPause is how long whoever takes no replies is not read after each of its requests. It is
+	// read on, since what it takes no replies for may be that it is not read itself.
+	unreadPause = 5 * time.Millisecond
+)
 
 // unread says whether the other side has taken too little of its replies to get another one. An
 // error ends the connection: it does not take refusals either.

@@ -21,13 +21,13 @@ func TestBudget(t *testing.T) {
 		frames, bytes int
 		want          time.Duration
 	}{
-		{0, 100, 0, 0}, // a second's worth at once
-		{0, 50, 0, 500 * time.Millisecond},
-		{500 * time.Millisecond, 0, 0, 0},
-		{0, 1, 2000, time.Second}, // bytes are counted apart
-		{time.Hour, 100, 1000, 0}, // more than a second's worth is never there
-		{0, 100, 0, time.Second},
-		{-time.Minute, 0, 0, 61 * time.Second}, // a clock set back
+		{0, 12, 120, 0}, // an eighth of a second's worth at once
+		{0, 50, 0, 495 * time.Millisecond},
+		{495 * time.Millisecond, 0, 0, 0},
+		{time.Hour, 1, 2125, 2 * time.Second}, // bytes are counted apart
+		{time.Hour, 12, 125, 0},               // more than a burst is never there
+		{time.Hour, 112, 0, 995 * time.Millisecond},
+		{-time.Minute, 0, 0, 60995 * time.Millisecond}, // a clock set back
 	} {
 		now = now.Add(tt.after)
 		if got := b.spend(tt.frames, tt.bytes, now); got.Round(time.Millisecond) != tt.want {
@@ -62,6 +62,29 @@ func TestBudgetSlows(t *testing.T) {
 			t.Errorf("%d of %d served in %v, at 1,000 a second", served, casts+1, took)
 		}
 		_, _ = client.Close(), server.Close()
+	})
+}
+
+// What a worker runs counts for more, and is paid for before the next is read.
+func TestBudgetOfWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := NewRegistry()
+		registry.Handle(1, Spec{Name: "work"}, func(context.Context, *Request) ([]byte, error) { return nil, nil })
+		workers := NewWorkers(2, 2)
+		a, b := net.Pipe()
+		client := NewConn(a, Config{})
+		server := NewConn(b, Config{Registry: registry, Workers: workers, Budget: NewBudget(1000, 1<<30)})
+		start := time.Now()
+		for range 1000 {
+			if _, err := client.Call(t.Context(), Header{Method: 1, Deadline: start.Add(time.Hour)}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(start); took < 3*time.Second {
+			t.Errorf("1,000 calls, of 250 a second, took %v", took)
+		}
+		_, _ = client.Close(), server.Close()
+		workers.Close()
 	})
 }
 

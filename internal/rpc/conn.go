@@ -48,6 +48,9 @@ type Config struct {
 	// MaxServing bounds the calls of the other side that workers have, or will run, so that
 	// one peer cannot take all of them. Zero: MaxPending.
 	MaxServing int
+	// MaxRunning bounds those of them that run at the same time and have not parked, over all
+	// connections of one Budget, so that one peer cannot take all processors. Zero: MaxServing.
+	MaxRunning int
 	// Budget bounds what the other side asks for; all connections to it share one. Nil: one of
 	// its own, without a bound on what it asks for.
 	Budget *Budget
@@ -76,6 +79,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxServing == 0 {
 		c.MaxServing = c.MaxPending
+	}
+	if c.MaxRunning == 0 {
+		c.MaxRunning = c.MaxServing
 	}
 	if c.MaxQueue == 0 {
 		c.MaxQueue = 16 << 20

@@ -18,6 +18,13 @@
 // any order. A Request is the handler's until it returns; Detach keeps the
 // payload for longer.
 //
+// # Fairness
+//
+// All connections to one peer share a Budget. Who exceeds it is read more slowly. Requests that
+// need a worker wait with those of the same peer, and peers take turns; a peer has at most
+// MaxRunning handlers that compute at a time, and a few workers that no other can take. A handler
+// that is about to wait for something says so (Request.Park), and does not count as running.
+//
 // # What callers can rely on
 //
 // A call ends: with its answer, at its deadline (20 ms late at worst), with its

@@ -241,27 +241,27 @@ func TestBusyWorkers(t *testing.T) {
 			<-release
 			return nil, nil
 		})
-		workers := rpc.NewWorkers(2, 3)
+		workers := rpc.NewWorkers(2, 3) // and four each that every caller has
 		a, b := net.Pipe()
 		client := rpc.NewConn(a, rpc.Config{})
 		server := rpc.NewConn(b, rpc.Config{Registry: registry, Workers: workers})
-		results := make(chan error, 6)
-		for range 6 {
+		results := make(chan error, 9)
+		for range 9 {
 			go func() {
 				_, err := client.Call(t.Context(), rpc.Header{Method: methodLater}, nil)
 				results <- err
 			}()
 		}
 		if err := <-results; !errors.Is(err, rpc.ErrBusy) {
-			t.Errorf("the sixth of five: %v", err)
+			t.Errorf("the ninth of eight: %v", err)
 		}
 		close(release)
-		for range 5 {
+		for range 8 {
 			if err := <-results; err != nil {
 				t.Errorf("a call that found room: %v", err)
 			}
 		}
-		if s := server.Stats(); s.Served != 6 || s.Refused != 1 {
+		if s := server.Stats(); s.Served != 9 || s.Refused != 1 {
 			t.Errorf("counted %+v", s)
 		}
 		_, _ = client.Close(), server.Close()

@@ -67,6 +67,7 @@ type Request struct {
 	// Payload is valid until the handler returns; use Detach to keep it.
 	Payload []byte
 
+	served *served // nil: it is run inline
 	memory *[]byte // recycled after the handler; nil: nothing
 	lent   bool    // Payload lies in the read buffer
 }
@@ -80,6 +81,15 @@ func (r *Request) Detach() []byte {
 	}
 	r.memory = nil
 	return r.Payload
+}
+
+// Park tells that the handler is about to wait: for the disk, for other peers, for something to
+// happen. It no longer counts against Config.MaxRunning then, so that the caller's next request
+// may run beside.
+func (r *Request) Park() {
+	if r.served != nil {
+		r.served.conn.cfg.Workers.park(r.served)
+	}
 }
 
 // A Handler answers a call. What it returns may alias the payload: the

@@ -26,6 +26,10 @@ func (c *Conn) serve(env *pb.Envelope, payload []byte, owned bool) error {
 	if env.Kind == pb.Kind_KIND_REQUEST {
 		if full, err := c.unread(); full {
 			c.turnAway(env, ErrBusy)
+			if err == nil {
+				c.flushReplies()
+				pause(c.ctx, unreadPause)
+			}
 			return err
 		}
 	}
@@ -147,12 +151,20 @@ type served struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	next   *served // in the queue of Workers
+	parked bool    // does not count as running; guarded by the lock of Workers
 }
+
+// share is what the caller has of the workers.
+func (s *served) share() *share { return &s.conn.cfg.Budget.share }
+
+// mostActive is how many requests of the caller may run at a time.
+func (s *served) mostActive() int { return s.conn.cfg.MaxRunning }
 
 // serveLater hands a request to the workers.
 func (c *Conn) serveLater(e *entry, env *pb.Envelope, role Role, payload []byte, owned bool) error {
+	c.askedFrames += workerFrames - 1
 	s := &served{conn: c, entry: e, kind: env.Kind, call: env.Call}
-	s.req = Request{From: c.cfg.Peer, Header: header(env, role), Payload: payload}
+	s.req = Request{From: c.cfg.Peer, Header: header(env, role), Payload: payload, served: s}
 	if s.req.Deadline.IsZero() {
 		s.req.Deadline = time.Now().Add(c.cfg.CallTimeout)
 	}
