@@ -113,6 +113,27 @@ func TestWorkersTakeTurns(t *testing.T) {
 	})
 }
 
+// The turn goes round among those who have more than their own under way.
+func TestWorkersGoRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(t, 30, 200)
+		c.caller('g', 100, false)(100)
+		c.caller('a', 100, false)(20)
+		c.caller('b', 100, false)(20)
+		if got := c.step(38); len(got) != 30 || strings.Count(got, "a") < 8 || strings.Count(got, "b") < 8 {
+			t.Errorf("began %q, want 30, of each caller's about as many", got)
+		}
+		c.step(102)
+		for range 140 {
+			if err := <-c.results; err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		c.check()
+	})
+}
+
 // Others taking everything leaves each caller workers, and places to wait.
 func TestWorkersOfOnesOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -149,16 +170,18 @@ func TestMaxRunning(t *testing.T) {
 	for _, park := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCrowd(t, 100, 100)
+			c.caller('b', 5, false)(5)
 			c.caller('a', 2, park)(10)
-			want := 2
+			c.step(5) // whose workers are free then
+			want := 5 + 2
 			if park {
-				want = 10
+				want = 5 + 10
 			}
 			if got := len(c.started); got != want {
-				t.Errorf("parked %v: %d of 10 began, want %d", park, got, want)
+				t.Errorf("parked %v: %d of 15 began, want %d", park, got, want)
 			}
 			c.step(10)
-			for range 10 {
+			for range 15 {
 				if err := <-c.results; err != nil {
 					t.Error(err)
 				}
