@@ -94,7 +94,8 @@ type run[R any] struct {
 type slot[R any] struct {
 	run   *run[R]
 	round uint32
-	i     int
+	i     int         // of the round's members; a later round may have others
+	from  store.Voter // which member that is
 }
 
 // fill hands in the member's answer, or why there is none.
@@ -104,17 +105,17 @@ func (s slot[R]) fill(reply R, err error) {
 		if err == nil {
 			return r.op.Reply(s.round, s.i, reply)
 		}
-		return r.failed(s.round, s.i, err)
+		return r.failed(s, err)
 	})
 }
 
 // failed is the step for a member that did not answer, under the lock.
-func (r *run[R]) failed(round uint32, i int, err error) store.Step {
+func (r *run[R]) failed(s slot[R], err error) store.Step {
 	code, _ := lacksRoom(err)
 	if r.why == nil || code != "" || errors.Is(err, errElsewhere) || errors.Is(err, errHolds) { // which says more than that another was out of reach
-		r.why = fmt.Errorf("%s: %w", r.n.label(r.op.Member(i).Peer), err)
+		r.why = fmt.Errorf("%s: %w", r.n.label(s.from.Peer), err)
 	}
-	return r.op.Fail(round, i)
+	return r.op.Fail(s.round, s.i)
 }
 
 // step takes a step of the operation, unless it is over.
@@ -139,8 +140,9 @@ func (r *run[R]) take(st store.Step) {
 	c := r.op.Config()
 	for i := range st.Send.All() {
 		to, by := r.op.Member(i), goesBy{config: c, push: st.Push.Has(i), brief: st.Brief.Has(i), until: r.until}
-		if err := r.ask(to, by, slot[R]{r, st.Round, i}); err != nil {
-			if r.take(r.failed(st.Round, i, err)); r.op == nil {
+		s := slot[R]{r, st.Round, i, to}
+		if err := r.ask(to, by, s); err != nil {
+			if r.take(r.failed(s, err)); r.op == nil {
 				return
 			}
 		}
