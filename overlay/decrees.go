@@ -102,6 +102,13 @@ func (d *door) revoke(key passes.Key, shown []byte) (passes.Decree, error) {
 	return passes.RevokeByInviter(d.ring.ID, own, key, now, d.sign)
 }
 
+// revoked reports whether a key was ever revoked.
+func (d *door) revoked(key passes.Key) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.authority.Revoked(key)
+}
+
 // invites reports whether a peer is known to be an inviter, under the lock.
 func (d *door) invites(key passes.Key, shown []byte) bool {
 	if d.authority.IsInviter(key) || d.chain.Links[0].Key == key {

@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -20,11 +21,12 @@ const (
 )
 
 // Revoke puts a peer out of this peer's closed ring, for good: by its ID, or for a peer of the
-// ring by the end of that. Its connections end, here at once and everywhere within
+// ring by the beginning or the end of that, or by its name. Its connections end, here at once and everywhere within
 // a minute, and with an inviter go all whom it let in. Only an inviter can revoke, and only
 // the ring's key an inviter. The peer's keys are at their other replicas; Forget is
-// not needed. Errors: code "refused" for others, "not-found" for the end of no peer's ID, "usage"
-// in an open ring.
+// not needed, unless most voters of a shard are out, which the answer tells. Errors: code "refused"
+// for others and for too many revocations, "not-found" for no peer's ID or name, "usage" for that
+// of several, and in an open ring.
 func (n *Node) Revoke(ctx context.Context, peer string) (client.Revoked, error) {
 	if n.door == nil {
 		return client.Revoked{}, n.openRing("revoke")
@@ -42,11 +44,34 @@ func (n *Node) Revoke(ctx context.Context, peer string) (client.Revoked, error) 
 		return client.Revoked{}, homeError(err)
 	}
 	told, err := n.decree(ctx, []passes.Decree{decree})
+	if errors.Is(err, passes.ErrFull) {
+		return client.Revoked{}, &client.Error{
+			Code: client.CodeRefused, Message: fmt.Sprintf("revoke %s: %v", peer, err),
+			Fix: "peer revoke (at the peer with the ring's key, whose revocations always find room); peer rotate there makes room for inviters",
+		}
+	}
 	if err != nil {
 		return client.Revoked{}, fmt.Errorf("revoke %s: %w", peer, err)
 	}
 	n.log.Warn("peer revoked", "peer", n.label(id))
-	return client.Revoked{ID: p2p.FormatPeerID(id), Told: told, Of: n.view().Len()}, nil
+	return client.Revoked{ID: p2p.FormatPeerID(id), Told: told, Of: n.view().Len(), Stranded: n.stranded()}, nil
+}
+
+// stranded counts the shards most of whose voters are out of the ring, as far as this peer knows.
+func (n *Node) stranded() (shards int) {
+	for id := range n.shards.all() {
+		c := n.shards.config(id)
+		out := 0
+		for _, v := range c.Voters {
+			if key, err := passes.KeyOf(v.Peer); err == nil && n.door.revoked(key) {
+				out++
+			}
+		}
+		if 2*out > len(c.Voters) {
+			shards++
+		}
+	}
+	return shards
 }
 
 // RotateKey makes a new key for this peer's closed ring, which takes the place of the present
@@ -97,8 +122,8 @@ func (n *Node) openRing(verb string) error {
 	}
 }
 
-// peerNamed returns a peer by its ID, or by the end of that for one that is, or was, in
-// the ring.
+// peerNamed returns a peer by its ID; for one that is, or was, in the ring also by the beginning
+// or the end of that; and for one that is, by its name.
 func (n *Node) peerNamed(name string) (chord.PeerID, error) {
 	if id, err := p2p.ParsePeerID(name); err == nil {
 		return id, nil
@@ -106,20 +131,25 @@ func (n *Node) peerNamed(name string) (chord.PeerID, error) {
 	found := make(map[chord.PeerID]bool)
 	if len(name) >= minPeerEnd {
 		for _, c := range n.seen.contacts(1 << 20) {
-			if strings.HasSuffix(n.label(c.ID), name) {
+			if label := n.label(c.ID); strings.HasSuffix(label, name) || strings.HasPrefix(label, name) {
 				found[c.ID] = true
 			}
+		}
+	}
+	for _, p := range n.view().Peers() {
+		if name != "" && p.Name == name {
+			found[p.ID] = true
 		}
 	}
 	switch len(found) {
 	case 0:
 		return "", &client.Error{
-			Code: client.CodeNotFound, Message: fmt.Sprintf("%s is the ID of no peer, nor the end of the ID of one in the ring", name), Fix: "peer ring (for IDs)",
+			Code: client.CodeNotFound, Message: fmt.Sprintf("%s is the ID of no peer, nor the name or a part of the ID of one in the ring", name), Fix: "peer ring (for IDs)",
 		}
 	case 1:
 		for id := range found {
 			return id, nil
 		}
 	}
-	return "", usage("%d peers' IDs end in %s", len(found), name)
+	return "", usage("%s is the name, or a part of the ID, of %d peers: say more of the ID", name, len(found))
 }

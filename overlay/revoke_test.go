@@ -132,6 +132,45 @@ func TestRevokeRefuses(t *testing.T) {
 	}
 }
 
+// A peer is named by what peer ring shows of it, if that names one.
+func TestPeerNamed(t *testing.T) {
+	nodes := closedRing(t, 3, func(c *Config) { gossiping(c); c.Name = "twin" })
+	other, err := inClosed(t, nodes[0], func(c *Config) { gossiping(c); c.Name = "other" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all are in the view", func() bool { return nodes[0].view().Len() == 4 })
+	id := other.ID()
+	for _, name := range []string{"other", id, id[len(id)-8:], id[:len(id)-3]} {
+		if got, err := nodes[0].peerNamed(name); err != nil || got != other.self.Peer {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	for name, code := range map[string]client.ErrorCode{"twin": client.CodeUsage, id[:8]: client.CodeUsage, "oth": client.CodeNotFound, "": client.CodeNotFound} {
+		_, err := nodes[0].peerNamed(name)
+		t.Run(name, func(t *testing.T) { wantCode(t, err, code) })
+	}
+}
+
+// Who revokes most voters of a shard at once is told so.
+func TestRevokeStrands(t *testing.T) {
+	nodes := closedRing(t, 3, gossiping)
+	eventually(t, "all shards have three voters", func() bool {
+		for id := range nodes[0].shards.all() {
+			if c := nodes[0].shards.config(id); len(c.Voters) != 3 || !c.Stable() {
+				return false
+			}
+		}
+		return true
+	})
+	for i, want := range []int{0, 16} {
+		r, err := nodes[0].Revoke(t.Context(), nodes[1+i].ID())
+		if err != nil || r.Stranded != want {
+			t.Errorf("after %d of 3: %d shards are stranded, want %d; %v", i+1, r.Stranded, want, err)
+		}
+	}
+}
+
 // The ring's key is replaced, and its time runs out, and no call fails: neither on connections
 // that there are nor on new ones.
 func TestRotateLosesNoCall(t *testing.T) {

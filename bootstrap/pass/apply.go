@@ -51,9 +51,9 @@ func (a *Authority) Apply(d Decree) (changed bool, err error) {
 		if d.Signer.Root != a.Root() {
 			return false, nil // that key was replaced
 		}
-		changed, err = addDecree(a, a.inviters, d.Key, d)
+		changed, err = a.addInviter(d)
 	case Revoke:
-		changed, err = addDecree(a, a.revoked, d.revocation(), d)
+		changed, err = a.revoke(d)
 	}
 	if err != nil {
 		return false, fmt.Errorf("decree: %w", err)
@@ -64,26 +64,24 @@ func (a *Authority) Apply(d Decree) (changed bool, err error) {
 // knows reports whether a decree is held, or one that is kept before it, so that its
 // signatures need no check.
 func (a *Authority) knows(d Decree) bool {
-	var old Decree
-	var known bool
 	switch d.Kind {
 	case Rotate:
 		i := slices.IndexFunc(a.roots, func(r root) bool { return r.key == d.Signer.Root && !r.until.IsZero() })
 		return i >= 0
 	case Inviter:
-		old, known = a.inviters[d.Key]
-		known = known && old.Signer.Root == d.Signer.Root
+		old, known := a.inviters[d.Key]
+		return known && old.Signer.Root == d.Signer.Root && !before(d, old)
 	case Revoke:
-		old, known = a.revoked[d.revocation()]
+		return slices.ContainsFunc(a.revoked[d.Key], func(old Decree) bool { return a.covers(old, d) || samePlace(old, d) && !before(d, old) })
 	}
-	return known && bytes.Compare(old.Append(nil), d.Append(nil)) <= 0
+	return false
 }
 
 // rotate takes in a rotation: of the ring's key to the next, or of the one before the
 // oldest that is known. That the oldest replaced it, it has signed itself.
 func (a *Authority) rotate(d Decree) (changed bool, err error) {
-	if a.count() >= MaxDecrees {
-		return false, ErrFull
+	if len(a.roots) > maxRotations {
+		return false, fmt.Errorf("%w rotations of one ring", ErrFull)
 	}
 	old := root{key: d.Signer.Root, until: d.Until, decree: d}
 	if a.Root() == d.Signer.Root {
@@ -95,22 +93,20 @@ func (a *Authority) rotate(d Decree) (changed bool, err error) {
 	return true, nil
 }
 
-// addDecree keeps a decree in m. Of two in one place the smaller encoding stays, so that all
+// addInviter keeps the link of an inviter. Of two for one key the smaller encoding stays, so that all
 // peers keep the same.
-func addDecree[K comparable](a *Authority, m map[K]Decree, k K, d Decree) (changed bool, err error) {
-	old, known := m[k]
-	if known && bytes.Compare(old.Append(nil), d.Append(nil)) <= 0 {
+func (a *Authority) addInviter(d Decree) (changed bool, err error) {
+	old, known := a.inviters[d.Key]
+	if known && !before(d, old) {
 		return false, nil
 	}
-	if !known && a.count() >= MaxDecrees {
-		return false, ErrFull
+	if !known {
+		if err := a.makeRoom(d); err != nil {
+			return false, err
+		}
 	}
-	m[k] = d
+	a.inviters[d.Key] = d
 	return true, nil
-}
-
-func (d Decree) revocation() revocation {
-	return revocation{root: d.Signer.Root, key: d.Key, byRing: len(d.Signer.Links) == 0}
 }
 
 // check checks a decree's signatures, and that its signer may make it.
@@ -143,8 +139,6 @@ func (a *Authority) check(d Decree) error {
 	return nil
 }
 
-func (a *Authority) count() int { return len(a.roots) - 1 + len(a.revoked) + len(a.inviters) }
-
 // Decrees returns all decrees: rotations first, in order, then the others. Those
 // who apply them in this order learn the keys before what these signed.
 func (a *Authority) Decrees() []Decree {
@@ -153,8 +147,8 @@ func (a *Authority) Decrees() []Decree {
 		out = append(out, r.decree)
 	}
 	n := len(out)
-	for _, d := range a.revoked {
-		out = append(out, d)
+	for _, list := range a.revoked {
+		out = append(out, list...)
 	}
 	for _, d := range a.inviters {
 		out = append(out, d)

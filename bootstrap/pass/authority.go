@@ -12,9 +12,13 @@ const Skew = 10 * time.Minute
 
 // Authority is what a peer knows of who may be in its ring.
 type Authority struct {
-	ring     [32]byte
-	roots    []root // oldest first, never empty
-	revoked  map[revocation]Decree
+	ring    [32]byte
+	roots   []root           // oldest first, never empty
+	revoked map[Key][]Decree // by the key that is out
+	// Of revoked, how many ring keys signed, all inviters, and each of them.
+	byRings, byInviters int
+	byInviter           map[Key]int
+
 	inviters map[Key]Decree // under the ring's key, as far as decrees tell
 }
 
@@ -25,17 +29,10 @@ type root struct {
 	decree Decree    // that replaced it
 }
 
-// revocation tells revocations apart: each key can be revoked once by the ring
-// key and once by inviters, under each ring key.
-type revocation struct {
-	root, key Key
-	byRing    bool
-}
-
 // NewAuthority returns what a peer knows that has just learnt the ring's ID and
 // its key.
 func NewAuthority(ring [32]byte, key Key) *Authority {
-	return &Authority{ring: ring, roots: []root{{key: key}}, revoked: make(map[revocation]Decree), inviters: make(map[Key]Decree)}
+	return &Authority{ring: ring, roots: []root{{key: key}}, revoked: make(map[Key][]Decree), byInviter: make(map[Key]int), inviters: make(map[Key]Decree)}
 }
 
 // Root returns the ring's key.
@@ -106,23 +103,6 @@ func (l Link) checkTimes(now time.Time) error {
 	return nil
 }
 
-// isRevoked reports whether a key is out that stands on a chain of the ring's
-// generation-th key, signed by that key itself (direct) or by an inviter. A
-// revocation counts for chains of its own ring key and of older ones.
-func (a *Authority) isRevoked(key Key, generation int, direct bool) bool {
-	for i := generation; i < len(a.roots); i++ {
-		r := revocation{root: a.roots[i].key, key: key, byRing: true}
-		if _, ok := a.revoked[r]; ok {
-			return true
-		}
-		r.byRing = false
-		if _, ok := a.revoked[r]; ok && !direct {
-			return true
-		}
-	}
-	return false
-}
-
 // Redeem returns what a token grants the peer of key joiner when redeemer, an
 // inviter, redeems it at now. Whether it was spent is not checked: see Spent.
 func (a *Authority) Redeem(t Token, redeemer, joiner Key, now time.Time) (Right, error) {
@@ -165,14 +145,4 @@ func (a *Authority) inviterOf(t Token, now time.Time) (Right, error) {
 		}
 	}
 	return Right{}, first
-}
-
-// Revoked reports whether the key was ever revoked.
-func (a *Authority) Revoked(key Key) bool {
-	for r := range a.revoked {
-		if r.key == key {
-			return true
-		}
-	}
-	return false
 }

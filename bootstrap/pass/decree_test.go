@@ -228,19 +228,6 @@ func TestDecreesConverge(t *testing.T) {
 	})
 }
 
-func TestDecreesBound(t *testing.T) {
-	a := NewAuthority(ring, owner.Key)
-	for i := range MaxDecrees {
-		a.revoked[revocation{root: owner.Key, key: Key{byte(i), byte(i >> 8), 1}}] = Decree{}
-	}
-	if _, err := a.Apply(revokeByAda(bob)); !errors.Is(err, ErrFull) {
-		t.Errorf("a revocation too many: %v", err)
-	}
-	if _, err := a.Apply(rotate(owner, second)); !errors.Is(err, ErrFull) {
-		t.Errorf("a rotation too many: %v", err)
-	}
-}
-
 func TestDecreesGolden(t *testing.T) {
 	list := []Decree{rotate(owner, second), revokeByAda(bob), must(InviterOf(adas()))}
 	b := AppendDecrees(nil, list)

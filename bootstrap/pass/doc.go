@@ -60,10 +60,20 @@
 // decrees agree, in whatever order these came. A revocation counts for chains of the
 // ring key that it was signed under, and of older ones: whoever holds a
 // retired key can revoke nobody who has a chain of the new one. Of two revocations
-// of one key the smaller encoding is kept. Links of inviters count under the newest
+// of one key by one signer the smaller encoding is kept. Links of inviters count under the newest
 // key and are dropped with it. Of two rotations of one ring key a peer keeps the one it saw
 // first. Who joins after a rotation begins with the new key and believes it about the
-// one before, since both signed the rotation. A set holds at most 4,096 decrees.
+// one before, since both signed the rotation.
+//
+// # What is kept
+//
+// A set holds at most 4,096 decrees. A revocation that another one covers is dropped: of the
+// same key, under a newer ring key or by the ring key itself, as the rotation of a ring key
+// makes them. So that nobody fills the set, an inviter has 256 revocations in it, all
+// inviters have half of it, and what the ring's key signs takes the room of theirs. Of too
+// many, those issued first are kept, which are the same everywhere; one that finds no room is
+// ErrFull. A revocation has no end of its own: whom it names could show a pass that was made
+// later, or another token.
 //
 // # Encodings
 //

@@ -99,8 +99,8 @@ func (a *Authority) Repeat(inviter Chain, now time.Time, sign Sign) ([]Decree, e
 	var list []Decree
 	generation := len(a.roots) - 1
 	for _, key := range a.revokedKeys() {
-		mine := slices.ContainsFunc(slices.Collect(maps.Values(a.revoked)), func(d Decree) bool {
-			return d.Key == key && len(d.Signer.Links) == 1 && d.signer() == inviter.last().Key
+		mine := slices.ContainsFunc(a.revoked[key], func(d Decree) bool {
+			return !d.byRing() && d.signer() == inviter.last().Key
 		})
 		if !mine || a.isRevoked(key, generation, false) {
 			continue
@@ -112,16 +112,6 @@ func (a *Authority) Repeat(inviter Chain, now time.Time, sign Sign) ([]Decree, e
 		list = append(list, d)
 	}
 	return list, nil
-}
-
-// revokedKeys returns all keys that were ever revoked, in order.
-func (a *Authority) revokedKeys() []Key {
-	var keys []Key
-	for r := range a.revoked {
-		keys = append(keys, r.key)
-	}
-	slices.SortFunc(keys, Key.compare)
-	return slices.Compact(keys)
 }
 
 // Bounds of what Introduce tells, which must fit an answer to a stranger.

@@ -14,10 +14,11 @@ import (
 func revokeCommand(c *console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke PEER",
-		Short: "Put a peer out of this closed ring for good: its ID or the end of that",
+		Short: "Put a peer out of this closed ring for good: its name or ID, or a part of that",
 		Long: `Put a peer out of this closed ring for good, by its ID or, if it is in the ring,
-the end of that, as peer ring shows it. Its connections end, everywhere within a minute. Its
-keys are at their other replicas, and get new ones by themselves.
+its name, or the beginning or the end of its ID, as peer ring shows them. Its connections end, everywhere within a minute. Its
+keys are at their other replicas, and get new ones by themselves; revoking most voters of
+a shard before that takes peer forget --force, so wait for peer status in between.
 
 An inviter can revoke whom inviters let in. An inviter is revoked where the ring's key
 is, and all whom it let in go with it.`,
@@ -30,6 +31,9 @@ is, and all whom it let in go with it.`,
 				}
 				return c.print(r, func(out io.Writer) {
 					fmt.Fprintf(out, "%s is out: %d of %s know, the others within a minute\n", r.ID, r.Told, count(r.Of, "peer"))
+					if r.Stranded > 0 {
+						c.note("warning: most voters of %s are out: their keys wait for peer forget --force of those that will not come back", count(r.Stranded, "shard"))
+					}
 				})
 			})
 		},

@@ -72,10 +72,13 @@ type Revoked struct {
 	ID   string `json:"id"`
 	Told int    `json:"told"` // peers that are known to know, of Of; the others hear within a minute
 	Of   int    `json:"of"`
+	// Stranded is how many shards have most of their voters out of the ring, with this one:
+	// writes and reads of their keys wait for Forget.
+	Stranded int `json:"stranded,omitempty"`
 }
 
 // Revoke puts a peer out of the peer's closed ring for good, by its ID or, if it is in the
-// ring, the end of that.
+// ring, its name or the beginning or the end of its ID.
 func (c *Client) Revoke(ctx context.Context, peer string) (Revoked, error) {
 	var r Revoked
 	_, err := c.call(ctx, wire.MethodCtlRevoke, wire.ControlName{ID: peer}, nil, &r)
