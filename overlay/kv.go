@@ -153,6 +153,7 @@ func (n *Node) stamp(ctx context.Context, rec *store.Record) error {
 func (n *Node) receipt(key string, w *store.Write) Receipt {
 	need, of := w.Need()
 	r := Receipt{Key: key, Version: w.Version().String(), Hints: []string{}, W: need, N: of, Epoch: w.Config().Epoch}
+	r.Acks = make([]client.Ack, 0, of)
 	for i := range w.Acks().All() {
 		ack := client.Ack{Peer: n.label(w.Member(i).Peer), Synced: w.Synced().Has(i)}
 		if i < of { // members are voters first

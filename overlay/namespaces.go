@@ -65,14 +65,27 @@ func newNamespaces(n *Node) *namespaces {
 // of returns the settings of a namespace. Only the first call waits for them to
 // be read.
 func (s *namespaces) of(ctx context.Context, name string) (Namespace, error) {
-	if name == "" || strings.HasPrefix(name, "_") || store.IsOwned(name) || len(name) > maxNamespace {
+	if plain(name) {
 		return Namespace{}, nil
 	}
+	if ns, known := s.known(name); known {
+		return ns, nil
+	}
+	return s.read(ctx, name)
+}
+
+// plain reports whether a namespace has no settings of its own.
+func plain(name string) bool {
+	return name == "" || strings.HasPrefix(name, "_") || store.IsOwned(name) || len(name) > maxNamespace
+}
+
+// known returns settings that are kept, and has them read again if they are old.
+func (s *namespaces) known(name string) (Namespace, bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	k := s.kept[name]
 	if k == nil {
-		s.mu.Unlock()
-		return s.read(ctx, name)
+		return Namespace{}, false
 	}
 	if time.Since(k.at) > s.fresh && !k.reading {
 		k.reading = s.n.group.start(func() {
@@ -84,22 +97,20 @@ func (s *namespaces) of(ctx context.Context, name string) (Namespace, error) {
 			k.reading = false
 		})
 	}
-	ns := k.Namespace
-	s.mu.Unlock()
-	return ns, nil
+	return k.Namespace, true
 }
 
 // soon is of for those who can do without: the first call does not wait for long.
 func (s *namespaces) soon(ctx context.Context, name string) (Namespace, error) {
-	s.mu.Lock()
-	known := s.kept[name] != nil
-	s.mu.Unlock()
-	if !known { // a context of its own costs more than the look
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, settingsPatience)
-		defer cancel()
+	if plain(name) {
+		return Namespace{}, nil
 	}
-	return s.of(ctx, name)
+	if ns, known := s.known(name); known { // a context of its own costs more than the look
+		return ns, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, settingsPatience)
+	defer cancel()
+	return s.read(ctx, name)
 }
 
 // read reads the settings of a namespace, as a quorum has them, and keeps them.

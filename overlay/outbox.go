@@ -47,15 +47,30 @@ type outboxes struct {
 // outbox is what waits for one peer. The lock of outboxes guards it.
 type outbox struct {
 	peer    chord.PeerID
-	waiting []letter
+	waiting parcel
 	senders int
 	left    time.Time // when the last sender set out
 }
 
-// letter is a write, and where its answer goes.
-type letter struct {
-	write wire.Write
-	slot  slot[store.WriteReply]
+// parcel is writes, and where their answers go.
+type parcel struct {
+	writes  []wire.Write
+	slots   []slot[store.WriteReply] // slots[i] is of writes[i]
+	payload []byte                   // memory for their encoding
+}
+
+func (p *parcel) add(w wire.Write, s slot[store.WriteReply]) {
+	p.writes, p.slots = append(p.writes, w), append(p.slots, s)
+}
+
+// empty forgets the writes and keeps the memory.
+func (p *parcel) empty() {
+	clear(p.writes)
+	clear(p.slots)
+	p.writes, p.slots = p.writes[:0], p.slots[:0]
+	if cap(p.payload) > maxGatheredBytes {
+		p.payload = nil
+	}
 }
 
 func newOutboxes(n *Node) *outboxes {
@@ -77,7 +92,7 @@ func (o *outboxes) send(to store.Voter, id store.ShardID, by goesBy, record []by
 		box = &outbox{peer: to.Peer}
 		o.to[to.Peer] = box
 	}
-	if len(box.waiting) >= maxOutbox {
+	if len(box.waiting.writes) >= maxOutbox {
 		return errOutboxFull
 	}
 	if now := time.Now(); box.senders == 0 || box.senders < maxSenders && now.Sub(box.left) > patience {
@@ -87,76 +102,74 @@ func (o *outboxes) send(to store.Voter, id store.ShardID, by goesBy, record []by
 		}
 		box.senders++
 	}
-	box.waiting = append(box.waiting, letter{w, s})
+	box.waiting.add(w, s)
 	return nil
 }
 
 // carry is a sender: it carries what waits in a box until nothing does.
 func (o *outboxes) carry(box *outbox) {
-	for {
-		letters := o.gather(box)
-		if len(letters) == 0 {
-			return
-		}
-		o.deliver(box.peer, letters)
+	for p := new(parcel); o.gather(box, p); p.empty() {
+		o.deliver(box.peer, p)
 	}
 }
 
-// gather takes what goes with the next call. A box that is empty loses its
-// sender, and goes with the last one.
-func (o *outboxes) gather(box *outbox) []letter {
+// gather takes what goes with the next call to p, which is empty. A box that is empty loses
+// its sender, and goes with the last one.
+func (o *outboxes) gather(box *outbox, p *parcel) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for before, i := 0, 0; before < len(box.waiting) && len(box.waiting) < maxGathered && i < gatherYields; i++ {
-		before = len(box.waiting)
+	w := &box.waiting
+	for before, i := 0, 0; before < len(w.writes) && len(w.writes) < maxGathered && i < gatherYields; i++ {
+		before = len(w.writes)
 		o.mu.Unlock()
 		runtime.Gosched()
 		o.mu.Lock()
 	}
-	if len(box.waiting) == 0 {
+	if len(w.writes) == 0 {
 		if box.senders--; box.senders == 0 {
 			delete(o.to, box.peer)
 		}
-		return nil
+		return false
 	}
 	n, bytes := 0, 0
-	for n < len(box.waiting) && n < maxGathered && bytes < maxGatheredBytes {
-		bytes += len(box.waiting[n].write.Request.Record)
+	for n < len(w.writes) && n < maxGathered && bytes < maxGatheredBytes {
+		bytes += len(w.writes[n].Request.Record)
 		n++
 	}
-	letters := box.waiting[:n:n]
-	box.left = time.Now()
-	if box.waiting = box.waiting[n:]; len(box.waiting) == 0 {
-		box.waiting = nil
+	// The box goes on with the memory that p had.
+	*p, *w = *w, *p
+	for i := n; i < len(p.writes); i++ {
+		w.add(p.writes[i], p.slots[i])
 	}
-	return letters
+	clear(p.writes[n:])
+	clear(p.slots[n:])
+	p.writes, p.slots = p.writes[:n], p.slots[:n]
+	box.left = time.Now()
+	return true
 }
 
 // deliver makes the call and hands the answers in.
-func (o *outboxes) deliver(to chord.PeerID, letters []letter) {
-	writes := make([]wire.Write, len(letters))
-	for i := range letters {
-		writes[i] = letters[i].write
-	}
-	results, err := o.askWrites(to, writes)
-	for i := range letters {
+func (o *outboxes) deliver(to chord.PeerID, p *parcel) {
+	results, err := o.askWrites(to, p)
+	for i, s := range p.slots {
 		if err != nil {
-			letters[i].slot.fill(store.WriteReply{}, err)
+			s.fill(store.WriteReply{}, err)
 		} else {
-			letters[i].slot.fill(results[i].Reply, results[i].Err)
+			s.fill(results[i].Reply, results[i].Err)
 		}
 	}
 }
 
-func (o *outboxes) askWrites(to chord.PeerID, writes []wire.Write) ([]wire.WriteResult, error) {
+func (o *outboxes) askWrites(to chord.PeerID, p *parcel) ([]wire.WriteResult, error) {
 	n := o.n
 	if to == n.self.Peer {
-		return n.replica.writes(n.ctx, writes), nil
+		return n.replica.writes(n.ctx, p.writes), nil
 	}
 	h := rpc.Header{Method: wire.MethodWrites, Deadline: time.Now().Add(opTimeout)}
-	results, err := call(n.ctx, n, to, h, wire.AppendWrites(nil, writes), wire.ParseWriteResults)
-	if err == nil && len(results) != len(writes) {
-		err = fmt.Errorf("%d results of %d writes: %w", len(results), len(writes), store.ErrBadPeer)
+	p.payload = wire.AppendWrites(p.payload[:0], p.writes)
+	results, err := call(n.ctx, n, to, h, p.payload, wire.ParseWriteResults)
+	if err == nil && len(results) != len(p.writes) {
+		err = fmt.Errorf("%d results of %d writes: %w", len(results), len(p.writes), store.ErrBadPeer)
 	}
 	return results, err
 }

@@ -4,6 +4,7 @@
 //
 //	make bench-peers
 //	go run . --rounds 5 --only floor,chorus
+//	go run . --only chorus --callers 64 --profile /tmp
 //	go run . --draws 30
 //
 // Three peers each keep values of 100 bytes: etcd, NATS JetStream's key-value

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -29,6 +30,9 @@ var contestants = []struct {
 	{"chorus-20", []int{1, 16}, startChorus(20)},
 }
 
+// onlyCallers, unless it is 0, is the number of callers to measure with.
+var onlyCallers int
+
 func names() []string {
 	var all []string
 	for _, c := range contestants {
@@ -43,6 +47,8 @@ func main() {
 	only := flag.String("only", strings.Join(names(), ","), "what to measure")
 	draws := flag.Int("draws", 0, "measure tasks instead of keys: so many jobs of uneven ones")
 	child := flag.String("child", "", "measure this one and print figures as JSON, for the command itself")
+	flag.IntVar(&onlyCallers, "callers", 0, "measure with so many callers alone")
+	flag.StringVar(&profiles, "profile", "", "a folder that gets a CPU profile of each figure")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -85,7 +91,7 @@ func compare(ctx context.Context, only []string, rounds int, duration time.Durat
 
 // spawn measures one in a process of its own.
 func spawn(ctx context.Context, name string, duration time.Duration) ([]figure, error) {
-	cmd := exec.CommandContext(ctx, os.Args[0], "--child", name, "--duration", duration.String())
+	cmd := exec.CommandContext(ctx, os.Args[0], "--child", name, "--duration", duration.String(), "--profile", profiles, "--callers", strconv.Itoa(onlyCallers))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -113,6 +119,9 @@ func runChild(ctx context.Context, name string, duration time.Duration) (err err
 		s, err := c.start(starting, dir)
 		if err != nil {
 			return err
+		}
+		if onlyCallers > 0 {
+			c.callers = []int{onlyCallers}
 		}
 		figures, err := measure(ctx, c.name, s, c.callers, duration)
 		if err := errors.Join(err, s.close()); err != nil {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +44,7 @@ func measure(ctx context.Context, name string, s system, callers []int, duration
 	value := make([]byte, valueBytes)
 	for _, n := range callers {
 		key := func(i uint64) string { return fmt.Sprintf("bench-%d-%d", n, i) }
-		put, written, err := one(ctx, s, n, duration, func(ctx context.Context, i uint64) error {
+		put, written, err := one(ctx, s, fmt.Sprintf("%s-put-%d", name, n), n, duration, func(ctx context.Context, i uint64) error {
 			return s.put(ctx, key(i), value)
 		})
 		if err != nil {
@@ -53,7 +56,7 @@ func measure(ctx context.Context, name string, s system, callers []int, duration
 			continue
 		}
 		const prime = 2654435761
-		get, _, err := one(ctx, s, n, duration, func(ctx context.Context, i uint64) error {
+		get, _, err := one(ctx, s, fmt.Sprintf("%s-get-%d", name, n), n, duration, func(ctx context.Context, i uint64) error {
 			return s.get(ctx, key(i*prime%written))
 		})
 		if err != nil {
@@ -66,7 +69,7 @@ func measure(ctx context.Context, name string, s system, callers []int, duration
 }
 
 // one measures an operation, after a tenth of the time to get warm.
-func one(ctx context.Context, s system, callers int, duration time.Duration, op func(context.Context, uint64) error) (figure, uint64, error) {
+func one(ctx context.Context, s system, name string, callers int, duration time.Duration, op func(context.Context, uint64) error) (figure, uint64, error) {
 	warm, err := load.Run(ctx, load.Settings{Callers: callers, Duration: duration / 10}, op)
 	if err != nil {
 		return figure{}, 0, err
@@ -75,12 +78,16 @@ func one(ctx context.Context, s system, callers int, duration time.Duration, op 
 	if err != nil {
 		return figure{}, 0, err
 	}
-	busy := cpuTime()
-	r, err := load.Run(ctx, load.Settings{Callers: callers, Duration: duration, First: warm.Next}, op)
+	stop, err := profile(name)
 	if err != nil {
 		return figure{}, 0, err
 	}
+	busy := cpuTime()
+	r, err := load.Run(ctx, load.Settings{Callers: callers, Duration: duration, First: warm.Next}, op)
 	busy = cpuTime() - busy
+	if err := errors.Join(err, stop()); err != nil {
+		return figure{}, 0, err
+	}
 	after, err := s.calls(ctx)
 	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 	ops := float64(r.Ops + r.Failed)
@@ -88,6 +95,27 @@ func one(ctx context.Context, s system, callers int, duration time.Duration, op 
 		Callers: callers, P50: us(r.P50), P99: us(r.P99), Rate: r.PerSecond(),
 		CPU: us(busy) / ops, Calls: float64(after-calls) / ops, Failed: r.Failed,
 	}, r.Next, err
+}
+
+// profiles is the folder of CPU profiles; "": none are made.
+var profiles string
+
+// profile begins a CPU profile of that name, if any is wanted; stop ends it.
+func profile(name string) (stop func() error, err error) {
+	if profiles == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(filepath.Join(profiles, name+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // cpuTime is what this process has used.

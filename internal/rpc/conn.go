@@ -15,7 +15,7 @@ import (
 
 // Stream is what a connection runs over: a net.Conn or a libp2p stream. A Write
 // that ended at its deadline must have said how much it wrote and must be
-// resumable, which holds for both but not for a bare tls.Conn.
+// resumable, as must a Read, which holds for both but not for a bare tls.Conn.
 type Stream interface {
 	io.ReadWriteCloser
 	SetReadDeadline(time.Time) error
@@ -62,8 +62,8 @@ type Config struct {
 	// CallTimeout ends calls that come without a deadline. Zero: 10 s.
 	CallTimeout time.Duration
 	// WriteTimeout is how long the other side may take no bytes before the
-	// connection is closed; it also bounds the wait for its hello, and what a frame that has begun
-	// takes beyond a second for each 16 KiB. Zero: 10 s.
+	// connection is closed; it also bounds the wait for its hello, and, give or take a half,
+	// what a frame that has begun takes beyond a second for each 16 KiB. Zero: 10 s.
 	WriteTimeout time.Duration
 }
 
@@ -121,9 +121,10 @@ type Conn struct {
 	askedFrames, askedBytes int
 
 	mu       sync.Mutex
-	err      error // why the connection has ended
-	broken   error // why it cannot be written to any more, if so
-	maxFrame int   // what both sides take
+	err      error     // why the connection has ended
+	broken   error     // why it cannot be written to any more, if so
+	readEnd  time.Time // the stream's read deadline
+	maxFrame int       // what both sides take
 	outEnv   pb.Envelope
 	trace    [16]byte // of outEnv
 	lastCall uint64
@@ -252,11 +253,15 @@ var longAgo = time.Unix(1, 0)
 type reader struct{ c *Conn }
 
 func (r reader) Read(b []byte) (int, error) {
-	n, err := r.c.stream.Read(b)
-	if n > 0 {
-		r.c.heard.Store(time.Now().UnixNano())
+	for {
+		n, err := r.c.stream.Read(b)
+		if n > 0 {
+			r.c.heard.Store(time.Now().UnixNano())
+		}
+		if n > 0 || !timedOut(err) || !r.c.leisure() {
+			return n, err
+		}
 	}
-	return n, err
 }
 
 // run is the connection's reader: it handles frames until the stream ends.
@@ -341,19 +346,30 @@ func (c *Conn) greet() error {
 // is over: one that trickles would hold its memory for ever.
 const slowest = 16 << 10
 
-// frameBy bounds the time that the rest of a frame of n bytes may take; -1 lifts the bound.
+// frameBy bounds the time that the rest of a frame of n bytes may take. The stream's
+// deadline is moved only when it must be, since that costs a timer: it may be later by
+// half of WriteTimeout, and it stays when the frame is whole. A read between frames that
+// ends there goes on, see leisure.
 func (c *Conn) frameBy(n int) {
+	now := time.Now()
+	budget, slack := c.cfg.WriteTimeout+time.Duration(n)*time.Second/slowest, c.cfg.WriteTimeout/2
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.broken != nil {
 		return // there is a sooner end
 	}
-	var end time.Time
-	if n >= 0 {
-		end = time.Now().Add(c.cfg.WriteTimeout + time.Duration(n)*time.Second/slowest)
+	if left := c.readEnd.Sub(now); left < budget || left > budget+slack {
+		// A stream that refuses this is closed, as the next read finds by itself.
+		_ = c.readBy(now.Add(budget + slack))
 	}
-	// A stream that refuses this is closed, as the next read finds by itself.
-	_ = c.readBy(end)
+}
+
+// leisure reports whether a read that came to its deadline may go on: it was that of an
+// earlier frame, which is whole.
+func (c *Conn) leisure() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.in.partial && c.broken == nil && c.in.hurry != nil && c.readBy(time.Time{}) == nil
 }
 
 // readBy moves the deadline of reads, under the lock, unless the connection has ended: the
@@ -362,6 +378,7 @@ func (c *Conn) readBy(end time.Time) error {
 	if c.err != nil {
 		return c.err
 	}
+	c.readEnd = end
 	return c.stream.SetReadDeadline(end)
 }
 

@@ -102,9 +102,10 @@ type frameReader struct {
 	// idle is called before a read that may block.
 	idle func()
 	// hurry is called when a frame has come in part, with its size or 0 while that is
-	// unknown, and with -1 when it is whole. Nil: nobody cares.
+	// unknown. Nil: nobody cares.
 	hurry   func(n int)
-	hurried int // what hurry was called with last
+	partial bool // a frame has come in part, and hurry knows
+	size    int  // what hurry was called with for it
 
 	buf        []byte
 	start, end int     // the bytes of buf not handed out yet
@@ -123,13 +124,13 @@ const (
 
 func newFrameReader(r io.Reader, max int, idle func()) *frameReader {
 	small := make([]byte, smallBuffer)
-	return &frameReader{r: r, max: max, idle: idle, buf: small, small: small, hurried: -1}
+	return &frameReader{r: r, max: max, idle: idle, buf: small, small: small}
 }
 
 // next returns the body of the next frame. Unless owned, it is valid until the
 // following call.
 func (f *frameReader) next() (body []byte, owned bool, err error) {
-	defer f.begin(-1)
+	f.partial = false
 	if err := f.fill(lengthBytes, false); err != nil {
 		if f.start != f.end {
 			err = midFrame(err)
@@ -153,10 +154,10 @@ func (f *frameReader) next() (body []byte, owned bool, err error) {
 	return body, false, nil
 }
 
-// begin tells that a frame has come in part, or is whole.
+// begin tells that a frame has come in part.
 func (f *frameReader) begin(n int) {
-	if f.hurry != nil && (n > f.hurried || n < 0 && f.hurried >= 0) {
-		f.hurried = n
+	if f.hurry != nil && (!f.partial || n > f.size) {
+		f.partial, f.size = true, n
 		f.hurry(n)
 	}
 }

@@ -141,7 +141,7 @@ func decodePromise(p []byte) store.CASBallot {
 func (s *Store) dropPromises(ctx context.Context, shard store.ShardID) error {
 	var keys []string
 	err := s.read(func(e engine) error {
-		return e.walk(string(shardDigits(promiseSpace, shard, 0)), "", func(k []byte, _ func() ([]byte, error)) bool {
+		return e.walk(string(appendShard(nil, promiseSpace, shard)), "", func(k []byte, _ func() ([]byte, error)) bool {
 			keys = append(keys, string(k))
 			return true
 		})

@@ -23,9 +23,12 @@ func (d *folder) openCommitted() (err error) {
 	return err
 }
 
-// noteCommitted notes that a commit is synced.
-func (d *folder) noteCommitted(number uint64) error {
-	_, err := d.committed.WriteAt(seal(binary.BigEndian.AppendUint64(nil, number)), 0)
+// sealNumber is how the number of a commit is written, under commitKey and in the file.
+func sealNumber(number uint64) []byte { return seal(binary.BigEndian.AppendUint64(nil, number)) }
+
+// noteCommitted notes that the commit of that number, sealed, is synced.
+func (d *folder) noteCommitted(number []byte) error {
+	_, err := d.committed.WriteAt(number, 0)
 	return err
 }
 

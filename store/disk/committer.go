@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"encoding/binary"
 	"fmt"
 	"runtime"
 	"time"
@@ -21,7 +20,8 @@ type committer struct {
 	ops     []op
 	changes []change       // changes[i] is what ops[i] does to the totals
 	index   map[string]int // key to ops
-	growth  int64          // bytes that the group adds
+	look    look
+	growth  int64 // bytes that the group adds
 
 	roomy time.Time // when the file system was last found to have room
 
@@ -81,7 +81,8 @@ func (c *committer) commit() error {
 		c.changes = append(c.changes, change{})
 	}
 	c.number++
-	c.ops = append(c.ops, op{commitKey, seal(binary.BigEndian.AppendUint64(nil, c.number))})
+	number := sealNumber(c.number)
+	c.ops = append(c.ops, op{commitKey, number})
 	c.changes = append(c.changes, change{})
 	size := 0
 	for _, o := range c.ops {
@@ -100,7 +101,7 @@ func (c *committer) commit() error {
 	}
 	c.dirty = true
 	if c.s.folder != nil && !c.s.opts.NoSync {
-		if err := c.s.folder.noteCommitted(c.number); err != nil {
+		if err := c.s.folder.noteCommitted(number); err != nil {
 			c.s.opts.Logger.Debug("note commit", "err", err)
 		}
 	}
@@ -206,30 +207,37 @@ func (c *committer) current(r *request) (change, error) {
 	if at, ok := c.index[r.key]; ok {
 		return c.changes[at], nil
 	}
-	ch := change{record: true, shard: r.shard}
-	_, err := c.engine.view(r.key, func(b []byte) error {
-		v, err := store.OpenRecord(b)
-		if err == nil {
-			err = v.Verify()
-		}
-		if err != nil {
-			ch.lost = true // and a good copy of it, or a newer one, may take its place
-			return nil
-		}
-		ch.old = heldOf(v)
-		if r.kind == remove {
-			if v, err = store.OpenRecord(append([]byte(nil), b...)); err != nil {
-				return err
-			}
-			ch.view = v
-		}
-		return nil
-	})
-	if err != nil {
+	c.look.change, c.look.remove = change{record: true, shard: r.shard}, r.kind == remove
+	if _, err := c.engine.view(r.key, c.look.at); err != nil {
 		return change{}, corruptKey(r.key, err)
 	}
+	ch := c.look.change
 	ch.now = ch.old
 	return ch, nil
+}
+
+// look takes in what an engine holds of a key. There is one, since a closure for each
+// record would cost more than what it does.
+type look struct {
+	change change
+	remove bool                    // the change needs the names of the key
+	at     func(held []byte) error // read, for engine.view
+}
+
+func (l *look) read(held []byte) error {
+	v, err := store.OpenRecord(held)
+	if err == nil {
+		err = v.Verify()
+	}
+	if err != nil {
+		l.change.lost = true // and a good copy of it, or a newer one, may take its place
+		return nil           //nolint:nilerr // lost says it
+	}
+	l.change.old = heldOf(v)
+	if l.remove {
+		l.change.view, err = store.OpenRecord(append([]byte(nil), held...))
+	}
+	return err
 }
 
 func (c *committer) set(key string, value []byte, ch change) {

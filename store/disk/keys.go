@@ -30,8 +30,10 @@ const (
 
 const hexDigits = "0123456789abcdef"
 
-func shardDigits(space string, shard store.ShardID, more int) []byte {
-	b := make([]byte, 0, len(space)+4+more)
+// keyRoom is enough for most keys: they are put together on the stack.
+const keyRoom = 256
+
+func appendShard(b []byte, space string, shard store.ShardID) []byte {
 	b = append(b, space...)
 	return append(b, hexDigits[shard>>12], hexDigits[shard>>8&15], hexDigits[shard>>4&15], hexDigits[shard&15])
 }
@@ -48,8 +50,8 @@ func promiseKey(shard store.ShardID, ns, key string) string {
 }
 
 func fullKey(space string, shard store.ShardID, ns, key string) string {
-	b := shardDigits(space, shard, 1+2*(len(ns)+1+len(key)))
-	b = append(b, '/')
+	var room [keyRoom]byte
+	b := append(appendShard(room[:0], space, shard), '/')
 	if ns != "" {
 		b = appendHex(b, ns)
 		b = appendHex(b, "/")
@@ -60,8 +62,8 @@ func fullKey(space string, shard store.ShardID, ns, key string) string {
 // viewKey is recordKey of an encoded record.
 func viewKey(shard store.ShardID, v store.View) string {
 	ns, key := v.Namespace(), v.Key()
-	b := shardDigits(recordSpace, shard, 1+2*(len(ns)+1+len(key)))
-	b = append(b, '/')
+	var room [keyRoom]byte
+	b := append(appendShard(room[:0], recordSpace, shard), '/')
 	if len(ns) > 0 {
 		b = appendHex(b, ns)
 		b = appendHex(b, "/")
@@ -72,8 +74,8 @@ func viewKey(shard store.ShardID, v store.View) string {
 // recordPrefix returns what the keys of a shard's records begin with whose full
 // key begins with prefix.
 func recordPrefix(shard store.ShardID, prefix string) string {
-	b := shardDigits(recordSpace, shard, 1+2*len(prefix))
-	return string(appendHex(append(b, '/'), prefix))
+	var room [keyRoom]byte
+	return string(appendHex(append(appendShard(room[:0], recordSpace, shard), '/'), prefix))
 }
 
 // recordName undoes recordKey: the shard and the full key.
@@ -93,7 +95,7 @@ func recordName(key string) (store.ShardID, string, error) {
 	return shard, string(full), nil
 }
 
-func registerKey(shard store.ShardID) string { return string(shardDigits(registerSpace, shard, 0)) }
+func registerKey(shard store.ShardID) string { return string(appendShard(nil, registerSpace, shard)) }
 
 // shardOf reads the shard of a key in one of the spaces that sort by shard.
 func shardOf(space, key string) (store.ShardID, error) {

@@ -78,6 +78,7 @@ func open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		return nil, errors.Join(err, closeEngine(s.engine))
 	}
 	s.committer = &committer{s: s, engine: s.engine, number: number, index: make(map[string]int), doubt: make(map[store.ShardID]bool)}
+	s.committer.look.at = s.committer.look.read
 	go s.committer.run()
 	return s, nil
 }
