@@ -27,10 +27,13 @@ import (
 // shard has no majority of its voters, unless the operator forces it. Such a shard
 // then goes on with the voters that are left, as soon as all who are missing are
 // forgotten by force or back. What was acknowledged there and is held by none of
-// those is lost.
+// those is lost. A shard of which no voter is left begins anew, without keys.
 func (n *Node) Forget(ctx context.Context, spec client.ForgetSpec) (client.Forgotten, error) {
 	if n.guest != nil {
 		return client.Forgotten{}, n.guest.refuses("forget", "peer forget (at a member)")
+	}
+	if spec.Force {
+		n.recall(ctx)
 	}
 	voters, shards, err := n.seatsOf(spec.Peer)
 	if err != nil {
@@ -64,6 +67,9 @@ func (n *Node) Forget(ctx context.Context, spec client.ForgetSpec) (client.Forgo
 		f.Waits = n.waitedFor(short)
 		for _, id := range short {
 			f.Forced = append(f.Forced, int(id))
+			if !slices.ContainsFunc(n.shards.config(id).Members(), n.present) {
+				f.Lost = append(f.Lost, int(id))
+			}
 		}
 	}
 	n.mover.kick()
@@ -205,11 +211,26 @@ func (n *Node) serveForget(ctx context.Context, req *rpc.Request) ([]byte, error
 }
 
 // noteForgotten marks those voters of a list who are missed here too, and have a
-// seat.
+// seat. Where they are forced, this peer finds out about the shards that it may have to
+// reopen.
 func (n *Node) noteForgotten(ctx context.Context, list wire.Forgotten) error {
 	if slices.Contains(list.Voters, n.self) {
 		return errors.New("this peer is not to be forgotten: it answers")
 	}
+	if slices.ContainsFunc(list.Forces, func(f wire.Force) bool { return !n.forgotten.knows(f) }) {
+		n.group.start(func() {
+			n.recall(n.ctx)
+			if err := n.markForgotten(n.ctx, list); err != nil {
+				n.log.Warn("save who is forgotten", "err", err)
+			}
+			n.mover.kick()
+		})
+	}
+	return n.markForgotten(ctx, list)
+}
+
+func (n *Node) markForgotten(ctx context.Context, list wire.Forgotten) error {
+	list.Voters = slices.Clone(list.Voters)
 	list.Voters = slices.DeleteFunc(list.Voters, n.settled)
 	changed, err := n.forgotten.mark(ctx, list)
 	for _, f := range list.Forces {

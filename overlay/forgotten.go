@@ -56,6 +56,20 @@ func (f *forgotten) forced(v store.Voter) bool {
 	return f.force(v) != nil
 }
 
+// forcing reports whether anybody is forgotten by a force that is not done.
+func (f *forgotten) forcing() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.forces, func(force wire.Force) bool { return !force.Done })
+}
+
+// knows reports whether a force is on record.
+func (f *forgotten) knows(force wire.Force) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.forces, func(g wire.Force) bool { return g.Voter == force.Voter && g.At.Equal(force.At) })
+}
+
 // force returns the force of a voter that is not done, or nil. Whoever calls it
 // holds the lock.
 func (f *forgotten) force(v store.Voter) *wire.Force {

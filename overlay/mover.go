@@ -139,7 +139,7 @@ func (m *mover) sweep(ctx context.Context, slots chan struct{}) (restful bool) {
 // visit starts work on a shard if it has some, and reports whether it is in
 // place.
 func (m *mover) visit(ctx context.Context, slots chan struct{}, view *chord.View, id store.ShardID) (restful bool) {
-	if !m.n.shards.wasSeated(id) || view.Len() == 0 {
+	if view.Len() == 0 || !m.n.shards.wasSeated(id) && !m.reopens(view, id) {
 		return true
 	}
 	state := m.n.shards.snapshot(id)
@@ -219,6 +219,11 @@ func (m *mover) push(whole context.Context, id store.ShardID) {
 		case store.Salvage:
 			if err := m.salvage(whole, id, s.State.Config, plan); err != nil {
 				m.n.log.Info("force shard", "shard", id, "err", err)
+				return
+			}
+		case store.Reopen:
+			if err := m.reopen(whole, id, s.State.Config, plan.Value); err != nil {
+				m.n.log.Info("reopen shard", "shard", id, "err", err)
 				return
 			}
 		}

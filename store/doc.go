@@ -265,6 +265,13 @@
 // because it was told that the other is dead, do both serve; when they meet, the one
 // with the higher epoch goes on. That is the operator's doing and his alone.
 //
+// Where no member at all is left, and all are marked, there is nobody to decide. Then
+// the first peer that the ring gives the shard to asks every peer that it sees, as by
+// 17, and begins anew with others of the ring ([Config.Reopen]): the shard has lost its
+// keys. Who returns after all is of an older epoch, and brings what it holds above the
+// horizon when it is given its seat again; a lone voter serves what it holds until it
+// hears of that.
+//
 // # Banks and fences
 //
 // All of the above is about one shard. Shards with the same positions and another

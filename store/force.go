@@ -32,6 +32,26 @@ func (c Config) Force(survivors []Voter) (d Config, ok bool) {
 			left = append(left, v)
 		}
 	}
+	return c.goOn(left)
+}
+
+// Reopen returns the configuration by which a shard begins anew where none of c's
+// members is left: its voter is the first of some peers, who has nothing, and the others
+// synchronise from it. ok is false if there is nobody to go on with, or if that was done
+// too often.
+//
+// It follows c by the operator's word alone, as nobody is left to vote. Two peers
+// that have others in mind get different epochs, of which the higher one goes on.
+func (c Config) Reopen(voters []Voter) (d Config, ok bool) {
+	if slices.ContainsFunc(voters, c.IsMember) {
+		return Config{}, false
+	}
+	return c.goOn(voters)
+}
+
+// goOn returns the configuration of the next range of epochs in which the first of some
+// peers is the only voter.
+func (c Config) goOn(left []Voter) (d Config, ok bool) {
 	if len(left) == 0 || c.Epoch>>forceShift >= maxForces {
 		return Config{}, false
 	}
@@ -58,7 +78,8 @@ func (c Config) forces(d Config) bool {
 
 // salvage plans for a shard that has lost a majority of its voters for good. The
 // operator says of whom: as long as one member that is not live is not marked, it
-// may come back, and the shard waits. The first live member acts.
+// may come back, and the shard waits. The first live member acts; where none is left,
+// the first peer that the ring proposes.
 func (s *Situation) salvage(c Config) (plan Plan, ok bool) {
 	if s.quorumLive(c.Voters) {
 		return Plan{}, false
@@ -72,9 +93,28 @@ func (s *Situation) salvage(c Config) (plan Plan, ok bool) {
 			return Plan{}, false
 		}
 	}
-	if len(left) == 0 || left[0] != s.Self {
+	if len(left) == 0 {
+		return s.reopen(c)
+	}
+	if left[0] != s.Self {
 		return Plan{}, false
 	}
 	value, ok := c.Force(left)
 	return Plan{Action: Salvage, Value: value, Await: left[1:], Why: "the operator forces it: no majority will come back"}, ok
+}
+
+// reopen plans for a shard none of whose members will come back, by the operator's
+// word on each.
+func (s *Situation) reopen(c Config) (plan Plan, ok bool) {
+	var fresh []Voter
+	for _, v := range s.Proposal {
+		if len(fresh) < s.N && s.live(v) && !s.Leaving.Has(v) {
+			fresh = append(fresh, v)
+		}
+	}
+	if c.Epoch == 0 || len(fresh) == 0 || fresh[0] != s.Self {
+		return Plan{}, false
+	}
+	value, ok := c.Reopen(fresh)
+	return Plan{Action: Reopen, Value: value, Why: "the operator forces it: no voter is left"}, ok
 }

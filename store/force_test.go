@@ -104,3 +104,24 @@ func TestForcedIsFinal(t *testing.T) {
 		t.Errorf("goes on with %v", st.Proposal)
 	}
 }
+
+// A shard that begins anew does so above all epochs that came before, and differently for
+// others who begin; nobody votes on it, and none of those who are lost takes part.
+func TestReopen(t *testing.T) {
+	c := Config{Epoch: 7, Voters: vs("ab"), Next: vs("bc"), Horizon: 9, Raised: 5}
+	d, ok := c.Reopen(vs("de"))
+	if !ok || d.Check() != nil || d.Forces() != 1 || !sameSet(d.Members(), vs("de")) || !sameSet(d.Voters, vs("d")) || d.Horizon != 9 || d.Raised != 5 {
+		t.Errorf("reopened as %v, %v", d, ok)
+	}
+	if err := c.CheckNext(d); err == nil {
+		t.Errorf("%v could be voted on", d)
+	}
+	if other, ok := c.Reopen(vs("e")); !ok || other.Epoch == d.Epoch || !other.Stable() {
+		t.Errorf("another reopens as %v, %v", other, ok)
+	}
+	for _, voters := range []string{"", "da", "cd"} {
+		if d, ok := c.Reopen(vs(voters)); ok {
+			t.Errorf("%q reopen as %v", voters, d)
+		}
+	}
+}

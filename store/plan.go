@@ -52,6 +52,9 @@ const (
 	// Salvage: look for a configuration newer than State.Config at every peer that
 	// may know one, pull all that those of Plan.Await hold, then Propose.
 	Salvage
+	// Reopen: look for a newer configuration like Salvage; if there is none, Plan.Value
+	// follows, without a vote.
+	Reopen
 )
 
 // Plan is the next step of a shard.
@@ -74,7 +77,7 @@ type Plan struct {
 // A crash never shrinks a configuration: a voter that is gone keeps its seat
 // unless another peer can take it. Only a voter that leaves or is forgotten
 // goes without a replacement, and only by force do the survivors of a lost majority
-// go on.
+// go on, or other peers where there are none.
 func (s *Situation) Next() Plan {
 	c := s.State.Config
 	leads := s.leads()

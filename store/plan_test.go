@@ -76,6 +76,8 @@ func describePlan(s *Situation) string {
 		return fmt.Sprintf("propose %s: %s", describe(p.Value), p.Why)
 	case Await:
 		return fmt.Sprintf("await %s: %s", names(p.Await), p.Why)
+	case Reopen:
+		return fmt.Sprintf("reopen as %s: %s", describe(p.Value), p.Why)
 	case Salvage:
 		return fmt.Sprintf("salvage from %s to propose %s: %s", names(p.Await), describe(p.Value), p.Why)
 	}

@@ -26,8 +26,9 @@ for good, its keys can be neither read nor written until every peer that is miss
 there is back, or forgotten with --force; then the shard goes on with what the
 replicas that are left hold. Writes that were acknowledged and that none of them
 holds are lost: that is your decision, it is logged by every peer, and peer status
-shows it from then on. A peer that comes back all the same takes its place like one
-that was away. Never force two parts of a ring that only cannot see each other.`,
+shows it from then on. A shard of which no replica is left, as with ns set --n 1, begins
+anew: all of its keys are lost. A peer that comes back all the same takes its place like
+one that was away. Never force two parts of a ring that only cannot see each other.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec.Peer = args[0]
@@ -52,15 +53,23 @@ func printForgotten(out io.Writer, f client.Forgotten) {
 	if len(f.Forced) == 0 {
 		return
 	}
-	names := make([]string, 0, maxShardsShown)
-	for _, shard := range f.Forced[:min(len(f.Forced), maxShardsShown)] {
-		names = append(names, fmt.Sprint(shard))
+	fmt.Fprintf(out, "acknowledged writes may be lost in %s, which had no majority left: %s\n", count(len(f.Forced), "shard"), someShards(f.Forced))
+	if len(f.Lost) > 0 {
+		fmt.Fprintf(out, "all keys are lost in %s, of which no replica is left: %s\n", count(len(f.Lost), "shard"), someShards(f.Lost))
 	}
-	if len(f.Forced) > maxShardsShown {
-		names = append(names, "...")
-	}
-	fmt.Fprintf(out, "acknowledged writes may be lost in %s, which had no majority left: %s\n", count(len(f.Forced), "shard"), strings.Join(names, ", "))
 	for _, peer := range f.Waits {
 		fmt.Fprintf(out, "they still wait for %s: start it, or if it will not come back: peer forget --force %s\n", peer, peer)
 	}
+}
+
+// someShards names the first of some shards.
+func someShards(shards []int) string {
+	names := make([]string, 0, maxShardsShown)
+	for _, shard := range shards[:min(len(shards), maxShardsShown)] {
+		names = append(names, fmt.Sprint(shard))
+	}
+	if len(shards) > maxShardsShown {
+		names = append(names, "...")
+	}
+	return strings.Join(names, ", ")
 }

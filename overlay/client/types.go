@@ -166,8 +166,11 @@ type Forgotten struct {
 	// Forced are the shards that have no majority of their voters left: writes that
 	// were acknowledged there may be lost. They go on when the peers of Waits, who are
 	// missing too, are back or forgotten by force.
-	Forced []int    `json:"forced,omitempty"`
-	Waits  []string `json:"waits,omitempty"`
+	Forced []int `json:"forced,omitempty"`
+	// Lost are those of Forced of which no voter is left: all keys there are lost, and
+	// they begin anew.
+	Lost  []int    `json:"lost,omitempty"`
+	Waits []string `json:"waits,omitempty"`
 }
 
 // ForcedPeer is a peer that was forgotten by force.
