@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/chorus-net/chorus/internal/rpc"
 	"github.com/chorus-net/chorus/internal/wire"
@@ -46,6 +47,22 @@ func answers[In any](d *desk, m rpc.Method, spec rpc.Spec, fn func(ctx context.C
 		}
 		return wire.AppendControl(nil, doc, out)
 	}}
+}
+
+// answerTime is what the way back of an answer is given.
+const answerTime = 100 * time.Millisecond
+
+// inTime makes an operation end before its caller gives up, so that its error, which says
+// who was waited for, still gets there.
+func inTime[Doc, R any](op func(context.Context, Doc, []byte) (R, []byte, error)) func(context.Context, Doc, []byte) (R, []byte, error) {
+	return func(ctx context.Context, in Doc, body []byte) (R, []byte, error) {
+		if end, ok := ctx.Deadline(); ok {
+			early, cancel := context.WithDeadline(ctx, end.Add(-min(time.Until(end)/10, answerTime)))
+			defer cancel()
+			ctx = early
+		}
+		return op(ctx, in, body)
+	}
 }
 
 // travelling returns an error as the client reads it.

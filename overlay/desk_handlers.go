@@ -18,15 +18,15 @@ type empty struct{}
 // control is for this peer's owner alone, who may call all.
 func (d *desk) calls() []deskCall {
 	list := []deskCall{
-		answers(d, wire.MethodCtlPut, rpc.Spec{Name: "put", Role: rpc.RoleMember, MaxBytes: maxPutRequest}, d.put),
-		answers(d, wire.MethodCtlGet, rpc.Spec{Name: "get", Role: rpc.RoleRead}, d.get),
-		answers(d, wire.MethodCtlSwap, rpc.Spec{Name: "swap", Role: rpc.RoleMember, MaxBytes: maxPutRequest}, d.swap),
-		answers(d, wire.MethodCtlRegister, rpc.Spec{Name: "register", Role: rpc.RoleRead}, d.readRegister),
+		answers(d, wire.MethodCtlPut, rpc.Spec{Name: "put", Role: rpc.RoleMember, MaxBytes: maxPutRequest}, inTime(d.put)),
+		answers(d, wire.MethodCtlGet, rpc.Spec{Name: "get", Role: rpc.RoleRead}, inTime(d.get)),
+		answers(d, wire.MethodCtlSwap, rpc.Spec{Name: "swap", Role: rpc.RoleMember, MaxBytes: maxPutRequest}, inTime(d.swap)),
+		answers(d, wire.MethodCtlRegister, rpc.Spec{Name: "register", Role: rpc.RoleRead}, inTime(d.readRegister)),
 		answers(d, wire.MethodCtlNamespace, rpc.Spec{Name: "namespace", Role: rpc.RoleRead}, d.namespace),
 		answers(d, wire.MethodCtlNamespaces, rpc.Spec{Name: "namespaces", Role: rpc.RoleRead}, d.namespaces),
 		answers(d, wire.MethodCtlSetNamespace, rpc.Spec{Name: "setnamespace", Role: rpc.RoleMember}, d.setNamespace),
-		answers(d, wire.MethodCtlDel, rpc.Spec{Name: "del", Role: rpc.RoleMember}, d.del),
-		answers(d, wire.MethodCtlList, rpc.Spec{Name: "list", Role: rpc.RoleRead}, d.list),
+		answers(d, wire.MethodCtlDel, rpc.Spec{Name: "del", Role: rpc.RoleMember}, inTime(d.del)),
+		answers(d, wire.MethodCtlList, rpc.Spec{Name: "list", Role: rpc.RoleRead}, inTime(d.list)),
 		answers(d, wire.MethodCtlSubmit, rpc.Spec{Name: "submit", Role: rpc.RoleSubmit, MaxBytes: wire.MaxControl}, d.submit),
 		answers(d, wire.MethodCtlJob, rpc.Spec{Name: "job", Role: rpc.RoleSubmit}, d.job),
 		answers(d, wire.MethodCtlJobs, rpc.Spec{Name: "jobs", Role: rpc.RoleSubmit}, d.jobs),

@@ -1,0 +1,81 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chorus-net/chorus/overlay/client"
+)
+
+// mute makes a peer take requests of its shards and answer none until the test ends.
+func mute(t *testing.T, n *Node) {
+	t.Helper()
+	for id := range n.shards.all() {
+		sh := n.shards.at(id)
+		sh.change <- struct{}{}
+		sh.mu.Lock()
+		saved := sh.saved
+		sh.saved = 0 // as if the disk were still at it
+		sh.mu.Unlock()
+		t.Cleanup(func() {
+			sh.mu.Lock()
+			sh.saved = saved
+			sh.mu.Unlock()
+			<-sh.change
+		})
+	}
+}
+
+// An operation whose replicas do not answer ends with its caller's patience, or after its own
+// limit if that is shorter, and says whom it waited for, to callers over the socket, too.
+func TestWaitNamesReplicas(t *testing.T) {
+	home := t.TempDir()
+	first := joinTest(t, nil, Config{Home: home})
+	second := joinTest(t, first, Config{})
+	soon(t, "two voters", func() error { return alike([]*Node{first, second}, 2) })
+	if _, err := first.Put(t.Context(), "k", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	cl, err := client.Dial(t.Context(), home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cl.Close() })
+	mute(t, second)
+	named := func(err error) error {
+		var e *client.Error
+		if !errors.As(err, &e) || e.Code != client.CodeQuorumLost || !strings.Contains(e.Message, second.ID()) || e.Fix == "" {
+			return fmt.Errorf("not told who did not answer: %w", err)
+		}
+		return nil
+	}
+	within := func(patience time.Duration, op func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return op(ctx)
+	}
+	for name, op := range map[string]func(context.Context) error{
+		"put":                 func(ctx context.Context) error { _, err := first.Put(ctx, "k", nil); return err },
+		"get":                 func(ctx context.Context) error { _, err := first.Get(ctx, "k"); return err },
+		"put over the socket": func(ctx context.Context) error { _, err := cl.Put(ctx, "k", nil); return err },
+		"get over the socket": func(ctx context.Context) error { _, err := cl.Get(ctx, "k"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// On its way back the answer may be late by more than what is left for it.
+			soon(t, "short of patience", func() error { return named(within(time.Second, op)) })
+			if testing.Short() {
+				return
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			if err := named(op(ctx)); err != nil || ctx.Err() != nil {
+				t.Errorf("with all the patience: %v", err)
+			}
+		})
+	}
+}
