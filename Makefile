@@ -3,7 +3,7 @@
 #   make test                 every test          make test TESTFLAGS=-short    the quick ones
 #   make lint                 linters, pinned in internal/tools/go.mod
 #   make race bench fuzz soak
-#   make kills                kill -9 a ring of processes, KILLS times
+#   make kills                kill -9 a ring of processes, KILLS times, and JOBKILLS times one that has jobs
 #   make bench-peers          beside etcd, NATS and kad-dht      make powerloss            cut the power under a store
 #   make build                bin/peer            make demo                     five peers in one process
 
@@ -16,6 +16,7 @@ BENCHTIME ?= 1s
 SCHEDULES ?= 10000
 LOSSES    ?= 6
 KILLS     ?= 50
+JOBKILLS  ?= 20
 PEERSFLAGS ?=
 # Modules of their own, so that the product does not carry what they need.
 MODULES   ?= store/disk/powerloss internal/benchpeers
@@ -55,12 +56,13 @@ soak:
 	$(GO) test ./store/disk -run TestHarmed -count=1 -timeout 0 -harms 1000 -harms.seed $$(date +%s)
 	$(GO) test ./cmd/peer -run TestDamages -count=1 -timeout 0 -v -damages 200
 	$(GO) test ./overlay -run TestDatastoreSuite -count=1 -timeout 0 -datastore.all
-	$(MAKE) kills KILLS=500
+	$(MAKE) kills KILLS=500 JOBKILLS=1000
 	$(MAKE) powerloss LOSSES=200
 
-# Kills processes of a ring with -9, under load, and looks for what was acknowledged.
+# Kills processes of a ring with -9, under load, and looks for what was acknowledged;
+# and others that own or run tasks, and looks for the results.
 kills:
-	$(GO) test ./cmd/peer -run TestKills -count=1 -timeout 0 -v -kills $(KILLS)
+	$(GO) test ./cmd/peer -run 'TestKills|TestJobKills' -count=1 -timeout 0 -v -kills $(KILLS) -jobkills $(JOBKILLS)
 
 # Chorus beside etcd, NATS JetStream, kad-dht and the floor of a synced put, in one
 # run, with the ratios. PEERSFLAGS: --rounds 5 --duration 2s --only floor,chorus
