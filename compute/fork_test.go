@@ -198,7 +198,7 @@ func TestDivisionsDoNotMix(t *testing.T) {
 // TestUnnamed: what a holder, heard of all the while, does not name any more runs again.
 func TestUnnamed(t *testing.T) {
 	m := newSim(t, 1)
-	m.cost = func(*Task) time.Duration { return time.Second }
+	m.cost = func(*Task) time.Duration { return 10 * time.Second }
 	m.add("p00", Config{Slots: -1})
 	m.add("p01", Config{Slots: 1})
 	m.run(time.Second, nil)
@@ -209,7 +209,11 @@ func TestUnnamed(t *testing.T) {
 		p.s.unhold(h)
 		p.s.release(h)
 	}
-	if !m.run(5*time.Minute, m.finished("p00", job)) {
+	m.run(100*time.Second, nil)
+	if n := m.peers["p00"].s.Stats().Lost; n != 5 || len(p.s.holder.clients) == 0 {
+		t.Errorf("%d attempts lost while the holder has others, want 5", n)
+	}
+	if !m.run(10*time.Minute, m.finished("p00", job)) {
 		m.fatalf("not finished: %+v", m.peers["p00"].s.Jobs())
 	}
 	m.verify("p00", job)

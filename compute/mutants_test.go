@@ -60,8 +60,8 @@ var mutants = []struct{ name, file, old, new string }{
 	}
 }`},
 	{"give tasks to peers without the function", "victim.go", `l.n > 0 && p.can(l.capability) {
-			left`, `l.n > 0 {
-			left`},
+			stay`, `l.n > 0 {
+			stay`},
 	{"accept tasks without the function", "thief.go", `case !can, busy,`, `case can && busy,`},
 	{"ignore starved queues of others", "gossip.go", `ok && l.Starved`, `false && ok`},
 	{"give half of the tasks, whatever work they are", "victim.go", `(half[i].weight + 1) / 2`, `1 << 60`},
