@@ -98,6 +98,87 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// TestGivenTwice: a victim hands one task to two thieves, and another thief's result comes
+// out of nowhere. Of two runs one counts; the rest is counted, and changes nothing.
+func TestGivenTwice(t *testing.T) {
+	now := time.Unix(1, 0)
+	peers := make(map[chord.PeerID]*Scheduler)
+	var queue []Message
+	type started struct {
+		at   chord.PeerID
+		task Task
+	}
+	var runs []started
+	apply := func(id chord.PeerID, out Output) {
+		queue = append(queue, out.Send...)
+		for _, task := range out.Run {
+			runs = append(runs, started{id, task})
+		}
+	}
+	for id, slots := range map[chord.PeerID]int{"owner": -1, "thief": 1, "third": 1} {
+		s, err := New(Config{Self: id, Session: 1, Slots: slots, Funcs: []string{"f/v1"}}, now, rand.New(rand.NewPCG(1, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		peers[id] = s
+	}
+	deliver := func() {
+		for len(queue) > 0 {
+			m := queue[0]
+			queue = queue[1:]
+			s := peers[m.To]
+			if s == nil {
+				continue // the liar does not answer
+			}
+			out, err := s.Step(now, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply(m.To, out)
+			if err := s.check(); err != nil {
+				t.Fatalf("%s after %s: %v", m.To, m.Kind, err)
+			}
+		}
+	}
+	owner := peers["owner"]
+	job, out, err := owner.Submit(now, Spec{Code: Code{Func: "f/v1"}, Inputs: [][]byte{nil}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply("owner", out)
+	out, err = owner.Step(now, Message{From: "liar", To: "owner", Kind: KindSteal, Session: 1, Seq: 1, Load: Load{Peer: "liar", Seq: 1}, Funcs: []string{"f/v1"}, Room: 1, RoomBytes: 1 << 20})
+	if err != nil || len(out.Send) == 0 || len(out.Send[0].Tasks) != 1 {
+		t.Fatalf("the liar got nothing: %+v, %v", out, err)
+	}
+	stolen := out.Send[0].Tasks[0]
+	stolen.Hop++
+	for _, to := range []chord.PeerID{"thief", "third"} {
+		queue = append(queue, Message{From: "liar", To: to, Kind: KindGive, Session: 1, Seq: 2, Load: Load{Peer: "liar", Seq: 2}, Tasks: []Task{stolen}})
+	}
+	invented := Result{Task: ID{7}, Attempt: 1, Peer: "liar", Output: []byte("false")}
+	queue = append(queue, Message{From: "liar", To: "owner", Kind: KindResult, Session: 1, Seq: 3, Results: []Result{invented}})
+	deliver()
+	if len(runs) != 2 {
+		t.Fatalf("%d runs of a task that was given twice", len(runs))
+	}
+	for _, r := range runs {
+		apply(r.at, peers[r.at].Ran(now, Result{Task: r.task.ID, Attempt: r.task.Attempt, Output: []byte(r.at)}))
+		now = now.Add(10 * time.Millisecond)
+		for id, s := range peers {
+			apply(id, s.Tick(now))
+		}
+		deliver()
+	}
+	st, _ := owner.Job(job)
+	got := owner.Tasks(job, 0, 1)
+	if st.State != JobDone || st.Done != 1 || len(got) != 1 || string(got[0].Result.Output) != string(runs[0].at) {
+		t.Errorf("job %+v, result %+v", st, got)
+	}
+	if stats := owner.Stats(); stats.Stale != 1 || stats.Unknown != 1 {
+		t.Errorf("%d stale results and %d unknown ones, want one of each", stats.Stale, stats.Unknown)
+	}
+}
+
 // TestHostile: whatever peers say, invariants hold, nobody panics, and time
 // goes on. (What liars say about tasks can come true: peers of a ring are
 // trusted with results.)
