@@ -127,8 +127,8 @@ func (r *Ring) account() {
 		b.rate = max(b.rate, rest)
 		b.burst = max(1<<16, 2*recordCost*r.size())
 	}
-	tooMuch := cost > limit || r.size() > float64(r.cfg.TableSize)
-	enough := cost < limit*2/3 && r.size() < float64(r.cfg.TableSize)*0.9
+	tooMuch := cost > limit && !r.small() || r.size() > float64(r.cfg.TableSize)
+	enough := (cost < limit*2/3 || r.small()) && r.size() < float64(r.cfg.TableSize)*0.9
 	b.over, b.under = tally(b.over, tooMuch, dt), tally(b.under, enough, dt)
 	switch {
 	case !r.cfg.tabled():

@@ -130,7 +130,8 @@
 // filling the tables of newcomers would cost more than Config.Budget, they take records
 // little by little, and View.Complete is false until few are missing. Where news alone
 // would, peers keep neighbours and fingers and what they hear anyway, say so
-// (Message.Narrow), and are told nothing until it has been calmer for a while. Fingers
+// (Message.Narrow), and are told nothing until it has been calmer for a while; but not
+// in a small ring, where all hear of everything, whatever it costs. Fingers
 // take over there, and where the ring is larger than the table: for each power of two
 // one peer of those that stand so far off and less than twice as far, the one with the
 // smallest round trip of a few that were measured. What is missing is taken from

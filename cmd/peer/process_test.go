@@ -142,7 +142,6 @@ func startPeersWith(t *testing.T, flags []string, names ...string) []*process {
 // agreed waits until all peers see the same ring of all of them.
 func agreed(t *testing.T, peers []*process) {
 	t.Helper()
-	var last string
 	eventually(t, time.Minute, func() bool {
 		for _, p := range peers {
 			var ring struct {
@@ -151,12 +150,17 @@ func agreed(t *testing.T, peers []*process) {
 			}
 			p.doc(&ring, "ring")
 			if len(ring.Peers) != len(peers) || ring.Agree != len(peers) || ring.Of != len(peers) {
-				last = p.ok("ring")
 				return false
 			}
 		}
 		return true
-	}, func() string { return "the ring does not agree:\n" + last })
+	}, func() string {
+		sees := ""
+		for _, p := range peers {
+			sees += filepath.Base(p.home) + " sees:\n" + p.ok("ring")
+		}
+		return "the ring does not agree:\n" + sees
+	})
 }
 
 // eventually waits for a condition.
