@@ -129,15 +129,17 @@ func (n *Node) peerNamed(name string) (chord.PeerID, error) {
 		return id, nil
 	}
 	found := make(map[chord.PeerID]bool)
-	if len(name) >= minPeerEnd {
-		for _, c := range n.seen.contacts(1 << 20) {
-			if label := n.label(c.ID); strings.HasSuffix(label, name) || strings.HasPrefix(label, name) {
-				found[c.ID] = true
-			}
+	match := func(id chord.PeerID) bool {
+		label := n.label(id)
+		return len(name) >= minPeerEnd && (strings.HasSuffix(label, name) || strings.HasPrefix(label, name))
+	}
+	for _, c := range n.seen.contacts(1 << 20) {
+		if match(c.ID) {
+			found[c.ID] = true
 		}
 	}
 	for _, p := range n.view().Peers() {
-		if name != "" && p.Name == name {
+		if match(p.ID) || name != "" && p.Name == name {
 			found[p.ID] = true
 		}
 	}
