@@ -79,3 +79,24 @@ func TestWaitNamesReplicas(t *testing.T) {
 		})
 	}
 }
+
+// An operation of a client ends before its client does.
+func TestInTime(t *testing.T) {
+	ends := func(patience time.Duration) (early time.Duration) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		end, _ := ctx.Deadline()
+		_, _, _ = inTime(func(ctx context.Context, _ empty, _ []byte) (empty, []byte, error) {
+			sooner, _ := ctx.Deadline()
+			early = end.Sub(sooner)
+			return empty{}, nil, nil
+		})(ctx, empty{}, nil)
+		return early
+	}
+	if early := ends(time.Hour); early != answerTime {
+		t.Errorf("%v before an hour is over", early)
+	}
+	if early := ends(answerTime); early <= 0 || early > answerTime/10 {
+		t.Errorf("%v before %v are over", early, answerTime)
+	}
+}
