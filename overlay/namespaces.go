@@ -119,7 +119,7 @@ func (s *namespaces) read(ctx context.Context, name string) (Namespace, error) {
 	rec, err := s.n.lookUp(ctx, settingsSpace, name, store.LevelQuorum)
 	switch {
 	case err == nil:
-		if err := parseSettings(rec, &ns); err != nil {
+		if err := parseSettings(rec, s.n.ring.Shards, &ns); err != nil {
 			return Namespace{}, err
 		}
 	case !errors.Is(err, ErrNotFound):
@@ -173,8 +173,8 @@ func (s *namespaces) keepCopies(name string, copies int) {
 	}
 }
 
-// parseSettings reads a record of settings into ns.
-func parseSettings(rec Record, ns *Namespace) error {
+// parseSettings reads a record of settings into ns, in a ring of that many shards.
+func parseSettings(rec Record, shards int, ns *Namespace) error {
 	var doc settingsJSON
 	err := json.Unmarshal(rec.Value, &doc)
 	if err == nil && doc.Format != 1 {
@@ -185,7 +185,9 @@ func parseSettings(rec Record, ns *Namespace) error {
 		if doc.N != 0 {
 			ns.Replicas = doc.N
 		}
-		err = checkSettings(*ns)
+		if err = checkSettings(*ns); err == nil {
+			err = store.CheckBank(doc.N, shards)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("settings of namespace %q: %w", ns.Name, err)

@@ -115,3 +115,19 @@ func TestNamespacesRefuse(t *testing.T) {
 		t.Error("a get goes by settings of a later release")
 	}
 }
+
+// Settings come from the ring, where any member may have put them: what is taken makes sense.
+func FuzzSettings(f *testing.F) {
+	f.Add([]byte(`{"format":1,"w":"all","r":"one","ttl_ms":86400000,"n":5}`))
+	f.Add([]byte(`{"format":1,"n":200}`))
+	f.Add([]byte(`{"format":2}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		ns := Namespace{Name: "ns", Replicas: 3}
+		if err := parseSettings(Record{Value: b}, 256, &ns); err != nil {
+			return
+		}
+		if err := checkSettings(ns); err != nil || ns.Replicas < 1 || ns.Replicas > store.MaxN {
+			t.Fatalf("%+v: %v", ns, err)
+		}
+	})
+}

@@ -25,7 +25,7 @@ type watchPlace struct {
 // cursorJSON is a cursor; it travels in base64.
 type cursorJSON struct {
 	Format int         `json:"f"`
-	Prefix string      `json:"p"`
+	Prefix []byte      `json:"p"` // may end within a character
 	Shards int         `json:"n"`
 	Places []placeJSON `json:"v"`
 	// Since is until when the shards outside of Places were followed, in Unix
@@ -42,8 +42,8 @@ type placeJSON struct {
 	Shards      []byte `json:"s"`
 }
 
-// cursorFormat is that of cursors which tell times.
-const cursorFormat = 2
+// cursorFormat is that of cursors which tell times, and prefixes byte by byte.
+const cursorFormat = 3
 
 // maxCursor bounds the text of a cursor.
 const maxCursor = 1 << 20
@@ -54,7 +54,7 @@ func (w *Watch) Cursor() string {
 	if w.remote != nil {
 		return w.remote.w.Cursor()
 	}
-	doc := cursorJSON{Format: cursorFormat, Prefix: w.spec.Prefix, Shards: w.n.ring.Shards}
+	doc := cursorJSON{Format: cursorFormat, Prefix: []byte(w.spec.Prefix), Shards: w.n.ring.Shards}
 	for v, p := range w.places {
 		if !p.shards.Empty() {
 			doc.Places = append(doc.Places, placeJSON{Peer: []byte(v.Peer), Incarnation: v.Incarnation, Run: p.run, At: p.at, When: p.when.UnixMilli(), Shards: p.shards})
@@ -115,7 +115,7 @@ func parseCursor(spec client.WatchSpec, shards int) (places map[store.Voter]*wat
 	switch {
 	case err != nil || doc.Format != cursorFormat:
 		return nil, since, bad("is not one of this release")
-	case doc.Prefix != spec.Prefix:
+	case string(doc.Prefix) != spec.Prefix:
 		return nil, since, bad(fmt.Sprintf("is of prefix %q", doc.Prefix))
 	case doc.Shards != shards:
 		return nil, since, bad("is of another ring")

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chorus-net/chorus/bootstrap"
+	"github.com/chorus-net/chorus/internal/wire"
 	"github.com/chorus-net/chorus/overlay/client"
 	"github.com/chorus-net/chorus/store"
 )
@@ -327,4 +329,30 @@ func TestWatchOverTheSocket(t *testing.T) {
 		}
 	}
 	_ = w.Close(ctx)
+}
+
+// A cursor is of a caller: what is taken is read again from what it says of itself.
+func FuzzCursor(f *testing.F) {
+	const shards = 256
+	w := &Watch{n: &Node{ring: bootstrap.Ring{Shards: shards}}, spec: client.WatchSpec{Prefix: "songs/"}, places: map[store.Voter]*watchPlace{
+		{Peer: "ada", Incarnation: 7}: {run: 1, at: 2, when: time.UnixMilli(3), shards: wire.ShardSet{5}},
+	}}
+	f.Add("songs/", w.Cursor())
+	f.Add("", w.Cursor())
+	f.Add("\xbc", "")
+	f.Add("songs/", "bm9uc2Vuc2U")
+	f.Fuzz(func(t *testing.T, prefix, cursor string) {
+		places, since, err := parseCursor(client.WatchSpec{Prefix: prefix, Cursor: cursor}, shards)
+		if err != nil {
+			return
+		}
+		w := &Watch{n: w.n, spec: client.WatchSpec{Prefix: prefix}, places: places, lost: map[store.ShardID]time.Time{}}
+		if !since.IsZero() {
+			w.lost[0] = since
+		}
+		again, sinceAgain, err := parseCursor(client.WatchSpec{Prefix: prefix, Cursor: w.Cursor()}, shards)
+		if err != nil || len(again) > len(places) || !sinceAgain.Equal(since) {
+			t.Fatalf("%d places since %v came back as %d since %v, %v", len(places), since, len(again), sinceAgain, err)
+		}
+	})
 }

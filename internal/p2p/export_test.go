@@ -37,3 +37,9 @@ var PathOf = pathOf
 
 // Doors is doors, for tests.
 var Doors = doors
+
+// ReadMessage and WriteMessage are readMessage and writeMessage, for tests.
+var (
+	ReadMessage  = readMessage
+	WriteMessage = writeMessage
+)

@@ -268,3 +268,19 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// A message of admission is of 4 KiB at the most, whatever a stranger says its length is.
+func FuzzReadMessage(f *testing.F) {
+	f.Add([]byte("\x00\x02hi"))
+	f.Add([]byte("\xff\xff"))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		m, err := p2p.ReadMessage(bytes.NewReader(stream))
+		if err != nil {
+			return
+		}
+		var b bytes.Buffer
+		if err := p2p.WriteMessage(&b, m); err != nil || len(m) > 4<<10 || !bytes.HasPrefix(stream, b.Bytes()) {
+			t.Fatalf("a message of %d bytes came back as %d, %v", len(m), b.Len(), err)
+		}
+	})
+}

@@ -227,3 +227,21 @@ func FuzzHello(f *testing.F) {
 		}
 	})
 }
+
+func FuzzFailure(f *testing.F) {
+	f.Add(marshalFailure(ErrBusy))
+	f.Add(marshalFailure(&Error{Code: "no-room", Message: "full", Detail: []byte{1}}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := parseFailure(b)
+		if err != nil {
+			if !errors.Is(err, errFrame) {
+				t.Fatal(err)
+			}
+			return
+		}
+		again, err := parseFailure(marshalFailure(e))
+		if err != nil || again.Code != e.Code || again.Message != e.Message || !bytes.Equal(again.Detail, e.Detail) {
+			t.Fatalf("%+v came back as %+v, %v", e, again, err)
+		}
+	})
+}

@@ -152,3 +152,21 @@ func FuzzParseRing(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParsePeers(f *testing.F) {
+	f.Add(AppendPeers(nil, []chord.Peer{signedPeer(f, "peer-a", 0, 7), signedPeer(f, "peer-b", 1023)}))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		peers, err := ParsePeers(b)
+		if err != nil {
+			return
+		}
+		again, err := ParsePeers(AppendPeers(nil, peers))
+		if err != nil {
+			t.Fatalf("parse what was parsed: %v", err)
+		}
+		if diff := cmp.Diff(peers, again); diff != "" {
+			t.Fatalf("came back different (-first +second):\n%s", diff)
+		}
+	})
+}
