@@ -46,30 +46,26 @@ func newOwned(n *Node) *owned {
 // check refuses, and counts, a record of an owned namespace that neither its owner signed nor a
 // writer of the owner's.
 func (o *owned) check(v store.View) error {
-	err := store.CheckOwned(o.n.ring.ID, v)
-	if err != nil {
-		o.forged.Add(1)
-		o.n.log.Debug("forged record refused", "key", store.JoinKey(string(v.Namespace()), string(v.Key())), "err", err)
-		return &rpc.Error{Code: codeForged, Message: err.Error()}
+	return o.refuse(string(v.Namespace()), store.CheckOwned(o.n.ring.ID, v))
+}
+
+// checkReply checks what a replica says that it holds of a key, see [store.CheckReply].
+func (o *owned) checkReply(ns string, reply store.ReadReply) error {
+	return o.refuse(ns, store.CheckReply(o.n.ring.ID, ns, reply))
+}
+
+// refuse counts a record that was found to be forged, and makes the answer to it of why.
+func (o *owned) refuse(ns string, why error) error {
+	if !errors.Is(why, store.ErrForged) {
+		return why
 	}
-	return nil
+	o.forged.Add(1)
+	o.n.log.Debug("forged record refused", "namespace", ns, "err", why)
+	return &rpc.Error{Code: codeForged, Message: why.Error()}
 }
 
 // codeForged is the code of the refusal of a forged record, between peers.
 const codeForged = "forged"
-
-// checkReply checks what a replica says that it holds of a key. One that tells a version and
-// not the record, or that shows a forged one, has not answered.
-func (o *owned) checkReply(ns string, reply store.ReadReply) error {
-	if !store.IsOwned(ns) || reply.Status != store.StatusOK || reply.Version.IsZero() {
-		return nil
-	}
-	v, err := store.OpenRecord(reply.Record)
-	if err != nil {
-		return err
-	}
-	return o.check(v)
-}
 
 // sign signs a record that is about to be written, if it lies in an owned namespace.
 func (o *owned) sign(ctx context.Context, rec *store.Record) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 )
@@ -77,6 +78,19 @@ func OwnerOf(ns string) (key PublicKey, err error) {
 	}
 	copy(key[:], id[len(idHead):])
 	return key, nil
+}
+
+// NamespaceOf returns the namespace that the peer of a key owns: what [OwnerOf] reads.
+func NamespaceOf(key PublicKey) string {
+	n := new(big.Int).SetBytes(append([]byte(idHead), key[:]...))
+	var digits []byte
+	for digit, base := new(big.Int), big.NewInt(int64(len(base58))); n.Sign() > 0; {
+		n.DivMod(n, base, digit)
+		digits = append(digits, base58[digit.Int64()])
+	}
+	digits = append(digits, base58[0]) // for the ID's first byte
+	slices.Reverse(digits)
+	return OwnedPrefix + string(digits)
 }
 
 // Grant lets a writer write to its owner's namespace, in versions before it expires. It is no
@@ -211,4 +225,18 @@ func CheckOwned(ring [32]byte, v View) error {
 		return ErrForged
 	}
 	return nil
+}
+
+// CheckReply checks what a replica says that it holds of a key in a namespace, if that is owned:
+// one that tells a version and not the record, or that shows a forged one, has not answered. That the
+// record is one of the key is for [Read] to check. Errors are ErrCorrupt and ErrForged.
+func CheckReply(ring [32]byte, ns string, reply ReadReply) error {
+	if !IsOwned(ns) || reply.Status != StatusOK || reply.Version.IsZero() {
+		return nil
+	}
+	v, err := OpenRecord(reply.Record)
+	if err != nil {
+		return err
+	}
+	return CheckOwned(ring, v)
 }

@@ -37,6 +37,9 @@ func TestOwnerOf(t *testing.T) {
 		if key, err := OwnerOf(o.ns); err != nil || key != o.key {
 			t.Errorf("%s: %x, %v, want %x", o.ns, key, err, o.key)
 		}
+		if ns := NamespaceOf(o.key); ns != o.ns {
+			t.Errorf("%x owns %s, want %s", o.key, ns, o.ns)
+		}
 	}
 	id := ada.ns[1:]
 	for name, ns := range map[string]string{
@@ -185,6 +188,30 @@ func TestOwnedGrant(t *testing.T) {
 	}
 	if g, err := DecodeGrant(make([]byte, grantSize+1)); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%+v, %v", g, err)
+	}
+}
+
+// A replica that shows no record for its version, or a forged one, has not answered.
+func TestCheckReply(t *testing.T) {
+	r := ownedRecord(ada, "k", nil)
+	unsigned := r.AppendTo(nil)
+	must(SignOwned(testRing, &r, nil, ada.sign))
+	signed := r.AppendTo(nil)
+	for _, tt := range []struct {
+		name, ns string
+		reply    ReadReply
+		want     error
+	}{
+		{"a signed record", ada.ns, ReadReply{Version: r.Version, Record: signed}, nil},
+		{"nothing", ada.ns, ReadReply{}, nil},
+		{"a referral", ada.ns, ReadReply{Status: StatusReferral, Version: r.Version}, nil},
+		{"a record without a signature", ada.ns, ReadReply{Version: r.Version, Record: unsigned}, ErrForged},
+		{"a version alone", ada.ns, ReadReply{Version: r.Version}, ErrCorrupt},
+		{"a version alone, where nobody owns", "plain", ReadReply{Version: r.Version}, nil},
+	} {
+		if err := CheckReply(testRing, tt.ns, tt.reply); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
 	}
 }
 

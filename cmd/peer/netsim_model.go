@@ -57,6 +57,7 @@ type modelDoc struct {
 	VirtualS      float64             `json:"virtual_s"`
 	Violations    int                 `json:"violations"`
 	Lookups       *model.LookupReport `json:"lookups"`
+	Owned         *model.OwnedReport  `json:"owned"` // with liars
 	BytesPerPeerS *float64            `json:"bytes_per_peer_s"`
 	LoadMax       *float64            `json:"load_max_over_mean"`
 	FormS         *float64            `json:"form_s"`
@@ -92,7 +93,10 @@ it is a member, even if nobody has heard of it.
 With --liars some of the peers follow the protocol in all but one thing: when they are asked
 who owns a key, a fifth of them each name themselves, say nothing, leave the owner out, lead
 to other liars, or name such as the owner. Honest peers look up; where the owner says nothing
-the next peer will do.
+the next peer will do. Afterwards they read records that are signed, of owned namespaces, from the
+three peers that a lookup names first, and check them as real peers do; liars among those show forged
+records, or older ones, or nothing. FORGED tells how many were accepted: there must be none. Where
+liars are most of the replicas of a key it may be read in an older version, or not at all.
 
 With --schedules play that many random histories of small rings instead: peers
 join, leave, crash and come back while messages are late, overtaken and doubled. The
@@ -288,6 +292,7 @@ func (c *console) netsimModel(ctx context.Context, f modelFlags) error {
 	doc.Regions, doc.RegionDelayS, doc.PlainChord = f.Regions, f.RegionDelay.Seconds(), rep.PlainChord
 	doc.Liars, doc.Sybils, doc.Wary, doc.Keys = f.Liars, f.Sybils, f.Wary, f.Keys
 	doc.Workload, doc.Rate, doc.DurationS = f.workload, f.Lookups, f.Duration.Seconds()
+	doc.Owned = rep.Owned
 	doc.Lookups, doc.BytesPerPeerS, doc.LoadMax, doc.FormS = &rep.Lookups, &rep.BytesPerPeerS, &rep.LoadMax, &rep.FormS
 	doc.WallS, doc.RSSMiB = rep.WallS, residentMiB()
 	return c.print(doc, func(out io.Writer) {

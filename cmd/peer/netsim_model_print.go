@@ -35,6 +35,9 @@ func (c *console) printModel(out io.Writer, d modelDoc) {
 		"messages", fmt.Sprintf("%.2f and %.0f bytes a lookup", each(l, float64(l.Messages)), each(l, float64(l.Bytes))),
 		"traffic", fmt.Sprintf("%.0f B/s sent by a peer", *d.BytesPerPeerS),
 		"load", fmt.Sprintf("%.2f of the mean at most, three replicas each", *d.LoadMax),
+		"owned", d.owned(func(o *model.OwnedReport) *model.OwnedReads { return &o.Anywhere }),
+		"near Sybils", d.owned(func(o *model.OwnedReport) *model.OwnedReads { return o.Beside }),
+		"forged", d.forged(),
 		"violations", d.Violations,
 		"healed", healed,
 		"time", fmt.Sprintf("%.0f s virtual, %.1f s real, %.0f MiB", d.VirtualS, d.WallS, d.RSSMiB),
@@ -92,6 +95,29 @@ func (d *modelDoc) right() string {
 		return ""
 	}
 	return fmt.Sprintf("%.2f%%, %d of them past an owner that says nothing", 100*d.Lookups.Right, d.Lookups.Bypassed)
+}
+
+// owned says how reads of some owned keys ended, nothing if there were none.
+func (d *modelDoc) owned(some func(*model.OwnedReport) *model.OwnedReads) string {
+	if d.Owned == nil || some(d.Owned) == nil {
+		return ""
+	}
+	r := some(d.Owned)
+	return fmt.Sprintf("%d reads: %d current, %d stale, %d told that there is nothing, %d unavailable; liars alone keep the key of %d",
+		r.N, r.Current, r.Stale, r.Denied, r.Unavailable, r.Captured)
+}
+
+// forged says what became of forged records.
+func (d *modelDoc) forged() string {
+	if d.Owned == nil {
+		return ""
+	}
+	sum := d.Owned.Anywhere
+	if near := d.Owned.Beside; near != nil {
+		sum.ForgedOffered += near.ForgedOffered
+		sum.ForgedAccepted += near.ForgedAccepted
+	}
+	return fmt.Sprintf("%d owned records offered, %d accepted", sum.ForgedOffered, sum.ForgedAccepted)
 }
 
 // each shares a total out among the lookups.

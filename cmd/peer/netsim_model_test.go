@@ -49,6 +49,23 @@ func TestNetsimModel(t *testing.T) {
 	if doc["liars"] != 0.2 || doc["sybils"] != 4.0 || doc["wary"] != true || doc["lookups"].(map[string]any)["right"].(float64) < 0.9 {
 		t.Errorf("netsim model with liars: %v", doc)
 	}
+	owned, ok := doc["owned"].(map[string]any)
+	if !ok {
+		t.Fatalf("netsim model with liars: owned is %v", doc["owned"])
+	}
+	for _, part := range []string{"anywhere", "beside_sybils"} {
+		reads, ok := owned[part].(map[string]any)
+		if !ok {
+			t.Fatalf("netsim model with liars: %s is %v", part, owned[part])
+		}
+		keysOf(t, part, reads, "n", "current", "stale", "denied", "unavailable", "captured", "forged_offered", "forged_accepted")
+		if reads["n"] == 0.0 || reads["forged_offered"] == 0.0 || reads["forged_accepted"] != 0.0 {
+			t.Errorf("netsim model with liars: %s: %v", part, reads)
+		}
+	}
+	if out := s.ok("netsim", "model", "--peers", "12", "--positions", "2", "--duration", "8s", "--liars", "0.3"); !strings.Contains(out, "owned records offered, 0 accepted") {
+		t.Errorf("netsim model with liars: %s", out)
+	}
 	s.doc(&doc, "netsim", "model", "--peers", "30", "--workload", "keys", "--keys", "50000", "--plain-chord")
 	even, uneven := doc["load_max_over_mean"].(float64), doc["plain_chord"].(map[string]any)["load_max_over_mean"].(float64)
 	if doc["keys"] != 50000.0 || even < 1 || even > 1.6 || uneven < even {

@@ -43,6 +43,11 @@
 // Left in peace a ring must be perfect within 90 s, one that was split, starved of
 // messages and struck at will within 4 minutes.
 //
+// In a ring with liars Run also reads records of owned namespaces, see OwnedReport: lookups are
+// the ring's, the read and the check of what replicas answer are the store's, and each peer whom
+// the ring names as one of a key's replicas, if it is honest, holds the record that was written last.
+// How records get there is not modelled, nor how they move; liars answer before others.
+//
 // RunWork has schedulers share tasks, as WorkSettings say. A World is driven by hand, a Schedule plays a random history and checks the
 // ring's invariant after every step, and Run measures lookups, traffic and healing
 // for the command line. Nothing here is safe for concurrent use; separate Worlds

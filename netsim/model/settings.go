@@ -50,7 +50,8 @@ type Settings struct {
 	Each  func(*chord.Ring)
 	Tell  func(part string, done float64)
 
-	unchosen bool // the one position of a peer is the first that its ID yields
+	unchosen bool       // the one position of a peer is the first that its ID yields
+	check    checkReply // what readers of owned keys go by; nil: store.CheckReply
 }
 
 // plain returns the same settings for plain Chord, as in "Chord: A Scalable
@@ -138,6 +139,7 @@ type Report struct {
 	Violations int `json:"violations"`
 
 	Lookups       LookupReport `json:"lookups"`
+	Owned         *OwnedReport `json:"owned,omitempty"` // nil without liars
 	Liars         int          `json:"liars"`
 	Sybils        int          `json:"sybils"`
 	FormS         float64      `json:"form_s"`             // from the first start until all agree
