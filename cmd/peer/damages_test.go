@@ -3,8 +3,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/chorus-net/chorus/bootstrap"
 	"github.com/chorus-net/chorus/overlay/client"
+	"github.com/chorus-net/chorus/store/disk/disktest"
 )
 
 var damages = flag.Int("damages", 3, "how often TestDamages harms the files of a peer")
@@ -32,7 +31,7 @@ func TestDamages(t *testing.T) {
 		p := x.peers[victim]
 		p.signal(syscall.SIGKILL)
 		data := filepath.Join(p.home, bootstrap.DataDir)
-		t.Log(harm(t, rng, data))
+		t.Log(disktest.Harm(t, rng, data))
 		x.forgive(p)
 		x.peers[victim] = p.start()
 		agreed(t, x.peers)
@@ -56,43 +55,6 @@ func TestDamages(t *testing.T) {
 	}
 	t.Logf("%d damages, %d of them such that all was fetched anew", *damages, setAside)
 	x.report()
-}
-
-// harm flips a bit in a file under dir, or cuts its end off, and returns what it did.
-func harm(t *testing.T, rng *rand.Rand, dir string) string {
-	t.Helper()
-	var files []string
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		if info, err := e.Info(); err == nil && info.Size() > 0 {
-			files = append(files, path)
-		}
-		return nil
-	})
-	if err != nil || len(files) == 0 {
-		t.Fatalf("files of %s: %d, %v", dir, len(files), err)
-	}
-	path := files[rng.IntN(len(files))]
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := len(b)
-	for used > 1 && b[used-1] == 0 { // logs are files with holes
-		used--
-	}
-	at, what := rng.IntN(used), "a flip"
-	if rng.IntN(2) == 0 {
-		b, what = b[:at], "a cut"
-	} else {
-		b[at] ^= 1 << rng.IntN(8)
-	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("%s at %d of %d in %s", what, at, used, filepath.Base(path))
 }
 
 // repaired waits until no peer knows of a key that lacks replicas.

@@ -5,11 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/chorus-net/chorus/store"
+	"github.com/chorus-net/chorus/store/disk/disktest"
 )
 
 var (
@@ -45,7 +44,7 @@ func TestHarmed(t *testing.T) {
 			for range *harms {
 				h := &home{t: t, dir: t.TempDir(), o: live.o}
 				copyFolder(t, live.dir, h.dir)
-				what := h.harm(rng)
+				what := disktest.Harm(t, rng, h.dir)
 				s, err := Open(t.Context(), h.dir, h.o)
 				if err != nil {
 					if noticed++; !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrEngine) {
@@ -74,41 +73,4 @@ func TestHarmed(t *testing.T) {
 			}
 		})
 	}
-}
-
-// harm flips a bit of a file, or cuts its end off, and returns what it did.
-func (h *home) harm(rng *rand.Rand) string {
-	h.t.Helper()
-	var files []string
-	err := filepath.WalkDir(h.dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		if info, err := e.Info(); err == nil && info.Size() > 0 {
-			files = append(files, path)
-		}
-		return nil
-	})
-	if err != nil || len(files) == 0 {
-		h.t.Fatalf("files of %s: %d, %v", h.dir, len(files), err)
-	}
-	path := files[rng.IntN(len(files))]
-	b, err := os.ReadFile(path)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	used := len(b)
-	for used > 1 && b[used-1] == 0 { // logs are files with holes
-		used--
-	}
-	at, what := rng.IntN(used), "a flip"
-	if rng.IntN(2) == 0 {
-		b, what = b[:at], "a cut"
-	} else {
-		b[at] ^= 1 << rng.IntN(8)
-	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		h.t.Fatal(err)
-	}
-	return fmt.Sprintf("%s at %d of %d in %s", what, at, used, filepath.Base(path))
 }
