@@ -35,6 +35,29 @@ func TestKeepFollowsRunningTasks(t *testing.T) {
 	}
 }
 
+// A peer whose workers are taken by others for long starts nothing soon, however short it is.
+func TestKeepNothingBehindOthers(t *testing.T) {
+	now := time.Unix(1, 0)
+	s, err := New(Config{Self: "victim", Session: 1, Slots: 1, Funcs: []string{"short/v1", "long/v1"}}, now, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.learnCost(kind{capability: "short/v1"}, time.Microsecond)
+	s.holder.running[run{ID{99}, 1}] = &held{task: Task{ID: ID{99}, Code: Code{Func: "long/v1"}}, state: heldRunning}
+	for i := range 10 {
+		s.enqueue(&held{task: Task{ID: ID{byte(i)}, Code: Code{Func: "short/v1"}}}, false)
+	}
+	lane := s.holder.queue.lane(laneKey{capability: "short/v1"})
+	if got := s.keep(lane, 0, false); got != 10 {
+		t.Errorf("keeps %d of 10 tasks of a microsecond each behind one that has just begun", got)
+	}
+	s.advance(now.Add(time.Second))
+	load := s.load()
+	if got := s.keep(lane, 100*time.Millisecond, false); got != 0 || load.queued() != 10 {
+		t.Errorf("keeps %d tasks behind one that goes on, and tells of %d", got, load.queued())
+	}
+}
+
 // Of parts a peer keeps as many as come to that much work, going by the smallest.
 func TestKeepFewParts(t *testing.T) {
 	for _, c := range []struct {

@@ -43,8 +43,8 @@ func (s *Scheduler) stay(l *lane, rtt time.Duration) (n int, joins bool) {
 }
 
 // keep returns how many queued tasks of a lane, beside joins that stay, this peer would itself
-// start while a steal goes on: stealing those does not pay. Tasks that run for longer than
-// former ones took show that these are no guide.
+// start while a steal goes on: stealing those does not pay. It starts none before a worker is
+// free. Tasks that run for longer than former ones took show that these are no guide.
 func (s *Scheduler) keep(l *lane, rtt time.Duration, joins bool) int {
 	cost := s.holder.costs[kind{capability: l.capability}]
 	if !l.here || cost == 0 {
@@ -55,7 +55,7 @@ func (s *Scheduler) keep(l *lane, rtt time.Duration, joins bool) int {
 			cost = max(cost, s.now-h.began)
 		}
 	}
-	many := int64(max(rtt, stealCost)) * int64(s.holder.slots) / int64(cost)
+	many := int64(max(max(rtt, stealCost)-s.gap(), 0)) * int64(s.holder.slots) / int64(cost)
 	return l.first(int(min(many, int64(l.n))), joins)
 }
 
