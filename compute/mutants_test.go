@@ -68,6 +68,7 @@ var mutants = []struct{ name, file, old, new string }{
 	{"keep as many parts as others", "worth.go", `work < uint64(many)*lightest+1`, `true`},
 	{"let thieves have cheap joins", "worth.go", `return l.joins > 0 && l.here`, `return false && l.here`},
 	{"keep joins from thieves however long they wait", "worth.go", `s.gap() <= max(joinPatience, joinTrips*rtt)`, `s.gap() >= 0`},
+	{"keep tasks behind others that go on", "worth.go", `max(max(rtt, stealCost)-s.gap(), 0)`, `max(rtt, stealCost)`},
 	{"split no large transfer", "near.go", `n > 0 && bytes > s.cfg.MessageBytes`, `false`},
 	{"run a crashed task on the same peer at once", "holder.go", `len(h.task.Avoid) > 0 && (slices.Contains(h.task.Avoid, s.cfg.Self) ||`, `len(h.task.Avoid) > 0 && (false ||`},
 	{"never run a crashed task here again", "holder.go", `q.shelf[0].until <= s.now`, `false`},
