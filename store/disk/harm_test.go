@@ -42,10 +42,10 @@ func TestHarmed(t *testing.T) {
 			}
 			noticed := 0
 			for range *harms {
-				h := &home{t: t, dir: t.TempDir(), o: live.o}
-				copyFolder(t, live.dir, h.dir)
-				what := disktest.Harm(t, rng, h.dir)
-				s, err := Open(t.Context(), h.dir, h.o)
+				dir := t.TempDir()
+				copyFolder(t, live.dir, dir)
+				what := disktest.Harm(t, rng, dir)
+				s, err := Open(t.Context(), dir, live.o)
 				if err != nil {
 					if noticed++; !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrEngine) {
 						t.Errorf("%s: open: %v", what, err)
