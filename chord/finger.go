@@ -7,16 +7,68 @@ import (
 	"time"
 )
 
-// finger is a few places at or behind a distance from us, the best one first: all
-// of them halve the way as long as they stand less than twice as far off. With
-// Config.Classic they are the first ones there.
+// finger is a few places in an interval of distances behind our anchor, the best one first.
+// Those that are anchors halve the way as long as they stand in the interval; others help
+// only with targets near them. With Config.Classic they are the first ones there.
+//
+// Intervals are numbered from the farthest inward: 0 is from three quarters of the circle on, 1 from
+// half of it, 2 from three eighths, 3 from a quarter. With Config.Classic those with even
+// numbers are left out, and the others reach twice as far.
 type finger []Place
 
-// fixFinger looks up one finger: the successor of the first own position plus a
-// power of two, from the farthest inward, as far as the successor list does not
-// cover it. One that is missing comes first; the others have their turn now and then,
-// as the ring grows. Where the table holds the whole ring there is nothing to look
-// up. Fingers shorten lookups and never affect what they find.
+// ordinal returns the number of the interval in which a distance lies.
+func ordinal(d ID) int {
+	n := d.bits()
+	upper := n > 1 && d.bit(n-2)
+	if upper {
+		return 2 * (256 - n)
+	}
+	return 2*(256-n) + 1
+}
+
+// interval returns where finger k begins, and where it ends.
+func (r *Ring) interval(k int) (from, to ID) {
+	power := 255 - k/2
+	from, to = plusPow2(r.anchor.ID, power), plusPow2(plusPow2(r.anchor.ID, power), power)
+	if half := plusPow2(from, max(0, power-1)); k%2 == 0 {
+		from = half
+	} else if !r.cfg.Classic {
+		to = half
+	}
+	return from, to
+}
+
+// inInterval reports whether a place may be finger k.
+func (r *Ring) inInterval(k int, p Place) bool {
+	from, to := r.interval(k)
+	return p.ID == from || between(from, p.ID, to)
+}
+
+// skips reports whether there is no finger k.
+func (r *Ring) skips(k int) bool { return r.cfg.Classic && k%2 == 0 }
+
+// fingerCount returns how many intervals the list of the anchor does not cover. There are
+// fingers for those.
+func (r *Ring) fingerCount() int {
+	list := r.anchor.list
+	if len(list) == 0 {
+		return 0
+	}
+	return ordinal(distance(r.anchor.ID, list[len(list)-1].ID))
+}
+
+// fingerAt returns finger k, to be changed.
+func (r *Ring) fingerAt(k int) *finger {
+	for len(r.fingers) <= k {
+		r.fingers = append(r.fingers, nil)
+	}
+	return &r.fingers[k]
+}
+
+// fixFinger looks up one finger, from the farthest inward. One that is missing comes first;
+// the others have their turn now and then, as the ring grows. Where the table holds the
+// whole ring there is nothing to look up. Fingers shorten lookups and never affect what they
+// find.
 func (r *Ring) fixFinger() {
 	if r.complete() || len(r.lookups) >= maxLookups {
 		return
@@ -25,37 +77,29 @@ func (r *Ring) fixFinger() {
 		return
 	}
 	r.rankFinger()
-	base, last := r.slots[0], r.nearestFinger()
-	k := len(r.fingers) - 1
-	for k >= last && len(r.fingers[k]) > 0 {
-		k--
+	count := r.fingerCount()
+	k := 0
+	for k < count && (r.skips(k) || len(*r.fingerAt(k)) > 0) {
+		k++
 	}
-	if k < last {
+	if k == count {
 		r.fixes++
 		turn := uint64(fingerTurn)
 		if r.quiet() {
 			turn *= 2
 		}
-		if last == len(r.fingers) || !r.small() && r.fixes%turn != 0 {
+		if count == 0 || !r.small() && r.fixes%turn != 0 {
 			return
 		}
-		r.nextFinger = (r.nextFinger + 1) % (len(r.fingers) - last)
-		k = len(r.fingers) - 1 - r.nextFinger
+		if r.nextFinger = (r.nextFinger + 1) % count; r.skips(r.nextFinger) {
+			r.nextFinger++
+		}
+		k = r.nextFinger
 	}
-	l := &lookup{target: plusPow2(base.ID, k), finger: k + 1}
+	from, _ := r.interval(k)
+	l := &lookup{target: from, finger: k + 1}
 	r.startLookup(l)
 	r.fixing = l.id
-}
-
-// nearestFinger returns the nearest finger that the first own position's list does not
-// cover.
-func (r *Ring) nearestFinger() int {
-	base := r.slots[0]
-	last := len(r.fingers)
-	for last > 0 && len(base.list) > 0 && between(base.list[len(base.list)-1].ID, plusPow2(base.ID, last-1), base.ID) {
-		last--
-	}
-	return last
 }
 
 // fingerTurn is the number of rounds from the refresh of one finger to that of
@@ -74,16 +118,17 @@ func (r *Ring) fixedFinger(k int, nodes []Place) {
 	if len(f) == 0 {
 		return
 	}
+	old := r.fingerAt(k)
 	if r.cfg.Classic {
-		r.fingers[k] = f[:min(len(f), fewNodes)]
+		*old = f[:min(len(f), fewNodes)]
 		return
 	}
-	for _, p := range r.fingers[k] {
+	for _, p := range *old {
 		if !slices.ContainsFunc(f, func(q Place) bool { return q.Peer == p.Peer }) && r.inInterval(k, p) {
 			f = append(f, p)
 		}
 	}
-	r.fingers[k], r.contest, r.contested = f, k, true
+	*old, r.contest, r.contested = f, k, true
 	for _, p := range f {
 		if p.Peer != r.self.ID {
 			r.ask(p.Peer)
@@ -91,23 +136,40 @@ func (r *Ring) fixedFinger(k int, nodes []Place) {
 	}
 }
 
-// offerFinger takes the places of a peer that was heard of by the way for fingers
-// of which one is missing, so that they need not be looked up.
+// offerFinger takes the places of a peer that was heard of by the way for fingers that are
+// missing, or know of no anchor, so that they need not be looked up.
 func (r *Ring) offerFinger(rec *Record) {
 	if r.complete() || r.cfg.Classic || r.phase != phaseMember {
 		return
 	}
-	base := r.slots[0]
-	for _, p := range rec.places {
-		k := distance(base.ID, p.ID).bits() - 1
-		if k < 0 || len(base.list) == 0 || !between(base.list[len(base.list)-1].ID, p.ID, base.ID) || len(r.fingers[k]) >= fewNodes {
+	count := r.fingerCount()
+	for i, p := range rec.places {
+		k := ordinal(distance(r.anchor.ID, p.ID))
+		if k >= count {
 			continue
 		}
-		if !slices.ContainsFunc(r.fingers[k], func(q Place) bool { return q.Peer == p.Peer }) {
-			r.fingers[k] = append(r.fingers[k], p)
+		f := r.fingerAt(k)
+		if len(*f) > 0 && (i > 0 || len(*f) >= fewNodes || slices.ContainsFunc(*f, r.anchored)) {
+			continue
+		}
+		if !slices.ContainsFunc(*f, func(q Place) bool { return q.Peer == p.Peer }) {
+			*f = append(*f, p)
 			r.ask(p.Peer)
 		}
 	}
+}
+
+// anchorsFirst returns the places with those that are anchors of their peers before the others.
+func (r *Ring) anchorsFirst(places []Place) []Place {
+	ps := make([]Place, 0, len(places))
+	for _, first := range []bool{true, false} {
+		for _, p := range places {
+			if r.anchored(p) == first {
+				ps = append(ps, p)
+			}
+		}
+	}
+	return ps
 }
 
 // cutFingers takes the places that gone names out of the fingers.
@@ -123,37 +185,34 @@ const fingerNodes = 3
 // rankFinger keeps the best places of the finger that was looked up last, now
 // that their round trips were measured.
 func (r *Ring) rankFinger() {
-	f := r.fingers[r.contest]
 	if r.cfg.Classic || !r.contested {
 		return
 	}
+	f := r.fingerAt(r.contest)
 	r.contested = false
-	slices.SortStableFunc(f, func(a, b Place) int {
+	slices.SortStableFunc(*f, func(a, b Place) int {
 		return cmp.Compare(r.fingerCost(r.contest, a), r.fingerCost(r.contest, b))
 	})
-	r.fingers[r.contest] = f[:min(len(f), fewNodes)]
+	*f = (*f)[:min(len(*f), fewNodes)]
 }
 
-// fingerCost weighs a place as finger k: by its round trip, and by how far into
-// the interval it stands, as it overshoots that share of the targets there, which
-// then take another request.
+// fingerCost weighs a place as finger k: by its round trip, by how far into the interval it
+// stands, as it overshoots that share of the targets there, which then take another request,
+// and, if it is no anchor, by the requests that an anchor in its place would spare.
 func (r *Ring) fingerCost(k int, p Place) float64 {
 	if !r.inInterval(k, p) || p.Peer != r.self.ID && r.suspected(p.Peer) {
 		return math.Inf(1)
 	}
-	into := Arc{From: plusPow2(r.slots[0].ID, k), To: p.ID}.Fraction() * math.Exp2(float64(len(r.fingers)-k))
-	return float64(r.roundTrip(p.Peer)) + into*float64(r.usual.smooth)
-}
-
-// inInterval reports whether a place may be finger k.
-func (r *Ring) inInterval(k int, p Place) bool {
-	base := r.slots[0].ID
-	from := plusPow2(base, k)
-	to := base
-	if k < len(r.fingers)-1 {
-		to = plusPow2(base, k+1)
+	from, to := r.interval(k)
+	more := Arc{From: from, To: p.ID}.Fraction() / Arc{From: from, To: to}.Fraction()
+	if p.ID == from {
+		more = 0
 	}
-	return p.ID == from || between(from, p.ID, to)
+	if !r.anchored(p) {
+		far := r.lists(from, to)
+		more += far - byFingers(far)
+	}
+	return float64(r.roundTrip(p.Peer)) + more*float64(r.usual.smooth)
 }
 
 // roundTrip returns the smoothed round trip to a peer; where it was not measured,

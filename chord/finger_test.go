@@ -6,31 +6,37 @@ import (
 	"time"
 )
 
-// newFingerRing returns a ring that keeps no table, and others by the exponent
-// of their distance from its position, ascending.
-func newFingerRing(t *testing.T, classic bool, others int) (*Ring, [256][]Place) {
+// newFingerRing returns a ring that keeps no table, and others by the interval of their
+// distance from its anchor, ascending.
+func newFingerRing(t *testing.T, classic bool, others int) (*Ring, [512][]Place) {
 	t.Helper()
 	r := newTestRing(t, 0, 1)
 	r.cfg.TableSize, r.cfg.Classic = -1, classic
 	r.Create(start)
-	var octaves [256][]Place
+	var intervals [512][]Place
 	for i := range others {
 		rec := completed(testPeer(1+i, 1))
 		r.table.admit(r.table.insert(rec))
 		p := rec.places[0]
-		k := distance(r.slots[0].ID, p.ID).bits() - 1
-		octaves[k] = append(octaves[k], p)
+		k := ordinal(distance(r.anchor.ID, p.ID))
+		intervals[k] = append(intervals[k], p)
+	}
+	for _, ps := range intervals {
+		slices.SortFunc(ps, func(a, b Place) int { return distance(r.anchor.ID, a.ID).Compare(distance(r.anchor.ID, b.ID)) })
 	}
 	r.usual = rtt{smooth: 100 * time.Millisecond, vary: 10 * time.Millisecond}
-	return r, octaves
+	return r, intervals
 }
+
+// spanned lets the ring believe that its lists cover such a share of the circle.
+func (r *Ring) spanned(share float64) { r.spanAt, r.span = r.revision+1, share }
 
 func (r *Ring) measured(id PeerID, trip time.Duration) {
 	r.table.members[id].met().rtt = rtt{smooth: trip, vary: trip / 10}
 }
 
 func TestFingerPrefersNearPeers(t *testing.T) {
-	const k = 255
+	const k = 1 // the quarter of the circle from its half on
 	for _, c := range []struct {
 		name    string
 		classic bool
@@ -42,9 +48,8 @@ func TestFingerPrefersNearPeers(t *testing.T) {
 		{"hardly any difference", false, [3]time.Duration{101 * time.Millisecond, 100 * time.Millisecond, 99 * time.Millisecond}, [2]int{0, 1}},
 		{"classic", true, [3]time.Duration{170 * time.Millisecond, 180 * time.Millisecond, 20 * time.Millisecond}, [2]int{0, 1}},
 	} {
-		r, octaves := newFingerRing(t, c.classic, 16)
-		ps := octaves[k]
-		slices.SortFunc(ps, func(a, b Place) int { return distance(r.slots[0].ID, a.ID).Compare(distance(r.slots[0].ID, b.ID)) })
+		r, intervals := newFingerRing(t, c.classic, 32)
+		ps := intervals[k]
 		r.fixedFinger(k, ps)
 		if asked := r.out[ps[2].Peer] != nil; asked == c.classic {
 			t.Errorf("%s: measured: %v", c.name, asked)
@@ -63,8 +68,11 @@ func TestFingerPrefersNearPeers(t *testing.T) {
 		if f := r.fingers[k]; !c.classic && f[0] != ps[c.want[0]] {
 			t.Errorf("%s: %v took the place of %v", c.name, f[0], ps[c.want[0]])
 		}
-		if r.inInterval(k, octaves[k-1][0]) {
-			t.Errorf("%s may be finger %d", octaves[k-1][0].ID.Short(), k)
+		if near := intervals[k+1][0]; r.inInterval(k, near) {
+			t.Errorf("%s may be finger %d", near.ID.Short(), k)
+		}
+		if far := intervals[k-1][0]; r.inInterval(k, far) != c.classic {
+			t.Errorf("%s: %s may be finger %d: %v", c.name, far.ID.Short(), k, !c.classic)
 		}
 	}
 }
@@ -88,7 +96,11 @@ func TestNextHopWeighsRoundTrips(t *testing.T) {
 		for id, trip := range c.trips {
 			r.measured(id, trip)
 		}
-		l := &lookup{target: target, nearer: []Place{at("p1", 0x07), at("p2", 0x0f), at("p3", 0xff)}}
+		r.spanned(1.0 / (1 << 13)) // 8/256 of the last byte: p1 stands one list before the target, p2 two
+		l := &lookup{target: target}
+		for _, p := range []Place{at("p1", 0x07), at("p2", 0x0f), at("p3", 0xff)} {
+			l.nearer = append(l.nearer, step{p, r.reach(p, target)})
+		}
 		if got, _ := r.nextNearer(l); got != c.want {
 			t.Errorf("%s: %s is asked, want %s", c.name, got, c.want)
 		}

@@ -95,6 +95,9 @@ func (a ID) bits() int {
 	return 0
 }
 
+// bit returns the bit of value 2^k, for k from 0 to 255.
+func (a ID) bit(k int) bool { return a[len(a)-1-k/8]>>(k%8)&1 == 1 }
+
 // plusPow2 returns a + 2^k modulo 2^256, for k from 0 to 255.
 func plusPow2(a ID, k int) ID {
 	i := len(a) - 1 - k/8

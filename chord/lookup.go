@@ -48,7 +48,7 @@ type lookup struct {
 	word    *Event // what those who are asked are told
 
 	ahead   []Place   // at or behind the target, nearest first: the first that lives is its owner
-	nearer  []Place   // before the target, nearest first
+	nearer  []step    // before the target, those that lead to it soonest first
 	heard   []PeerID  // those that answered since it last began
 	missed  []PeerID  // those that did not, once for each time
 	vouched []PeerID  // of whom somebody said that only those ahead of them come before
@@ -56,7 +56,7 @@ type lookup struct {
 	asked   []PeerID  // those whose answer is awaited
 	lateAt  time.Time // when to ask another one beside them, or to begin anew; zero: not
 	news    bool      // something came in since the last step
-	closest ID        // how far before the target the nearest one stands that answered
+	closest float64   // the shortest reach of those that answered
 	futile  int       // answers in a row that came from nobody nearer
 	ways    []way     // of a wary lookup; nil of another
 	placed  []PeerID  // those who are on one of them
@@ -138,10 +138,11 @@ func (r *Ring) orient(l *lookup) {
 			return
 		}
 	}
-	l.nearer = r.preceding(l.target, maxNearer)
 	if r.wary(l) {
-		l.spread()
+		l.spread(r.preceding(l.target, maxNearer))
+		return
 	}
+	l.nearer = r.leading(l.target, maxNearer)
 }
 
 // advanceLookups lets every lookup that has something to do take its next step.
@@ -201,7 +202,7 @@ func (r *Ring) detour(l *lookup) bool {
 	if l.join == nil || l.asks >= maxAsks {
 		return false
 	}
-	l.nearer = r.preceding(l.target, maxNearer)
+	l.nearer = r.leading(l.target, maxNearer)
 	to, ok := r.nextNearer(l)
 	if ok {
 		r.request(l, to)
@@ -323,6 +324,9 @@ func (r *Ring) find(m *Message, target ID, k *packer) Found {
 			r.assure(nodes[:min(len(nodes), limit)])
 		}
 	}
+	if done && m.Anchors {
+		nodes = r.anchorsFirst(nodes)
+	}
 	var f Found
 	for _, p := range nodes[:min(len(nodes), limit)] {
 		if p.Peer == r.self.ID && m.Member && m.Know == r.self.mark() {
@@ -350,11 +354,14 @@ func (r *Ring) assure(places []Place) {
 	}
 }
 
-// referral returns who may know more of a target: those before it, and, for who
-// wants more than one, who is known to stand between it and us.
+// referral returns who may know more of a target: who leads there soonest, or, for who
+// wants more than one, those right before it, and who is known to stand between it and us.
 func (r *Ring) referral(target ID, limit int) []Place {
 	if limit < 3 {
-		return r.preceding(target, 1)
+		for _, s := range r.leading(target, 1) {
+			return []Place{s.Place}
+		}
+		return nil
 	}
 	nodes := r.preceding(target, min(limit, maxReferal)-1)
 	if _, pred, ok := r.before(target); ok {
@@ -397,10 +404,11 @@ func (r *Ring) pick(n int, at cursor, next func(cursor) cursor) []Place {
 
 // pin names the peers that a lookup may end with or still ask.
 func (l *lookup) pin(pin func(PeerID)) {
-	for _, ps := range [][]Place{l.ahead, l.nearer} {
-		for _, p := range ps {
-			pin(p.Peer)
-		}
+	for _, p := range l.ahead {
+		pin(p.Peer)
+	}
+	for _, s := range l.nearer {
+		pin(s.Peer)
 	}
 	for _, w := range l.ways {
 		for _, p := range w {

@@ -45,7 +45,7 @@ func (r *Ring) next(l *lookup) (PeerID, bool) {
 // answer is still held against those peers.
 func (r *Ring) anew(l *lookup) {
 	l.ahead, l.nearer, l.heard, l.vouched, l.named = nil, nil, nil, nil, nil
-	l.closest, l.futile = ID{}, 0
+	l.futile = 0
 	r.orient(l)
 }
 
@@ -86,12 +86,11 @@ func (r *Ring) nextAhead(l *lookup, late bool) (to, doubt PeerID, wait bool) {
 }
 
 // nextNearer picks who is to be asked of those before the target that were not:
-// the one that should lead to the owner soonest. A way twice as long takes up to a
-// request more, so each power of two farther off costs a usual round trip, which a
-// short one to that peer may be worth.
+// the one that should lead to the owner soonest. Each request that its way is longer than
+// the shortest costs a usual round trip, which a short one to that peer may be worth.
 func (r *Ring) nextNearer(l *lookup) (PeerID, bool) {
 	best, least := PeerID(""), 0.0
-	nearest, seen := 0, 0
+	seen := 0
 	for _, p := range l.nearer {
 		if p.Peer == r.self.ID || l.knows(p.Peer) {
 			continue
@@ -99,11 +98,7 @@ func (r *Ring) nextNearer(l *lookup) (PeerID, bool) {
 		if r.cfg.Classic {
 			return p.Peer, true
 		}
-		far := distance(p.ID, l.target).bits()
-		if seen == 0 {
-			nearest = far
-		}
-		cost := float64(r.roundTrip(p.Peer)) + float64(r.usual.smooth)*float64(far-nearest)
+		cost := float64(r.roundTrip(p.Peer)) + float64(r.usual.smooth)*p.reach
 		if seen == 0 || cost < least {
 			best, least = p.Peer, cost
 		}
@@ -144,15 +139,15 @@ func (l *lookup) overtaken(id PeerID) bool {
 	return l.hedges > 0 && len(l.vouched) > 0 && !slices.Contains(l.vouched, id) && !slices.Contains(l.named, id)
 }
 
-// leads reports whether a peer before the target is nearer than all whose
+// leads reports whether a peer before the target leads there sooner than all whose
 // answer is awaited.
 func (l *lookup) leads(id PeerID) bool {
 	asked := func(p Place) bool { return slices.Contains(l.asked, p.Peer) }
 	if slices.ContainsFunc(l.ahead, asked) {
 		return false
 	}
-	first := slices.IndexFunc(l.nearer, asked)
-	return first < 0 || slices.IndexFunc(l.nearer, func(p Place) bool { return p.Peer == id }) < first
+	first := slices.IndexFunc(l.nearer, func(s step) bool { return asked(s.Place) })
+	return first < 0 || slices.IndexFunc(l.nearer, func(s step) bool { return s.Peer == id }) < first
 }
 
 // resign ends a lookup that knows nobody else to ask: with the first ahead
@@ -176,10 +171,10 @@ func (r *Ring) suspected(id PeerID) bool {
 
 // answered takes the answer of a peer, which stands at the given places. It
 // took rtt.
-func (l *lookup) answered(from PeerID, rtt time.Duration, at []Place, done bool, nodes []Place) {
+func (r *Ring) answered(l *lookup, from PeerID, rtt time.Duration, at []Place, done bool, nodes []Place) {
 	l.ended(from)
 	l.hops++
-	if nearer := l.nears(at); nearer || len(l.heard) == 0 {
+	if r.nears(l, at) {
 		l.futile = 0
 	} else {
 		l.futile++
@@ -195,18 +190,18 @@ func (l *lookup) answered(from PeerID, rtt time.Duration, at []Place, done bool,
 		l.successors(nodes)
 		l.stands(at)
 	default:
-		l.referred(at, nodes)
+		r.referred(l, at, nodes)
 		l.stands(at)
 	}
 }
 
-// nears notes how far before the target the nearest of a peer's places stands,
-// and reports whether all others that answered stand farther off.
-func (l *lookup) nears(at []Place) bool {
-	nearer := false
-	for _, p := range at {
-		if far := distance(p.ID, l.target); l.closest == (ID{}) || far.Less(l.closest) {
-			l.closest, nearer = far, true
+// nears notes the shortest reach of a peer's places, and reports whether nobody who answered
+// before has one as short.
+func (r *Ring) nears(l *lookup, at []Place) bool {
+	nearer := len(l.heard) == 0
+	for i, p := range at {
+		if reach := r.reach(p, l.target); nearer && i == 0 || reach < l.closest {
+			l.closest, nearer = reach, true
 		}
 	}
 	return nearer
@@ -222,22 +217,19 @@ func (l *lookup) stands(at []Place) {
 
 // referred takes the nodes that a peer named which does not know the owner. If
 // it was believed to be the owner, one of them may stand between it and the target.
-func (l *lookup) referred(at, nodes []Place) {
+func (r *Ring) referred(l *lookup, at, nodes []Place) {
 	near, ok := l.first(at)
 	ok = ok && slices.Contains(l.ahead, near)
 	for _, p := range nodes {
 		switch {
 		case ok && l.precedes(p, near):
 			l.follows(near, p)
-		case !l.knows(p.Peer) && !slices.Contains(l.nearer, p):
-			l.nearer = append(l.nearer, p)
+		case !l.knows(p.Peer) && !slices.ContainsFunc(l.nearer, func(s step) bool { return s.Place == p }):
+			l.nearer = append(l.nearer, step{p, r.reach(p, l.target)})
 		}
 	}
-	l.nearer = slices.DeleteFunc(l.nearer, func(p Place) bool { return l.knows(p.Peer) && !slices.Contains(l.asked, p.Peer) })
-	slices.SortStableFunc(l.nearer, func(a, b Place) int {
-		da, db := distance(a.ID, l.target), distance(b.ID, l.target)
-		return da.Compare(db)
-	})
+	l.nearer = slices.DeleteFunc(l.nearer, func(s step) bool { return l.knows(s.Peer) && !slices.Contains(l.asked, s.Peer) })
+	slices.SortStableFunc(l.nearer, byReach)
 	l.nearer = l.nearer[:min(len(l.nearer), maxNearer)]
 }
 

@@ -21,15 +21,14 @@ type way []Place
 // wary reports whether a lookup is to believe nobody alone.
 func (r *Ring) wary(l *lookup) bool { return r.cfg.Wary && l.checked() && !l.told }
 
-// spread begins the ways of a lookup, with the peers before the target that orient found.
-func (l *lookup) spread() {
+// spread begins the ways of a lookup, with places before the target, nearest first.
+func (l *lookup) spread(places []Place) {
 	l.ways = make([]way, wayCount)
 	l.placed = nil
-	for i, p := range l.nearer {
+	for i, p := range places {
 		l.placed = append(l.placed, p.Peer)
 		l.ways[i%wayCount] = append(l.ways[i%wayCount], p)
 	}
-	l.nearer = nil
 }
 
 // nextWary picks whom a wary lookup asks next, or settles it: when all ways have ended and

@@ -64,12 +64,13 @@ type Message struct {
 	// sender has news; the sender's own may be among them.
 	Peers []*Record
 
-	Wants []Want   // an ask: positions of the receiver whose state is wanted
-	Notes []Note   // an ask: positions of the sender right before positions of the receiver
-	Finds []ID     // an ask: whose successors are wanted
-	Vets  []PeerID // an ask: members that do not answer the sender; does the receiver reach them?
-	Most  uint32   // an ask: how many nodes an answer to one of Finds is to name at most; 0: all. Below 3, one that is not Done names a single one
-	Sync  []uint64 // an ask: digests of parts of the sender's table; empty or 64 of them
+	Wants   []Want   // an ask: positions of the receiver whose state is wanted
+	Notes   []Note   // an ask: positions of the sender right before positions of the receiver
+	Finds   []ID     // an ask: whose successors are wanted
+	Vets    []PeerID // an ask: members that do not answer the sender; does the receiver reach them?
+	Most    uint32   // an ask: how many nodes an answer to one of Finds is to name at most; 0: all. Below 3, one that is not Done names a single one
+	Anchors bool     // an ask: of the successors that Finds are to name, anchors of peers come first
+	Sync    []uint64 // an ask: digests of parts of the sender's table; empty or 64 of them
 
 	States []State  // a reply: answers to Wants, named by their index
 	Found  []Found  // a reply: answers to Finds, in their order

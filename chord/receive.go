@@ -303,7 +303,7 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 			if from != nil {
 				at = from.peer.places
 			}
-			l.answered(q.to, r.now.Sub(q.sent), at, m.Found[i].Done && len(rs.found[i]) > 0, rs.found[i])
+			r.answered(l, q.to, r.now.Sub(q.sent), at, m.Found[i].Done && len(rs.found[i]) > 0, rs.found[i])
 		}
 	}
 }

@@ -183,6 +183,7 @@ func (r *Ring) packFinds(m *Message, to PeerID, o *outgoing) {
 		}
 	}
 	m.Most = most
+	m.Anchors = !slices.ContainsFunc(o.finds, func(id uint64) bool { return r.lookups[id].finger == 0 })
 }
 
 // most returns how many nodes the answer of a peer to a lookup is to name: few, as

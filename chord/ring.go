@@ -16,10 +16,11 @@ type Ring struct {
 	rng  *rand.Rand
 	now  time.Time
 
-	phase phase
-	join  joining
-	slots []*slot // own positions, ascending
-	table *table
+	phase  phase
+	join   joining
+	slots  []*slot // own positions, ascending
+	anchor *slot   // of them, where our fingers begin
+	table  *table
 
 	out      map[PeerID]*outgoing // what this call asks of whom
 	requests map[uint64]*request
@@ -58,13 +59,15 @@ type Ring struct {
 	listedOf int
 	denseAt  uint64 // 1 + revision as of which dense is what density returns
 	dense    float64
+	spanAt   uint64 // the same of span, which is what listSpan returns
+	span     float64
 	smallAt  stamp
 	smallOf  int
 	isSmall  bool
 
 	vetting vetting // suspects of others
 
-	fingers    []finger // by power of two, from the first own position
+	fingers    []finger // by ordinal, as far as there were any yet
 	nextFinger int
 	fixes      uint64 // rounds in which no finger was missing
 	fixing     uint64 // lookup of a finger under way
@@ -178,7 +181,6 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 		carried:  make(map[newsKey]time.Time),
 		budget:   budget{rate: float64(cfg.Budget) / compareShare, saved: keysCost},
 		vetting:  newVetting(),
-		fingers:  make([]finger, 256),
 		period:   cfg.Stabilise,
 		view:     emptyView(self.ID),
 	}
@@ -187,6 +189,7 @@ func New(cfg Config, self Peer, rng *rand.Rand) (*Ring, error) {
 		slots[i].Place = p
 		r.slots = append(r.slots, &slots[i])
 	}
+	r.anchor = r.slots[0]
 	slices.SortFunc(r.slots, func(a, b *slot) int { return a.ID.Compare(b.ID) })
 	return r, nil
 }

@@ -105,23 +105,45 @@ func (r *Ring) standAt(s *slot, o *Roster) {
 	}
 }
 
-// standFingers takes fingers from the list, for each distance the first peers that
-// stand so far off.
+// standFingers takes the fingers that lookups would find.
 func (r *Ring) standFingers(o *Roster) {
-	x := &o.index
-	for k := len(r.fingers) - 1; k >= r.nearestFinger(); k-- {
-		at := x.from(plusPow2(r.slots[0].ID, k))
-		for range x.count {
-			e := x.get(at)
-			p := *e.place()
-			if !r.inInterval(k, p) || len(r.fingers[k]) == fewNodes {
+	for k := range r.fingerCount() {
+		if r.skips(k) {
+			continue
+		}
+		from, _ := r.interval(k)
+		var f finger
+		var late finger // no anchors
+		for _, e := range o.following(from, r.cfg.SuccessorPeers) {
+			switch p := *e.place(); {
+			case !r.inInterval(k, p) || p.Peer == r.self.ID:
+			case e.rec.anchor() == p || r.cfg.Classic:
+				f = append(f, p)
+			default:
+				late = append(late, p)
+			}
+		}
+		f = append(f, late...)
+		f = f[:min(len(f), fewNodes)]
+		for _, p := range f {
+			r.knows(o.index.get(o.index.from(p.ID)).rec)
+		}
+		*r.fingerAt(k) = f
+	}
+}
+
+// following returns the first places of n peers at or after id.
+func (o *Roster) following(id ID, n int) []*entry {
+	var es []*entry
+	at := o.index.from(id)
+	for range o.index.count {
+		e := o.index.get(at)
+		at = o.index.next(at)
+		if !slices.ContainsFunc(es, func(q *entry) bool { return q.rec == e.rec }) {
+			if es = append(es, e); len(es) == n {
 				break
 			}
-			if p.Peer != r.self.ID && !slices.ContainsFunc(r.fingers[k], func(q Place) bool { return q.Peer == p.Peer }) {
-				r.knows(e.rec)
-				r.fingers[k] = append(r.fingers[k], p)
-			}
-			at = x.next(at)
 		}
 	}
+	return es
 }

@@ -17,7 +17,7 @@ func AppendRing(b []byte, m *chord.Message) []byte {
 		Kind: pb.RingKind(m.Kind), Req: m.Req, Member: m.Member, Left: m.Left, Who: m.Who,
 		Know: m.Know, Digest: m.Digest, Sync: m.Sync, Synced: m.Synced, Most: m.Most,
 		New: m.New, Narrow: m.Narrow, Keys: m.Keys, Fetch: m.Fetch, Rate: m.Rate, Part: m.Part,
-		Meet: m.Meet,
+		Meet: m.Meet, Anchors: m.Anchors,
 	}
 	for i := range m.Peers {
 		p.Peers = append(p.Peers, m.Peers[i].Record)
@@ -69,7 +69,7 @@ func ParseRing(b []byte) (chord.Message, error) {
 		Kind: chord.Kind(p.Kind), Req: p.Req, Member: p.Member, Left: p.Left, Who: p.Who,
 		Know: p.Know, Digest: p.Digest, Sync: p.Sync, Synced: p.Synced, Most: p.Most,
 		New: p.New, Narrow: p.Narrow, Keys: p.Keys, Fetch: p.Fetch, Rate: p.Rate, Part: p.Part,
-		Meet: p.Meet,
+		Meet: p.Meet, Anchors: p.Anchors,
 	}
 	for i := range peers {
 		m.Peers = append(m.Peers, chord.NewRecord(peers[i]))

@@ -54,7 +54,7 @@ func ringMessages(t testing.TB) map[string]chord.Message {
 			Wants: []chord.Want{{Index: 3}, {Index: 7, Have: 0xabc}, {Index: 9, Holds: []uint32{1, 1 << 31}}},
 			Notes: []chord.Note{{Yours: 3, Mine: 7}},
 			Finds: []chord.ID{chord.HashID([]byte("x"))},
-			Most:  3, New: true, Part: 5, Fetch: []uint32{7, 1 << 31},
+			Most:  3, New: true, Part: 5, Fetch: []uint32{7, 1 << 31}, Anchors: true,
 			News:   []chord.News{{Kind: chord.EventAlive, Until: 5}, {Kind: chord.EventDead, At: 1 << 63, Mark: 9, Until: 6}},
 			Sync:   make([]uint64, 64),
 			Vets:   []chord.PeerID{"peer-d", "peer-e"},

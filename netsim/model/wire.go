@@ -64,7 +64,7 @@ func WireSize(m *chord.Message) int {
 	for _, v := range [...]uint32{m.Most, m.Rate, m.Part} {
 		n += optional(v > 0, 1+number(uint64(v)))
 	}
-	n += optional(m.New, 1+flag) + optional(m.Narrow, 1+flag) + optional(m.Meet, 1+flag)
+	n += optional(m.New, 1+flag) + optional(m.Narrow, 1+flag) + optional(m.Meet, 1+flag) + optional(m.Anchors, 1+flag)
 	for _, keys := range [...][]uint32{m.Keys, m.Fetch} {
 		n += optional(len(keys) > 0, 1+field(4*len(keys)))
 	}

@@ -332,6 +332,7 @@ type RingMessage struct {
 	Rate          uint32              `protobuf:"varint,25,opt,name=rate,proto3" json:"rate,omitempty"`
 	Part          uint32              `protobuf:"varint,26,opt,name=part,proto3" json:"part,omitempty"`
 	Meet          bool                `protobuf:"varint,27,opt,name=meet,proto3" json:"meet,omitempty"`
+	Anchors       bool                `protobuf:"varint,28,opt,name=anchors,proto3" json:"anchors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -544,6 +545,13 @@ func (x *RingMessage) GetPart() uint32 {
 func (x *RingMessage) GetMeet() bool {
 	if x != nil {
 		return x.Meet
+	}
+	return false
+}
+
+func (x *RingMessage) GetAnchors() bool {
+	if x != nil {
+		return x.Anchors
 	}
 	return false
 }
@@ -973,7 +981,7 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x1d\n" +
 	"\x05Peers\x12\x14\n" +
-	"\x05peers\x18\x01 \x03(\fR\x05peers\"\xaf\n" +
+	"\x05peers\x18\x01 \x03(\fR\x05peers\"\xc9\n" +
 	"\n" +
 	"\vRingMessage\x12'\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x13.chorus.v1.RingKindR\x04kind\x12\x10\n" +
@@ -1002,7 +1010,8 @@ const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\x05fetch\x18\x18 \x03(\aR\x05fetch\x12\x12\n" +
 	"\x04rate\x18\x19 \x01(\rR\x04rate\x12\x12\n" +
 	"\x04part\x18\x1a \x01(\rR\x04part\x12\x12\n" +
-	"\x04meet\x18\x1b \x01(\bR\x04meet\x1aF\n" +
+	"\x04meet\x18\x1b \x01(\bR\x04meet\x12\x18\n" +
+	"\aanchors\x18\x1c \x01(\bR\aanchors\x1aF\n" +
 	"\x04Want\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04have\x18\x02 \x01(\aR\x04have\x12\x14\n" +
