@@ -133,8 +133,9 @@
 // (Message.Narrow), and are told nothing until it has been calmer for a while; but not
 // in a small ring, where all hear of everything, whatever it costs. Fingers
 // take over there, and where the ring is larger than the table: two for each power of two, one
-// for each half of it, with the smallest round trip of a few that were measured. What is
-// missing is taken from records that come by, and looked up where none does. Table and
+// for each half of it, with the smallest round trip of a few that were measured. Where the
+// lists have changed lately, one for both halves is enough. What is missing is taken from those
+// who are known, or whose records come by, and looked up where there is nobody. Table and
 // fingers shorten lookups and speed repair; they never decide what is right.
 //
 // However many positions a peer has, its fingers run from one of them, its anchor: the first of
@@ -142,7 +143,8 @@
 // is reached at another position knows no more of what follows than anybody. And a lookup
 // asks, and is referred to, whoever leads to the target soonest by the place of its anchor, or
 // by a list that runs as far as the target (reach.go). In a ring of 30,000 with eight positions each
-// that takes 5.6 requests, where it took 9.2 by the nearest position and fingers to any.
+// that takes 5.6 requests, where it took 9.2 by the nearest position and fingers to any. The way
+// is an estimate, which may lead in a circle: a lookup that begins anew goes by distance alone.
 //
 // # Lookups
 //

@@ -5,7 +5,7 @@ package chord
 type Mutant struct {
 	Name string
 	Slow bool   // it takes many schedules to be caught
-	From uint64 // the schedule to begin with
+	From uint64 // the schedule to begin with: 1, or one shortly before the first that catches it
 	m    mutant
 }
 

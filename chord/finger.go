@@ -65,7 +65,8 @@ func (r *Ring) fingerAt(k int) *finger {
 	return &r.fingers[k]
 }
 
-// fixFinger looks up one finger, from the farthest inward. One that is missing comes first;
+// fixFinger looks up one finger, from the farthest inward. One that is missing, and for which
+// nobody is known, comes first;
 // the others have their turn now and then, as the ring grows. Where the table holds the
 // whole ring there is nothing to look up. Fingers shorten lookups and never affect what they
 // find.
@@ -79,7 +80,7 @@ func (r *Ring) fixFinger() {
 	r.rankFinger()
 	count := r.fingerCount()
 	k := 0
-	for k < count && (r.skips(k) || len(*r.fingerAt(k)) > 0) {
+	for k < count && (r.skips(k) || !r.missing(k) || r.takeFinger(k)) {
 		k++
 	}
 	if k == count {
@@ -131,7 +132,7 @@ func (r *Ring) fixedFinger(k int, nodes []Place) {
 	*old, r.contest, r.contested = f, k, true
 	for _, p := range f {
 		if p.Peer != r.self.ID {
-			r.ask(p.Peer)
+			r.gauge(p.Peer)
 		}
 	}
 }
@@ -148,16 +149,69 @@ func (r *Ring) offerFinger(rec *Record) {
 		if k >= count {
 			continue
 		}
-		f := r.fingerAt(k)
-		if len(*f) > 0 && (i > 0 || len(*f) >= fewNodes || slices.ContainsFunc(*f, r.anchored)) {
+		if f := r.known(k); !r.missing(k) && (i > 0 || len(f) >= fewNodes || slices.ContainsFunc(f, r.anchored)) {
 			continue
 		}
+		f := r.fingerAt(k)
 		if !slices.ContainsFunc(*f, func(q Place) bool { return q.Peer == p.Peer }) {
 			*f = append(*f, p)
-			r.ask(p.Peer)
+			r.gauge(p.Peer)
 		}
 	}
 }
+
+// takeFinger takes the first place for a missing finger of those that are known, an anchor if
+// there is one, and reports whether there is any: joiners have heard of many.
+func (r *Ring) takeFinger(k int) bool {
+	if r.cfg.Classic {
+		return false
+	}
+	from, _ := r.interval(k)
+	x := &r.table.index
+	var first *Place
+	at := x.from(from)
+	for range x.count {
+		p := x.get(at).place()
+		at = x.next(at)
+		if !r.inInterval(k, *p) {
+			break
+		}
+		if p.Peer == r.self.ID || !r.table.trusted(p.Peer) {
+			continue
+		}
+		if anchored := r.anchored(*p); first == nil || anchored {
+			if first = p; anchored {
+				break
+			}
+		}
+	}
+	if first == nil {
+		return false
+	}
+	*r.fingerAt(k) = finger{*first}
+	r.gauge(first.Peer)
+	return true
+}
+
+// gauge measures the round trip to a peer, unless it is known and the peer was heard lately.
+func (r *Ring) gauge(id PeerID) {
+	if m := r.table.members[id]; m == nil || m.rtt.smooth == 0 || r.now.Sub(m.heard) >= r.pace(doubtfulAfter) {
+		r.ask(id)
+	}
+}
+
+// known returns the places that may serve as finger k. Where much changes, those of the other
+// half of its power of two do, so that half as many need to be replaced.
+func (r *Ring) known(k int) []Place {
+	f := *r.fingerAt(k)
+	if r.cfg.Classic || r.quiet() {
+		return f
+	}
+	return slices.Concat(f, *r.fingerAt(k ^ 1))
+}
+
+// missing reports whether a place for finger k is wanted.
+func (r *Ring) missing(k int) bool { return len(r.known(k)) == 0 }
 
 // anchorsFirst returns the places with those that are anchors of their peers before the others.
 func (r *Ring) anchorsFirst(places []Place) []Place {

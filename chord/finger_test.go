@@ -110,3 +110,141 @@ func TestNextHopWeighsRoundTrips(t *testing.T) {
 		}
 	}
 }
+
+// busy lets the ring believe that it is large and changes, or for false is at rest.
+func (r *Ring) busy(changes bool) {
+	r.cfg.SmallRing = 0
+	for _, s := range r.slots {
+		s.quiet = quietRounds + 1
+		if changes {
+			s.quiet = 0
+		}
+	}
+}
+
+// TestOfferedFingers offers places for both halves of a power of two: where much changes, one
+// is enough.
+func TestOfferedFingers(t *testing.T) {
+	const k = 1
+	for _, changes := range []bool{true, false} {
+		r, intervals := newFingerRing(t, false, 32)
+		r.anchor.list = []Place{{ID: plusPow2(r.anchor.ID, 240)}}
+		r.busy(changes)
+		for _, p := range []Place{intervals[k][0], intervals[k^1][0]} {
+			clear(r.out)
+			r.offerFinger(r.record(p.Peer))
+			if first := p == intervals[k][0]; (r.out[p.Peer] != nil) != (first || !changes) {
+				t.Errorf("changes %v: the peer of the first %v is measured: %v", changes, first, r.out[p.Peer] != nil)
+			}
+		}
+		if f := *r.fingerAt(k ^ 1); len(f) == 0 != changes || r.missing(k^1) {
+			t.Errorf("changes %v: the other half is %v, missing %v", changes, f, r.missing(k^1))
+		}
+	}
+}
+
+// TestKnownFingers lets a ring take a missing finger of those that it knows: an anchor, though
+// others stand nearer, or whoever is there.
+func TestKnownFingers(t *testing.T) {
+	const k = 1
+	r, _ := newFingerRing(t, false, 1)
+	from, _ := r.interval(k)
+	if r.takeFinger(k) && r.fingers[k] == nil {
+		t.Error("took nobody")
+	}
+	r.fingers = nil
+	var anchors, others []Place
+	for i := range 32 {
+		rec := completed(testPeer(60+i, 4))
+		r.table.admit(r.table.insert(rec))
+		for j, p := range rec.places {
+			switch {
+			case !r.inInterval(k, p):
+			case j == 0:
+				anchors = append(anchors, p)
+			default:
+				others = append(others, p)
+			}
+		}
+	}
+	for _, ps := range [][]Place{anchors, others} {
+		slices.SortFunc(ps, func(a, b Place) int { return distance(from, a.ID).Compare(distance(from, b.ID)) })
+	}
+	if distance(from, anchors[0].ID).Compare(distance(from, others[0].ID)) < 0 {
+		t.Fatal("an anchor is the first anyway")
+	}
+	if !r.takeFinger(k) || !slices.Equal(r.fingers[k], finger{anchors[0]}) {
+		t.Errorf("took %v, want %v", r.fingers[k], anchors[0])
+	}
+	if r.out[anchors[0].Peer] == nil {
+		t.Error("nobody measures it")
+	}
+	clear(r.out)
+	r.now = start
+	m := r.table.members[anchors[0].Peer]
+	m.met().heard = start
+	r.measured(anchors[0].Peer, time.Millisecond)
+	if r.takeFinger(k); r.out[anchors[0].Peer] != nil {
+		t.Error("one that was measured and heard is asked again")
+	}
+	for _, p := range anchors {
+		r.table.members[p.Peer].met().suspect = true
+	}
+	r.table.changed = true
+	i := slices.IndexFunc(others, func(p Place) bool { return r.table.trusted(p.Peer) })
+	if !r.takeFinger(k) || r.fingers[k][0] != others[i] {
+		t.Errorf("without anchors took %v, want %v", r.fingers[k], others[i])
+	}
+}
+
+// TestRoundTripsMustLead lets one that stands near and answers quickly have led nowhere: those
+// that lead to the target sooner come before others that answer as quickly.
+func TestRoundTripsMustLead(t *testing.T) {
+	target := ID{0x80}
+	r, _ := newFingerRing(t, false, 4)
+	r.spanned(0.5)
+	r.measured("p1", 250*time.Millisecond)
+	r.measured("p2", time.Millisecond)
+	l := &lookup{target: target}
+	for i, id := range []PeerID{"p1", "p2"} {
+		p := Place{ID: ID{0x7f - byte(i)}, Peer: id}
+		l.nearer = append(l.nearer, step{p, r.reach(p, target)})
+	}
+	for futile, want := range []PeerID{"p2", "p1"} {
+		l.futile = futile
+		if got, _ := r.nextNearer(l); got != want {
+			t.Errorf("after %d that led nowhere %s is asked, want %s", futile, got, want)
+		}
+	}
+}
+
+// TestAstray lets a lookup begin anew: it goes by the nearest before the target, whatever the
+// reach, and wants to be told of as many as there is room for.
+func TestAstray(t *testing.T) {
+	r, _ := newFingerRing(t, false, 30)
+	for i := range 30 {
+		r.table.admit(r.table.insert(completed(testPeer(50+i, 4))))
+	}
+	r.spanned(0.001)
+	differs := false
+	for i := range 20 {
+		l := &lookup{target: HashID([]byte{byte(i)})}
+		for l.starts = 1; l.starts <= 2; l.starts++ {
+			var got []Place
+			for _, s := range r.approach(l) {
+				got = append(got, s.Place)
+			}
+			nearest := r.preceding(l.target, maxNearer)
+			if l.starts == 1 {
+				differs = differs || !slices.Equal(got, nearest)
+			} else if !slices.Equal(got, nearest) {
+				t.Fatalf("begins anew with %v, want %v", got, nearest)
+			} else if most := l.most("p1"); most != maxReferal {
+				t.Errorf("is told of %d, want %d", most, maxReferal)
+			}
+		}
+	}
+	if !differs {
+		t.Error("the reach made no difference before")
+	}
+}

@@ -142,7 +142,7 @@ func (r *Ring) orient(l *lookup) {
 		l.spread(r.preceding(l.target, maxNearer))
 		return
 	}
-	l.nearer = r.leading(l.target, maxNearer)
+	l.nearer = r.approach(l)
 }
 
 // advanceLookups lets every lookup that has something to do take its next step.
@@ -202,7 +202,8 @@ func (r *Ring) detour(l *lookup) bool {
 	if l.join == nil || l.asks >= maxAsks {
 		return false
 	}
-	l.nearer = r.leading(l.target, maxNearer)
+	l.starts++
+	l.nearer = r.approach(l)
 	to, ok := r.nextNearer(l)
 	if ok {
 		r.request(l, to)

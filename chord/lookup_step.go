@@ -87,7 +87,8 @@ func (r *Ring) nextAhead(l *lookup, late bool) (to, doubt PeerID, wait bool) {
 
 // nextNearer picks who is to be asked of those before the target that were not:
 // the one that should lead to the owner soonest. Each request that its way is longer than
-// the shortest costs a usual round trip, which a short one to that peer may be worth.
+// the shortest costs a usual round trip, which a short one to that peer may be worth; but
+// not where the last answer came from nobody nearer, lest all that do so come first.
 func (r *Ring) nextNearer(l *lookup) (PeerID, bool) {
 	best, least := PeerID(""), 0.0
 	seen := 0
@@ -95,7 +96,7 @@ func (r *Ring) nextNearer(l *lookup) (PeerID, bool) {
 		if p.Peer == r.self.ID || l.knows(p.Peer) {
 			continue
 		}
-		if r.cfg.Classic {
+		if r.cfg.Classic || l.futile > 0 {
 			return p.Peer, true
 		}
 		cost := float64(r.roundTrip(p.Peer)) + float64(r.usual.smooth)*p.reach
@@ -200,7 +201,7 @@ func (r *Ring) answered(l *lookup, from PeerID, rtt time.Duration, at []Place, d
 func (r *Ring) nears(l *lookup, at []Place) bool {
 	nearer := len(l.heard) == 0
 	for i, p := range at {
-		if reach := r.reach(p, l.target); nearer && i == 0 || reach < l.closest {
+		if reach := r.wayFrom(l, p); nearer && i == 0 || reach < l.closest {
 			l.closest, nearer = reach, true
 		}
 	}
@@ -225,7 +226,7 @@ func (r *Ring) referred(l *lookup, at, nodes []Place) {
 		case ok && l.precedes(p, near):
 			l.follows(near, p)
 		case !l.knows(p.Peer) && !slices.ContainsFunc(l.nearer, func(s step) bool { return s.Place == p }):
-			l.nearer = append(l.nearer, step{p, r.reach(p, l.target)})
+			l.nearer = append(l.nearer, step{p, r.wayFrom(l, p)})
 		}
 	}
 	l.nearer = slices.DeleteFunc(l.nearer, func(s step) bool { return l.knows(s.Peer) && !slices.Contains(l.asked, s.Peer) })

@@ -69,6 +69,31 @@ func byReach(a, b step) int {
 	return cmp.Compare(a.reach, b.reach)
 }
 
+// astray reports whether a lookup has begun anew. Peers estimate differently how long a list is,
+// and may lead a lookup in a circle; so from then on it goes by who stands nearest before the
+// target, of which everybody who is asked knows one that stands nearer still.
+func (l *lookup) astray() bool { return l.starts > 1 }
+
+// wayFrom returns how far the peer of a place is from the target, as the lookup sees it.
+func (r *Ring) wayFrom(l *lookup, p Place) float64 {
+	if l.astray() {
+		return r.lists(p.ID, l.target)
+	}
+	return r.reach(p, l.target)
+}
+
+// approach returns those with which a lookup begins.
+func (r *Ring) approach(l *lookup) []step {
+	if !l.astray() {
+		return r.leading(l.target, maxNearer)
+	}
+	var ss []step
+	for _, p := range r.preceding(l.target, maxNearer) {
+		ss = append(ss, step{p, r.wayFrom(l, p)})
+	}
+	return ss
+}
+
 // leading returns up to n distinct trusted peers that lead to a target, the shortest reach first.
 // Going back from the target it ends where nobody can have a shorter one.
 func (r *Ring) leading(target ID, n int) []step {

@@ -187,12 +187,12 @@ func (r *Ring) packFinds(m *Message, to PeerID, o *outgoing) {
 }
 
 // most returns how many nodes the answer of a peer to a lookup is to name: few, as
-// records are long, until somebody did not answer. 0 means all.
+// records are long, until somebody did not answer or it went astray. 0 means all.
 func (l *lookup) most(to PeerID) uint32 {
 	switch missed := len(l.missed); {
 	case l.checked() && missed > 1 || l.ways != nil:
 		return 0
-	case missed > 0:
+	case missed > 0 || l.astray():
 		return maxReferal
 	case l.checked() && slices.ContainsFunc(l.ahead, func(p Place) bool { return p.Peer == to }):
 		return ownerNodes
