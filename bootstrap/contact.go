@@ -74,6 +74,9 @@ func ParseContact(s string) (Contact, error) {
 type Places struct {
 	// Contacts are whom to ask, those of the tokens included.
 	Contacts []Contact
+	// Relays are the peers through which addresses of the Contacts lead. They are of the ring
+	// as well, but tokens are none of their business.
+	Relays []Contact
 	// Tokens are invitations.
 	Tokens []pass.Token
 }
@@ -96,6 +99,7 @@ func ParsePlaces(args []string) (Places, error) {
 		}
 	}
 	p.Contacts = merge(p.Contacts)
+	p.Relays = relays(p.Contacts)
 	if len(p.Contacts) > maxContacts {
 		return Places{}, &Error{
 			Code: CodeBadAddress, Message: fmt.Sprintf("%d peers to join by, at most %d", len(p.Contacts), maxContacts),
@@ -125,6 +129,21 @@ func (p *Places) add(s string) error {
 	p.Tokens = append(p.Tokens, t)
 	p.Contacts = append(p.Contacts, c)
 	return nil
+}
+
+// relays returns the relays that the addresses of contacts lead through.
+func relays(contacts []Contact) []Contact {
+	var out []Contact
+	for _, c := range contacts {
+		for _, a := range c.Addrs {
+			if before, _, ok := strings.Cut(a, "/p2p-circuit"); ok {
+				if r, err := ParseContact(before); err == nil {
+					out = append(out, r)
+				}
+			}
+		}
+	}
+	return merge(out)
 }
 
 func (p *Places) readFile(path string) error {

@@ -51,6 +51,13 @@ func TestParsePlaces(t *testing.T) {
 			if diff := cmp.Diff(tt.want, p.Contacts); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+			var relays []Contact
+			if tt.name == "relayed" {
+				relays = []Contact{contact(t, 2, "/ip4/192.0.2.1/tcp/1")}
+			}
+			if diff := cmp.Diff(relays, p.Relays); diff != "" {
+				t.Errorf("relays (-want +got):\n%s", diff)
+			}
 		})
 	}
 }

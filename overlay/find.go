@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/chorus-net/chorus/bootstrap"
@@ -195,7 +196,7 @@ func (f *finder) enter(ring bootstrap.Ring) error {
 	if f.n.home == nil {
 		return nil
 	}
-	for _, c := range f.places.Contacts {
+	for _, c := range slices.Concat(f.places.Contacts, f.places.Relays) {
 		f.book.Seen(c, time.Now())
 	}
 	if err := f.n.home.SaveBook(f.book); err != nil {

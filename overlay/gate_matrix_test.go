@@ -51,9 +51,10 @@ var (
 	// Of the control socket, what no peer may call.
 	ownersCalls = []string{"doctor", "forget", "grant", "invite", "leave", "ping", "revoke", "rotate", "status"}
 	// Of protocols, by the end of their names. Calls have roles of their own, and what
-	// libp2p tells of a peer is no secret to those who are let in.
+	// libp2p tells of a peer is no secret to those who are let in. Those that peers behind NATs
+	// need are in internal/p2p TestGateMatrixOfRelays.
 	decidedProtocols = map[string]rpc.Role{
-		"/call/1": rpc.RoleRead, "/kad/1.0.0": rpc.RoleMember, "/ipfs/id/1.0.0": rpc.RoleRead, "/ipfs/id/push/1.0.0": rpc.RoleRead,
+		"/admit/1": rpc.RoleMember, "/call/1": rpc.RoleRead, "/kad/1.0.0": rpc.RoleMember, "/ipfs/id/1.0.0": rpc.RoleRead, "/ipfs/id/push/1.0.0": rpc.RoleRead,
 	}
 )
 

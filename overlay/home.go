@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,10 +32,11 @@ func (n *Node) findRing(ctx context.Context) ([]bootstrap.Contact, error) {
 		book = n.home.Book()
 	}
 	f := finder{n: n, places: places, book: book, rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
-	for _, c := range places.Contacts {
+	named := slices.Concat(places.Contacts, places.Relays)
+	for _, c := range named {
 		n.given = append(n.given, c.Addrs...)
 	}
-	f.contacts = bootstrap.Order(places.Contacts, book.Contacts(), f.rng)
+	f.contacts = bootstrap.Order(named, book.Contacts(), f.rng)
 	have, err := n.homeRing()
 	switch {
 	case err == nil:

@@ -21,6 +21,7 @@ const (
 	inviteFor     = 24 * time.Hour // unless it is said
 	maxInviteTime = 10 * 365 * 24 * time.Hour
 	maxInviteAddr = 6 // addresses in a token, which people pass on by hand
+	maxRelayAddr  = 2 // of those at one relay, which are long
 )
 
 // Invite makes a token by which others join this peer's closed ring: it is what
@@ -53,7 +54,7 @@ func (n *Node) Invite(_ context.Context, spec client.InviteSpec) (client.Invitat
 	}
 	if len(t.Addrs) == 0 {
 		return client.Invitation{}, &client.Error{
-			Code: client.CodeNotAvailable, Message: "strangers cannot reach this peer: relays serve members alone",
+			Code: client.CodeNotAvailable, Message: "nobody can reach this peer, neither by itself nor through another one",
 			Fix: "peer doctor (says how to be reached), or peer invite --inviter (makes an inviter of a peer that can be)",
 		}
 	}
@@ -112,30 +113,40 @@ func (d *door) invite(t passes.Token) (passes.Token, error) {
 	return t.Sign(d.ring.ID, d.sign)
 }
 
-// tokenAddrs chooses the addresses of a token: those that reach farthest, and
-// loopback only where there is nothing else.
+// tokenAddrs chooses the addresses of a token: those at relays first, which this peer has only
+// where it is not reached by itself, then those that reach farthest, and loopback only where
+// there is nothing else.
 func tokenAddrs(addrs []string) [][]byte {
 	var list []multiaddr.Multiaddr
 	for _, s := range addrs {
-		if a, err := multiaddr.NewMultiaddr(s); err == nil && !manet.IsIP6LinkLocal(a) && !isRelayed(a) {
+		if a, err := multiaddr.NewMultiaddr(s); err == nil && !manet.IsIP6LinkLocal(a) {
 			list = append(list, a)
 		}
 	}
 	reach := func(a multiaddr.Multiaddr) int {
 		switch {
-		case manet.IsIPLoopback(a):
-			return 2
-		case manet.IsPrivateAddr(a):
-			return 1
-		default:
+		case isRelayed(a):
 			return 0
+		case manet.IsIPLoopback(a):
+			return 3
+		case manet.IsPrivateAddr(a):
+			return 2
+		default:
+			return 1
 		}
 	}
 	slices.SortStableFunc(list, func(a, b multiaddr.Multiaddr) int { return reach(a) - reach(b) })
 	var out [][]byte
+	relayed := make(map[string]int) // addresses by relay
 	for _, a := range list {
-		if len(out) == maxInviteAddr || len(out) > 0 && reach(a) == 2 && reach(list[0]) < 2 {
+		if len(out) == maxInviteAddr || len(out) > 0 && reach(a) == 3 && reach(list[0]) < 3 {
 			break
+		}
+		if isRelayed(a) {
+			id, _ := a.ValueForProtocol(multiaddr.P_P2P)
+			if relayed[id]++; relayed[id] > maxRelayAddr {
+				continue
+			}
 		}
 		out = append(out, a.Bytes())
 	}

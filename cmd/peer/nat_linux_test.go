@@ -60,10 +60,31 @@ func TestBehindNAT(t *testing.T) {
 	second = bob.start("--name", "bob")
 	agreed(t, []*process{first, second, third, fourth})
 
-	// Relays are no way in for strangers, nor back in for who was put out.
-	third.run("invite").fails(client.CodeNotAvailable, "relays serve members alone", "fix: peer doctor")
-	m.shell("eve", m.office("eve", 3, true)).run("run", "--join", first.addr, "--timeout", "60s").fails(client.CodeNotInvited)
+	// Who was invited from behind a router enters by way of a relay: a member by a token for one
+	// use, which the inviter alone redeems, and a guest.
+	eve := m.office("eve", 3, true)
+	once := strings.TrimSpace(third.ok("invite", "--once"))
+	if len(once) > 640 {
+		t.Errorf("a token of %d characters", len(once))
+	}
+	pat := m.shell("pat", eve)
+	fifth := pat.start("--name", "pat", "--join", once)
+	agreed(t, []*process{first, second, third, fourth, fifth})
+	pat.ok("put", "songs/aria", "three voices")
+	m.shell("too late", eve).run("run", "--join", once).fails(client.CodeTokenUsed)
+	gus := m.shell("gus", eve)
+	gus.start("--name", "gus", "--join", strings.TrimSpace(third.ok("invite", "--role", "read")))
+	if got := gus.ok("get", "songs/aria"); got != "three voices" {
+		t.Errorf("a guest got %q", got)
+	}
 	var status client.Status
+	fifth.doc(&status, "status")
+	third.ok("revoke", status.ID)
+	agreed(t, []*process{first, second, third, fourth})
+
+	// Relays are no way in for strangers, nor back in for who was put out.
+	m.shell("eve", eve).run("run", "--join", first.addr, "--timeout", "60s").fails(client.CodeNotInvited)
+	m.shell("eve", eve).run("run", "--join", circuitOf(t, third), "--timeout", "60s").fails(client.CodeNotInvited)
 	fourth.doc(&status, "status")
 	ada.ok("revoke", status.ID)
 	agreed(t, []*process{first, second, third})
@@ -120,6 +141,18 @@ func waitRelayed(t *testing.T, p *process) {
 	if slices.ContainsFunc(status.Addrs, func(a string) bool { return strings.Contains(a, "192.168.") }) {
 		t.Errorf("it announces %q", status.Addrs)
 	}
+}
+
+// circuitOf returns an address of a peer through a relay.
+func circuitOf(t *testing.T, p *process) string {
+	t.Helper()
+	var status client.Status
+	p.doc(&status, "status")
+	i := slices.IndexFunc(status.Addrs, func(a string) bool { return strings.Contains(a, "/p2p-circuit") })
+	if i < 0 {
+		t.Fatalf("no relay in %q", status.Addrs)
+	}
+	return status.Addrs[i]
 }
 
 // waitPath waits until a peer's calls of another one go that way.

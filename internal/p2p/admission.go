@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -44,6 +45,7 @@ type admission struct {
 	keeper   *gatekeeper
 	identity *ltls.Identity
 	slots    chan struct{}
+	host     atomic.Pointer[Host] // nil until it is up
 
 	ctx       context.Context //nolint:containedctx // ends with close
 	cancel    context.CancelFunc
@@ -103,7 +105,7 @@ func (a *admission) SecureInbound(ctx context.Context, insecure net.Conn, _ peer
 	if err != nil {
 		return nil, errors.Join(errAdmission, err)
 	}
-	return nil, errors.Join(errAdmission, a.answer(c, c.remote), c.Close())
+	return nil, errors.Join(errAdmission, a.serve(ctx, c, c.remote), c.Close())
 }
 
 func (a *admission) enter() bool {
@@ -117,13 +119,26 @@ func (a *admission) enter() bool {
 
 func (a *admission) leave() { <-a.slots }
 
-// answer reads a request, asks the gate, and writes what it answers.
-func (a *admission) answer(s io.ReadWriter, id peer.ID) error {
+// serve reads what a stranger wants: an answer of the gate's, or a way to another peer.
+func (a *admission) serve(ctx context.Context, s way, id peer.ID) error {
 	request, err := readMessage(s)
 	if err != nil {
 		return err
 	}
-	return writeMessage(s, a.keeper.gate.Admit(chord.PeerID(id), request))
+	to, elsewhere, err := parseForward(request)
+	switch {
+	case err != nil:
+		return err
+	case elsewhere:
+		return a.forward(ctx, s, to)
+	default:
+		return a.answer(s, request, id)
+	}
+}
+
+// answer asks the gate, and writes what it answers.
+func (a *admission) answer(w io.Writer, request []byte, id peer.ID) error {
+	return writeMessage(w, a.keeper.gate.Admit(chord.PeerID(id), request))
 }
 
 // listenQUIC serves strangers at the addresses that QUIC listens on.
@@ -185,7 +200,7 @@ func (a *admission) serveQUIC(c *quic.Conn) {
 		return
 	}
 	end, _ := ctx.Deadline()
-	if s.SetDeadline(end) != nil || a.answer(s, id) != nil || s.Close() != nil {
+	if s.SetDeadline(end) != nil || a.serve(ctx, s, id) != nil || s.Close() != nil {
 		return
 	}
 	select { // the stranger closes when it has read the answer
@@ -208,8 +223,9 @@ func (a *admission) close() {
 var ErrNoAdmission = errors.New("no admission there")
 
 // AskAdmission sends a request to be let in to the peer at a multiaddr, which
-// ends in /p2p/ and its ID, and returns its answer. key proves who asks. It takes
-// 5 s at most.
+// ends in /p2p/ and its ID, and returns its answer. If that leads through a relay, a member of
+// the ring hands on what is said, without being able to read it. key proves who asks. It
+// takes 5 s at most.
 func AskAdmission(ctx context.Context, key crypto.PrivKey, addr string, request []byte) ([]byte, error) {
 	answer, err := askAdmission(ctx, key, addr, request)
 	if err != nil {
@@ -232,10 +248,18 @@ func askAdmission(ctx context.Context, key crypto.PrivKey, addr string, request 
 	}
 	ctx, cancel := context.WithTimeout(ctx, admissionTime)
 	defer cancel()
-	if hasProtocol(info.Addrs[0], ma.P_QUIC_V1) {
-		return askQUIC(ctx, identity, info.ID, info.Addrs[0], request)
+	id, at := info.ID, info.Addrs[0]
+	talk := func(s way) ([]byte, error) { return exchange(ctx, s, request) }
+	if isRelayed(at) {
+		if at, id, err = atRelay(at); err != nil {
+			return nil, err
+		}
+		talk = func(s way) ([]byte, error) { return askThrough(ctx, s, identity, info.ID, request) }
 	}
-	return askTCP(ctx, identity, info.ID, info.Addrs[0], request)
+	if hasProtocol(at, ma.P_QUIC_V1) {
+		return askQUIC(ctx, identity, id, at, talk)
+	}
+	return askTCP(ctx, identity, id, at, talk)
 }
 
 // exchange sends a request and returns its answer, by the deadline of ctx.

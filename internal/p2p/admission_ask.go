@@ -15,7 +15,7 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-func askTCP(ctx context.Context, identity *ltls.Identity, id peer.ID, addr ma.Multiaddr, request []byte) ([]byte, error) {
+func askTCP(ctx context.Context, identity *ltls.Identity, id peer.ID, addr ma.Multiaddr, talk func(way) ([]byte, error)) ([]byte, error) {
 	network, at, err := manet.DialArgs(addr)
 	if err != nil {
 		return nil, err
@@ -40,10 +40,10 @@ func askTCP(ctx context.Context, identity *ltls.Identity, id peer.ID, addr ma.Mu
 	if err != nil {
 		return nil, err
 	}
-	return exchange(ctx, c, request)
+	return talk(c)
 }
 
-func askQUIC(ctx context.Context, identity *ltls.Identity, id peer.ID, addr ma.Multiaddr, request []byte) ([]byte, error) {
+func askQUIC(ctx context.Context, identity *ltls.Identity, id peer.ID, addr ma.Multiaddr, talk func(way) ([]byte, error)) ([]byte, error) {
 	_, at, err := manet.DialArgs(addr)
 	if err != nil {
 		return nil, err
@@ -63,5 +63,5 @@ func askQUIC(ctx context.Context, identity *ltls.Identity, id peer.ID, addr ma.M
 	if err != nil {
 		return nil, err
 	}
-	return exchange(ctx, s, request)
+	return talk(s)
 }

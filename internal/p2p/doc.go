@@ -15,7 +15,8 @@
 // to it: it has peers beyond its own subnets dial back. Where they cannot, it keeps places at two
 // peers that can be reached, and is dialled through those (circuits of libp2p, without its limits
 // and for members alone) until hole punching gives a way without them. A circuit ends in the
-// handshake and the gate of any connection. Among neighbours, and on loopback, nothing of that
+// handshake and the gate of any connection. A stranger who asks a peer behind a relay to be let in
+// gets no circuit: members hand on that one exchange, without being able to read it. Among neighbours, and on loopback, nothing of that
 // sends a byte. Profile says which addresses are announced and dialled.
 //
 // Metrics of libp2p go to Config.Metrics; kad-dht's are bridged by KadMetrics.

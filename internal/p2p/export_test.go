@@ -1,9 +1,16 @@
 package p2p
 
 import (
+	"context"
+	"io"
 	"net/netip"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ltls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/chorus-net/chorus/chord"
 )
 
 // FarFromAll takes all peers for ones in other networks, though they be on loopback. Walled
@@ -43,3 +50,33 @@ var (
 	ReadMessage  = readMessage
 	WriteMessage = writeMessage
 )
+
+// AppendForward, ParseForward and AskWay let tests be strangers that do not keep to what
+// AskAdmission says.
+func AppendForward(b []byte, to chord.PeerID) []byte { return appendForward(b, peer.ID(to)) }
+
+func ParseForward(b []byte) (chord.PeerID, bool, error) {
+	to, ok, err := parseForward(b)
+	return chord.PeerID(to), ok, err
+}
+
+// AskWay has the peer at an address of TCP open a way to another one, for talk.
+func AskWay(ctx context.Context, key crypto.PrivKey, addr string, to chord.PeerID, talk func(io.ReadWriter) error) error {
+	info, err := peer.AddrInfoFromString(addr)
+	if err != nil {
+		return err
+	}
+	identity, err := ltls.NewIdentity(key)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, admissionTime)
+	defer cancel()
+	_, err = askTCP(ctx, identity, info.ID, info.Addrs[0], func(s way) ([]byte, error) {
+		if _, err := exchange(ctx, s, appendForward(nil, peer.ID(to))); err != nil {
+			return nil, err
+		}
+		return nil, talk(s)
+	})
+	return err
+}

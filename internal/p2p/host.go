@@ -23,18 +23,20 @@ import (
 
 // Host is a peer's end of the network.
 type Host struct {
-	cfg     Config
-	host    host.Host
-	own     bool        // host was made here
-	udp     *sockets    // nil unless own
-	keeper  *gatekeeper // nil in an open ring
-	admit   *admission  // nil in an open ring
-	ranges  *ranges     // nil unless own
-	reach   *reach      // nil on loopback, and unless own
-	kad     *dht.IpfsDHT
-	calls   protocol.ID
-	workers *rpc.Workers
-	key     crypto.PrivKey
+	cfg    Config
+	host   host.Host
+	own    bool        // host was made here
+	udp    *sockets    // nil unless own
+	keeper *gatekeeper // nil in an open ring
+	admit  *admission  // nil in an open ring
+	ranges *ranges     // nil unless own
+	reach  *reach      // nil on loopback, and unless own
+	kad    *dht.IpfsDHT
+	calls  protocol.ID
+	// forwards is where members hand strangers on to this one.
+	forwards protocol.ID
+	workers  *rpc.Workers
+	key      crypto.PrivKey
 
 	// ctx ends the dials; stop is called by Close and Kill.
 	ctx  context.Context
@@ -72,12 +74,13 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	prefix := protocol.ID("/chorus/" + hex.EncodeToString(cfg.Ring))
 	h := &Host{
-		cfg:     cfg,
-		host:    cfg.Host,
-		calls:   prefix + "/call/1",
-		workers: rpc.NewWorkers(cfg.Workers, cfg.Waiting),
-		links:   make(map[peer.ID]*link),
-		streams: make(map[*stream]struct{}),
+		cfg:      cfg,
+		host:     cfg.Host,
+		calls:    prefix + "/call/1",
+		forwards: prefix + forwardSuffix,
+		workers:  rpc.NewWorkers(cfg.Workers, cfg.Waiting),
+		links:    make(map[peer.ID]*link),
+		streams:  make(map[*stream]struct{}),
 	}
 	if h.host == nil {
 		if err := h.makeHost(); err != nil {
@@ -93,6 +96,10 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 		}
 	}
 	h.host.SetStreamHandler(h.calls, h.accept)
+	if h.admit != nil {
+		h.host.SetStreamHandler(h.forwards, h.serveForwarded)
+		h.admit.host.Store(h)
+	}
 	if cfg.reachable() {
 		h.reach = newReach(h, h.ranges, prefix)
 		h.reach.start()

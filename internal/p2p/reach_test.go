@@ -3,13 +3,14 @@ package p2p_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/chorus-net/chorus/chord"
@@ -193,12 +194,7 @@ func TestGateBehindRelay(t *testing.T) {
 // served reports whether a peer answers a question to a protocol, which is that of a member.
 func served(t *testing.T, from, to *p2p.Host, suffix string) bool {
 	t.Helper()
-	var id protocol.ID
-	for _, p := range to.Libp2p().Mux().Protocols() {
-		if strings.HasSuffix(string(p), suffix) {
-			id = p
-		}
-	}
+	id := protocolOf(to, suffix)
 	if id == "" {
 		t.Fatalf("no protocol %s", suffix)
 	}
@@ -214,15 +210,15 @@ func served(t *testing.T, from, to *p2p.Host, suffix string) bool {
 	if strings.HasSuffix(suffix, "hop") {
 		question, ok = []byte{2, 8, 0}, 100 // a reservation; the status in its answer
 	}
+	_ = s.SetDeadline(time.Now().Add(patience))
 	if _, err := s.Write(question); err != nil {
 		return false
 	}
-	answer := make([]byte, 256)
-	n, err := s.Read(answer)
+	answer, err := io.ReadAll(io.LimitReader(s, 4<<10))
 	if ok == 0 {
-		return err == nil && n > 0
+		return err == nil && len(answer) > 0
 	}
-	return err == nil && bytes.Contains(answer[:n], []byte{0x28, ok})
+	return err == nil && bytes.Contains(answer, []byte{0x28, ok})
 }
 
 // A port is tried at the IP that asks, whatever the question says.
