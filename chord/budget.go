@@ -20,7 +20,7 @@ type budget struct {
 }
 
 const (
-	recordCost   = 190 // bytes of an event that is a record
+	recordCost   = 165 // bytes of an event that is a record
 	goneCost     = 25  // bytes of one that is a departure
 	checksPerS   = 0.2
 	maxChecks    = 4

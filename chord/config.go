@@ -38,7 +38,7 @@ type Config struct {
 	// joins and departures, on passing them on and on filling the tables of newcomers.
 	// Where the ring changes faster than that allows, newcomers fill their tables
 	// little by little; where news alone cost too much, peers keep neighbours and fingers
-	// only until it is calmer. A small ring spares no bytes. 0 means 2400.
+	// only until it is calmer. A small ring spares no bytes. 0 means 2200.
 	Budget int
 
 	// VerifyPeers is the size of ring up to which a peer that others speak of
@@ -93,7 +93,7 @@ func (c Config) withDefaults() Config {
 	}
 	setInt(&c.SuccessorPeers, 8)
 	setInt(&c.TableSize, 4096)
-	setInt(&c.Budget, 2400)
+	setInt(&c.Budget, 2200)
 	setInt(&c.VerifyPeers, 256)
 	setInt(&c.SmallRing, 32)
 	setInt(&c.Probes, 3)

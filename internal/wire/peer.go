@@ -3,8 +3,8 @@ package wire
 import (
 	"errors"
 	"fmt"
-
-	"github.com/multiformats/go-multiaddr"
+	"slices"
+	"strings"
 
 	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/internal/wire/pb"
@@ -15,13 +15,19 @@ const PeerDomain = "chorus/peer-record/1"
 
 // Bounds of a peer record. Those of its positions are package chord's.
 const (
-	peerFormat    = 1
+	peerFormat    = 2
 	maxPeerID     = 128
 	maxPeerAddrs  = 16
 	maxPeerAddr   = 512
 	maxPeerName   = 64
 	maxCredential = 8 << 10
 	maxPeerRecord = 32 << 10
+)
+
+// keyID stands before an Ed25519 public key in the ID of its peer, as libp2p makes it.
+const (
+	keyID  = "\x00\x24\x08\x01\x12\x20"
+	keyLen = 32
 )
 
 // SignPeer returns the record of p, signed: what Peer.Record holds. sign signs
@@ -32,10 +38,17 @@ func SignPeer(p chord.Peer, credential []byte, sign func(domain string, data []b
 	if err != nil {
 		return nil, err
 	}
-	body := appendMessage(nil, &pb.PeerRecord{
-		Format: peerFormat, Id: []byte(p.ID), Incarnation: p.Incarnation, Seq: p.Seq,
-		Indexes: p.Indexes, Weight: p.Weight, Addrs: addrs, Credential: credential, Name: p.Name,
-	})
+	m := pb.PeerRecord{
+		Format: peerFormat, Incarnation: p.Incarnation, Seq: p.Seq, Gaps: gaps(p.Indexes),
+		Weight: p.Weight, Credential: credential, Name: p.Name,
+	}
+	m.Endpoints, m.Addrs = splitEndpoints(addrs)
+	if key, ok := strings.CutPrefix(string(p.ID), keyID); ok && len(key) == keyLen {
+		m.Key = []byte(key)
+	} else {
+		m.Id = []byte(p.ID)
+	}
+	body := appendMessage(nil, &m)
 	sig, err := sign(PeerDomain, body)
 	if err != nil {
 		return nil, err
@@ -74,12 +87,16 @@ func openPeer(b []byte) (chord.Peer, *pb.SignedPeer, error) {
 	if err := checkPeer(&m); err != nil {
 		return chord.Peer{}, nil, malformed("peer record", err)
 	}
-	addrs, err := decodeAddrs(m.Addrs)
+	addrs, err := decodeAddrs(slices.Concat(joinEndpoints(m.Endpoints), m.Addrs))
 	if err != nil {
 		return chord.Peer{}, nil, malformed("peer record", err)
 	}
+	id := string(m.Id)
+	if len(m.Key) > 0 {
+		id = keyID + string(m.Key)
+	}
 	p := chord.Peer{
-		ID: chord.PeerID(m.Id), Incarnation: m.Incarnation, Seq: m.Seq, Indexes: m.Indexes,
+		ID: chord.PeerID(id), Incarnation: m.Incarnation, Seq: m.Seq, Indexes: sums(m.Gaps),
 		Weight: m.Weight, Addrs: addrs, Name: m.Name, Record: append([]byte(nil), b...),
 	}
 	return p, &signed, nil
@@ -89,12 +106,14 @@ func checkPeer(m *pb.PeerRecord) error {
 	switch {
 	case m.Format != peerFormat:
 		return fmt.Errorf("format %d, this version knows format %d", m.Format, peerFormat)
-	case len(m.Id) == 0 || len(m.Id) > maxPeerID:
+	case len(m.Key) == 0 && (len(m.Id) == 0 || len(m.Id) > maxPeerID):
 		return fmt.Errorf("peer ID of %d bytes", len(m.Id))
-	case len(m.Indexes) == 0 || len(m.Indexes) > chord.MaxIndexes:
-		return fmt.Errorf("%d positions", len(m.Indexes))
-	case len(m.Addrs) > maxPeerAddrs:
-		return fmt.Errorf("%d addresses", len(m.Addrs))
+	case len(m.Key) > 0 && (len(m.Key) != keyLen || len(m.Id) > 0):
+		return fmt.Errorf("key of %d bytes, beside a peer ID of %d", len(m.Key), len(m.Id))
+	case len(m.Gaps) == 0 || len(m.Gaps) > chord.MaxIndexes:
+		return fmt.Errorf("%d positions", len(m.Gaps))
+	case len(m.Addrs)+2*len(m.Endpoints) > maxPeerAddrs:
+		return fmt.Errorf("%d addresses", len(m.Addrs)+2*len(m.Endpoints))
 	case len(m.Name) > maxPeerName:
 		return fmt.Errorf("name of %d bytes", len(m.Name))
 	case len(m.Credential) > maxCredential:
@@ -105,41 +124,30 @@ func checkPeer(m *pb.PeerRecord) error {
 			return fmt.Errorf("address of %d bytes", len(a))
 		}
 	}
+	for _, e := range m.Endpoints {
+		if len(e) != ip4Len+portLen && len(e) != ip6Len+portLen {
+			return fmt.Errorf("endpoint of %d bytes", len(e))
+		}
+	}
 	return nil
 }
 
-// encodeAddrs returns the binary form of multiaddrs, a third of the text.
-func encodeAddrs(addrs []string) ([][]byte, error) {
-	if len(addrs) == 0 {
-		return nil, nil
+// gaps returns the first of ascending indexes, and by how much each next one is more.
+func gaps(indexes []uint32) []uint32 {
+	gs := slices.Clone(indexes)
+	for i := len(gs) - 1; i > 0; i-- {
+		gs[i] -= gs[i-1]
 	}
-	bin := make([][]byte, len(addrs))
-	for i, s := range addrs {
-		a, err := multiaddr.NewMultiaddr(s)
-		if err != nil {
-			return nil, fmt.Errorf("encode address %q: %w", s, err)
-		}
-		bin[i] = a.Bytes()
-	}
-	return bin, nil
+	return gs
 }
 
-// decodeAddrs returns the text of binary multiaddrs. One of a kind that this
-// version does not know is left out: the others may do.
-func decodeAddrs(bin [][]byte) ([]string, error) {
-	var addrs []string
-	for _, b := range bin {
-		a, err := multiaddr.NewMultiaddrBytes(b)
-		if err != nil {
-			continue
-		}
-		s := a.String()
-		if len(s) > maxPeerAddr {
-			return nil, fmt.Errorf("address of %d characters", len(s))
-		}
-		addrs = append(addrs, s)
+// sums undoes gaps.
+func sums(gs []uint32) []uint32 {
+	indexes := slices.Clone(gs)
+	for i := 1; i < len(indexes); i++ {
+		indexes[i] += indexes[i-1]
 	}
-	return addrs, nil
+	return indexes
 }
 
 // AppendPeers appends the encoding of the signed records of peers.

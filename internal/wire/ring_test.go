@@ -108,7 +108,7 @@ func TestRingGolden(t *testing.T) {
 func TestPeerRecordGolden(t *testing.T) {
 	p := signedPeer(t, "peer-a", 0, 7)
 	const want = "0a33" + // the signed part: format, ID, incarnation, seq, indexes, weight, credential, address
-		"0801" + "1206706565722d61" + "190807060504030201" + "2080d095ffbc31" + "2a020007" + "3064" +
+		"0802" + "1206706565722d61" + "190807060504030201" + "2080d095ffbc31" + "2a020007" + "3064" +
 		"4204736c6f74" + "520b04c00002019102128bcd03" +
 		"121463686f7275732f706565722d7265636f72642f31" // the signature
 	if got := hex.EncodeToString(p.Record); got != want {

@@ -19,15 +19,15 @@ const (
 
 // Peers of a model have short names and no keys. On the wire they count as what
 // real ones are: Ed25519 identities and signatures, sequence numbers that are
-// times in milliseconds, a name of six letters, and the two binary multiaddrs of a
-// peer that listens on one IPv4 address, by QUIC and by TCP.
+// times in milliseconds, a name of six letters, and the endpoint of a peer that
+// listens on one IPv4 address, by QUIC and by TCP at one port.
 const (
 	identity  = 38
+	publicKey = 32
 	signature = 64
 	sequence  = 6
 	label     = 6
-	quicAddr  = 11
-	tcpAddr   = 8
+	endpoint  = 6
 )
 
 // packets returns the bytes that n bytes of frames take on the network.
@@ -103,12 +103,13 @@ func WireSize(m *chord.Message) int {
 // recordSize returns the bytes of a signed record.
 func recordSize(p *chord.Record) int {
 	const format, incarnation = 2, 9
-	indexes := 0
+	gaps, last := 0, uint32(0)
 	for _, x := range p.Indexes {
-		indexes += varint(uint64(x))
+		gaps += varint(uint64(x - last))
+		last = x
 	}
-	body := format + field(identity) + incarnation + 1 + sequence + field(indexes) + number(uint64(p.Weight)) +
-		field(label) + field(quicAddr) + field(tcpAddr)
+	body := format + field(publicKey) + incarnation + 1 + sequence + field(gaps) + number(uint64(p.Weight)) +
+		field(label) + field(endpoint)
 	return field(body) + field(signature)
 }
 

@@ -79,16 +79,17 @@ func (RingKind) EnumDescriptor() ([]byte, []int) {
 // PeerRecord is what a peer says about itself. It travels signed.
 type PeerRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Format is 1.
+	// Format is 2.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
-	// Id is the raw peer ID.
+	// Id is the raw peer ID; empty where key tells it.
 	Id []byte `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// Incarnation is drawn when the peer's disk is made.
 	Incarnation uint64 `protobuf:"fixed64,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	// Seq grows with each change of the record within an incarnation.
 	Seq uint64 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
-	// Indexes are those of the peer's positions, ascending.
-	Indexes []uint32 `protobuf:"varint,5,rep,packed,name=indexes,proto3" json:"indexes,omitempty"`
+	// Gaps tell the indexes of the peer's positions, ascending: the first one, and then by how much
+	// each is more than the one before.
+	Gaps []uint32 `protobuf:"varint,5,rep,packed,name=gaps,proto3" json:"gaps,omitempty"`
 	// Weight is the share of keys that the peer wants, 100 by default; 0 means
 	// that it hands over what it has.
 	Weight uint32 `protobuf:"varint,6,opt,name=weight,proto3" json:"weight,omitempty"`
@@ -98,7 +99,12 @@ type PeerRecord struct {
 	// Name is what people call the peer.
 	Name string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
 	// Addrs are binary multiaddrs without the peer ID.
-	Addrs         [][]byte `protobuf:"bytes,10,rep,name=addrs,proto3" json:"addrs,omitempty"`
+	Addrs [][]byte `protobuf:"bytes,10,rep,name=addrs,proto3" json:"addrs,omitempty"`
+	// Key is the Ed25519 public key of a peer whose ID holds one.
+	Key []byte `protobuf:"bytes,11,opt,name=key,proto3" json:"key,omitempty"`
+	// Endpoints are IP addresses of 4 or 16 bytes, each with a port of two, where the
+	// peer listens by QUIC and by TCP.
+	Endpoints     [][]byte `protobuf:"bytes,12,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -161,9 +167,9 @@ func (x *PeerRecord) GetSeq() uint64 {
 	return 0
 }
 
-func (x *PeerRecord) GetIndexes() []uint32 {
+func (x *PeerRecord) GetGaps() []uint32 {
 	if x != nil {
-		return x.Indexes
+		return x.Gaps
 	}
 	return nil
 }
@@ -192,6 +198,20 @@ func (x *PeerRecord) GetName() string {
 func (x *PeerRecord) GetAddrs() [][]byte {
 	if x != nil {
 		return x.Addrs
+	}
+	return nil
+}
+
+func (x *PeerRecord) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *PeerRecord) GetEndpoints() [][]byte {
+	if x != nil {
+		return x.Endpoints
 	}
 	return nil
 }
@@ -961,21 +981,23 @@ var File_chorus_v1_ring_proto protoreflect.FileDescriptor
 
 const file_chorus_v1_ring_proto_rawDesc = "" +
 	"\n" +
-	"\x14chorus/v1/ring.proto\x12\tchorus.v1\"\xea\x01\n" +
+	"\x14chorus/v1/ring.proto\x12\tchorus.v1\"\x94\x02\n" +
 	"\n" +
 	"PeerRecord\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12 \n" +
 	"\vincarnation\x18\x03 \x01(\x06R\vincarnation\x12\x10\n" +
-	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12\x18\n" +
-	"\aindexes\x18\x05 \x03(\rR\aindexes\x12\x16\n" +
+	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04gaps\x18\x05 \x03(\rR\x04gaps\x12\x16\n" +
 	"\x06weight\x18\x06 \x01(\rR\x06weight\x12\x1e\n" +
 	"\n" +
 	"credential\x18\b \x01(\fR\n" +
 	"credential\x12\x12\n" +
 	"\x04name\x18\t \x01(\tR\x04name\x12\x14\n" +
 	"\x05addrs\x18\n" +
-	" \x03(\fR\x05addrsJ\x04\b\a\x10\b\"B\n" +
+	" \x03(\fR\x05addrs\x12\x10\n" +
+	"\x03key\x18\v \x01(\fR\x03key\x12\x1c\n" +
+	"\tendpoints\x18\f \x03(\fR\tendpointsJ\x04\b\a\x10\b\"B\n" +
 	"\n" +
 	"SignedPeer\x12\x16\n" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x1c\n" +

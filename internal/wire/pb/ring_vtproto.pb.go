@@ -50,6 +50,22 @@ func (m *PeerRecord) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.Endpoints) > 0 {
+		for iNdEx := len(m.Endpoints) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Endpoints[iNdEx])
+			copy(dAtA[i:], m.Endpoints[iNdEx])
+			i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Endpoints[iNdEx])))
+			i--
+			dAtA[i] = 0x62
+		}
+	}
+	if len(m.Key) > 0 {
+		i -= len(m.Key)
+		copy(dAtA[i:], m.Key)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Key)))
+		i--
+		dAtA[i] = 0x5a
+	}
 	if len(m.Addrs) > 0 {
 		for iNdEx := len(m.Addrs) - 1; iNdEx >= 0; iNdEx-- {
 			i -= len(m.Addrs[iNdEx])
@@ -78,14 +94,14 @@ func (m *PeerRecord) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x30
 	}
-	if len(m.Indexes) > 0 {
+	if len(m.Gaps) > 0 {
 		var pksize2 int
-		for _, num := range m.Indexes {
+		for _, num := range m.Gaps {
 			pksize2 += protohelpers.SizeOfVarint(uint64(num))
 		}
 		i -= pksize2
 		j1 := i
-		for _, num := range m.Indexes {
+		for _, num := range m.Gaps {
 			for num >= 1<<7 {
 				dAtA[j1] = uint8(uint64(num)&0x7f | 0x80)
 				num >>= 7
@@ -908,9 +924,9 @@ func (m *PeerRecord) SizeVT() (n int) {
 	if m.Seq != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Seq))
 	}
-	if len(m.Indexes) > 0 {
+	if len(m.Gaps) > 0 {
 		l = 0
-		for _, e := range m.Indexes {
+		for _, e := range m.Gaps {
 			l += protohelpers.SizeOfVarint(uint64(e))
 		}
 		n += 1 + protohelpers.SizeOfVarint(uint64(l)) + l
@@ -928,6 +944,16 @@ func (m *PeerRecord) SizeVT() (n int) {
 	}
 	if len(m.Addrs) > 0 {
 		for _, b := range m.Addrs {
+			l = len(b)
+			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+		}
+	}
+	l = len(m.Key)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if len(m.Endpoints) > 0 {
+		for _, b := range m.Endpoints {
 			l = len(b)
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
@@ -1358,7 +1384,7 @@ func (m *PeerRecord) UnmarshalVT(dAtA []byte) error {
 						break
 					}
 				}
-				m.Indexes = append(m.Indexes, v)
+				m.Gaps = append(m.Gaps, v)
 			} else if wireType == 2 {
 				var packedLen int
 				for shift := uint(0); ; shift += 7 {
@@ -1393,8 +1419,8 @@ func (m *PeerRecord) UnmarshalVT(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.Indexes) == 0 {
-					m.Indexes = make([]uint32, 0, elementCount)
+				if elementCount != 0 && len(m.Gaps) == 0 {
+					m.Gaps = make([]uint32, 0, elementCount)
 				}
 				for iNdEx < postIndex {
 					var v uint32
@@ -1412,10 +1438,10 @@ func (m *PeerRecord) UnmarshalVT(dAtA []byte) error {
 							break
 						}
 					}
-					m.Indexes = append(m.Indexes, v)
+					m.Gaps = append(m.Gaps, v)
 				}
 			} else {
-				return fmt.Errorf("proto: wrong wireType = %d for field Indexes", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Gaps", wireType)
 			}
 		case 6:
 			if wireType != 0 {
@@ -1533,6 +1559,72 @@ func (m *PeerRecord) UnmarshalVT(dAtA []byte) error {
 			}
 			m.Addrs = append(m.Addrs, make([]byte, postIndex-iNdEx))
 			copy(m.Addrs[len(m.Addrs)-1], dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 11:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Key", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Key = append(m.Key[:0], dAtA[iNdEx:postIndex]...)
+			if m.Key == nil {
+				m.Key = []byte{}
+			}
+			iNdEx = postIndex
+		case 12:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Endpoints", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Endpoints = append(m.Endpoints, make([]byte, postIndex-iNdEx))
+			copy(m.Endpoints[len(m.Endpoints)-1], dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
@@ -3583,7 +3675,7 @@ func (m *PeerRecord) UnmarshalVTUnsafe(dAtA []byte) error {
 						break
 					}
 				}
-				m.Indexes = append(m.Indexes, v)
+				m.Gaps = append(m.Gaps, v)
 			} else if wireType == 2 {
 				var packedLen int
 				for shift := uint(0); ; shift += 7 {
@@ -3618,8 +3710,8 @@ func (m *PeerRecord) UnmarshalVTUnsafe(dAtA []byte) error {
 					}
 				}
 				elementCount = count
-				if elementCount != 0 && len(m.Indexes) == 0 {
-					m.Indexes = make([]uint32, 0, elementCount)
+				if elementCount != 0 && len(m.Gaps) == 0 {
+					m.Gaps = make([]uint32, 0, elementCount)
 				}
 				for iNdEx < postIndex {
 					var v uint32
@@ -3637,10 +3729,10 @@ func (m *PeerRecord) UnmarshalVTUnsafe(dAtA []byte) error {
 							break
 						}
 					}
-					m.Indexes = append(m.Indexes, v)
+					m.Gaps = append(m.Gaps, v)
 				}
 			} else {
-				return fmt.Errorf("proto: wrong wireType = %d for field Indexes", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Gaps", wireType)
 			}
 		case 6:
 			if wireType != 0 {
@@ -3758,6 +3850,68 @@ func (m *PeerRecord) UnmarshalVTUnsafe(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			m.Addrs = append(m.Addrs, dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 11:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Key", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Key = dAtA[iNdEx:postIndex]
+			iNdEx = postIndex
+		case 12:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Endpoints", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Endpoints = append(m.Endpoints, dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
