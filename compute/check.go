@@ -293,8 +293,8 @@ func (s *Scheduler) checkPeers() error {
 	switch {
 	case len(given) > 0:
 		return fmt.Errorf("transfers to %d peers that are forgotten", len(given))
-	case sleepers != s.victim.sleepers:
-		return fmt.Errorf("%d sleepers, counted %d", s.victim.sleepers, sleepers)
+	case sleepers != len(s.victim.sleepers):
+		return fmt.Errorf("%d sleepers, counted %d", len(s.victim.sleepers), sleepers)
 	case len(s.peers.all) > s.cfg.MaxPeers || len(s.peers.byID) != len(s.peers.all):
 		return fmt.Errorf("%d peers, %d indexed", len(s.peers.all), len(s.peers.byID))
 	case len(s.victim.transfers) > maxTransfers+s.cfg.MaxQueue || len(s.thief.arrivals) > maxArrivals:

@@ -34,7 +34,7 @@ type Config struct {
 	HistoryBytes int64 // results of finished jobs kept; default 64 MiB
 	MessageBytes int   // one message, unless a single task or result is larger; default 256 KiB
 	MaxSteal     int64 // bytes of input that one steal asks for; default 4 MiB
-	MaxPeers     int   // peers known at once, all that hold tasks of one job among them; default 4,096
+	MaxPeers     int   // peers known at once, all that hold tasks of one job among them; default 16,384
 
 	MaxErrors  int // errors of the code before a task fails; default 1, so none is retried
 	MaxCrashes int // crashed attempts before a task fails; default 5
@@ -79,7 +79,7 @@ func (c Config) withDefaults(now time.Time) Config {
 	setDefault(&c.HistoryBytes, 64<<20)
 	setDefault(&c.MessageBytes, 256<<10)
 	setDefault(&c.MaxSteal, 4<<20)
-	setDefault(&c.MaxPeers, 4096)
+	setDefault(&c.MaxPeers, 16<<10)
 	setDefault(&c.MaxErrors, 1)
 	setDefault(&c.MaxCrashes, 5)
 	setDefault(&c.MaxLost, 16)

@@ -3,6 +3,7 @@ package compute
 import (
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +186,53 @@ func TestGrain(t *testing.T) {
 		if other < c.min || other > c.max {
 			t.Errorf("tasks of %s: the other peer did %d, want %d to %d", c.cost, other, c.min, c.max)
 		}
+	}
+}
+
+// TestManyHolders: one owner may have tasks at more peers than any ring here has.
+func TestManyHolders(t *testing.T) {
+	const peers = 12_000
+	now := time.Unix(1, 0)
+	s, err := New(Config{Self: "a", Slots: -1, Funcs: []string{"f/v1"}}, now, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, _, err := s.Submit(now, Spec{Code: Code{Func: "f/v1"}, Inputs: make([][]byte, peers)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(m Message) Output {
+		t.Helper()
+		now = now.Add(10 * time.Microsecond)
+		m.To, m.Session, m.Load.Peer = "a", 1, m.From
+		out, err := s.Step(now, m)
+		if err != nil {
+			t.Fatalf("%s of %s: %v", m.Kind, m.From, err)
+		}
+		return out
+	}
+	var refs []Ref
+	thief := func(i int) chord.PeerID { return chord.PeerID("x" + strconv.Itoa(i)) }
+	for i := range peers {
+		out := step(Message{Kind: KindSteal, From: thief(i), Seq: 1, Load: Load{Seq: 1}, Funcs: []string{"f/v1"}, Room: 1, RoomBytes: 1 << 20})
+		for _, m := range out.Send {
+			if m.Kind == KindGive && len(m.Tasks) == 1 {
+				refs = append(refs, m.Tasks[0].ref())
+				step(Message{Kind: KindTaken, From: thief(i), Seq: m.Seq})
+			}
+		}
+	}
+	if len(refs) != peers {
+		t.Fatalf("%d of %d tasks were given", len(refs), peers)
+	}
+	for i, r := range refs {
+		step(Message{Kind: KindHold, From: thief(i), Seq: 2, Refs: []Ref{r}})
+	}
+	if st, _ := s.Job(job); st.Away != peers || s.Stats().Reruns > 0 {
+		t.Errorf("%d tasks away, %d reruns, want %d and 0", st.Away, s.Stats().Reruns, peers)
+	}
+	if err := s.check(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -73,8 +73,9 @@ func (p *peer) idle() bool {
 
 // peerTable holds peers sorted by ID, so that walking it is deterministic.
 type peerTable struct {
-	byID map[chord.PeerID]*peer
-	all  []*peer
+	byID   map[chord.PeerID]*peer
+	all    []*peer
+	cursor int // in all, of the search for one to give up
 }
 
 func newPeerTable() peerTable { return peerTable{byID: make(map[chord.PeerID]*peer)} }
@@ -105,19 +106,14 @@ func (t *peerTable) search(id chord.PeerID) (int, bool) {
 // ErrTooManyPeers refuses a message from a peer for which the table has no room.
 var ErrTooManyPeers = errors.New("too many peers")
 
-// meet returns the entry of a peer, new if need be. A full table gives up the
-// stranger that was heard of longest ago.
+// meet returns the entry of a peer, new if need be. A full table gives up a
+// stranger that was not heard of for long.
 func (s *Scheduler) meet(id chord.PeerID) (*peer, error) {
 	if p := s.peers.get(id); p != nil {
 		return p, nil
 	}
 	if len(s.peers.all) >= s.cfg.MaxPeers {
-		var oldest *peer
-		for _, p := range s.peers.all {
-			if p.idle() && s.thief.victim != p.id && (oldest == nil || max(p.heard, p.loadAt) < max(oldest.heard, oldest.loadAt)) {
-				oldest = p
-			}
-		}
+		oldest := s.oldestStranger()
 		if oldest == nil {
 			return nil, fmt.Errorf("%w: %d known", ErrTooManyPeers, len(s.peers.all))
 		}
@@ -127,6 +123,30 @@ func (s *Scheduler) meet(id chord.PeerID) (*peer, error) {
 	p := s.peers.add(id)
 	p.bump = s.bumps
 	return p, nil
+}
+
+// oldestStranger returns who was heard of longest ago, of a few dozen peers that are not
+// needed; nil if all are. It goes on where it stopped, as a look at all would make it
+// dear to be told of many.
+func (s *Scheduler) oldestStranger() *peer {
+	const few = 64
+	t := &s.peers
+	var oldest *peer
+	seen := 0
+	for range t.all {
+		t.cursor = (t.cursor + 1) % len(t.all)
+		p := t.all[t.cursor]
+		if !p.idle() || s.thief.victim == p.id {
+			continue
+		}
+		if oldest == nil || max(p.heard, p.loadAt) < max(oldest.heard, oldest.loadAt) {
+			oldest = p
+		}
+		if seen++; seen == few {
+			break
+		}
+	}
+	return oldest
 }
 
 // setNeighbors installs the driver's set of peers.

@@ -14,7 +14,7 @@ import (
 type victim struct {
 	transfers []*transfer // by number
 	surplus   bool        // something was queued since the last look at sleepers
-	sleepers  int
+	sleepers  []*peer     // in the order in which they registered
 	wakeAt    instant
 }
 
@@ -350,7 +350,7 @@ func (s *Scheduler) victimTimer() instant {
 }
 
 func (v *victim) wakeTimer() instant {
-	if v.sleepers > 0 && v.wakeAt > 0 {
+	if len(v.sleepers) > 0 && v.wakeAt > 0 {
 		return v.wakeAt
 	}
 	return never
@@ -358,9 +358,8 @@ func (v *victim) wakeTimer() instant {
 
 // addSleeper registers a peer that wants to be woken, and answers it.
 func (s *Scheduler) addSleeper(p *peer) {
-	if !p.sleeper.asleep {
-		s.victim.sleepers++
-	}
+	s.forgetSleeper(p)
+	s.victim.sleepers = append(s.victim.sleepers, p)
 	p.sleeper = sleeper{asleep: true}
 	if s.holder.queue.n > 0 && s.victim.wakeAt == 0 {
 		s.victim.wakeAt = s.now + wakePatience
@@ -374,7 +373,8 @@ func (s *Scheduler) addSleeper(p *peer) {
 
 func (s *Scheduler) forgetSleeper(p *peer) {
 	if p.sleeper.asleep {
-		s.victim.sleepers--
+		i := slices.Index(s.victim.sleepers, p)
+		s.victim.sleepers = slices.Delete(s.victim.sleepers, i, i+1)
 	}
 	p.sleeper = sleeper{}
 }
@@ -421,8 +421,8 @@ func (s *Scheduler) barredFor(l *lane, to chord.PeerID) int {
 // wokenNow counts wake-ups that may still bring a thief.
 func (s *Scheduler) wokenNow() int {
 	n := 0
-	for _, p := range s.peers.all {
-		if p.sleeper.asleep && p.sleeper.woken > 0 && s.now < p.sleeper.at+wakePatience {
+	for _, p := range s.victim.sleepers {
+		if p.sleeper.woken > 0 && s.now < p.sleeper.at+wakePatience {
 			n++
 		}
 	}
@@ -440,7 +440,7 @@ func (s *Scheduler) wake(p *peer) {
 // nearest first, since each takes half and wakes others in turn.
 func (s *Scheduler) wakeSleepers() {
 	v := &s.victim
-	if v.sleepers == 0 || !v.surplus && s.now < v.wakeTimer() {
+	if len(v.sleepers) == 0 || !v.surplus && s.now < v.wakeTimer() {
 		v.surplus = false
 		return
 	}
@@ -451,9 +451,13 @@ func (s *Scheduler) wakeSleepers() {
 		return
 	}
 	v.wakeAt = s.now + wakePatience
+	few := bits.Len(uint(n)) - s.wokenNow()
+	if few <= 0 {
+		return
+	}
 	var ready []*peer
-	for _, p := range s.peers.all {
-		if !p.sleeper.asleep || p.sleeper.woken > 0 && s.now < p.sleeper.at+wakePatience {
+	for _, p := range slices.Clone(v.sleepers) { // some may be forgotten
+		if p.sleeper.woken > 0 && s.now < p.sleeper.at+wakePatience {
 			continue
 		}
 		if p.sleeper.woken >= maxWakes {
@@ -464,8 +468,10 @@ func (s *Scheduler) wakeSleepers() {
 			ready = append(ready, p)
 		}
 	}
-	slices.SortStableFunc(ready, func(a, b *peer) int { return cmp.Compare(a.rtt, b.rtt) })
-	for _, p := range ready[:min(len(ready), max(0, bits.Len(uint(n))-s.wokenNow()))] {
+	slices.SortFunc(ready, func(a, b *peer) int {
+		return cmp.Or(cmp.Compare(a.rtt, b.rtt), cmp.Compare(a.id, b.id))
+	})
+	for _, p := range ready[:min(len(ready), few)] {
 		s.wake(p)
 	}
 }

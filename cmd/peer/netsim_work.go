@@ -79,9 +79,9 @@ func (c *console) netsimWork(ctx context.Context, f modelFlags) error {
 func (c *console) printWork(out io.Writer, rep model.WorkReport) {
 	fmt.Fprintf(out, "%s of one worker each, %s, tasks of %v, round trip %v ms, seed %d\n", count(rep.Peers, "peer"), rep.Workload,
 		time.Duration(rep.GrainS*float64(time.Second)), rep.RTTms, rep.Seed)
-	t := newTable("TASKS\t", "DONE\t", "RIGHT\t", "KILLED\t", "IDEAL\t", "TAKEN\t", "EFFICIENCY\t", "STEALS/TASK\t", "RERUNS\t", "MESSAGES\t", "WALL\t", "MEMORY\t")
+	t := newTable("TASKS\t", "DONE\t", "RIGHT\t", "KILLED\t", "IDEAL\t", "TAKEN\t", "EFFICIENCY\t", "STEALS/TASK\t", "RERUNS\t", "MESSAGES\t", "REFUSED\t", "WALL\t", "MEMORY\t")
 	t.row(rep.Tasks, rep.Done, rep.Right, rep.Killed, fmt.Sprintf("%.2f s", rep.IdealS), fmt.Sprintf("%.2f s", rep.TakenS),
-		fmt.Sprintf("%.1f%%", 100*rep.Efficiency), fmt.Sprintf("%.3f", rep.PerTask), rep.Reruns, rep.Messages,
+		fmt.Sprintf("%.1f%%", 100*rep.Efficiency), fmt.Sprintf("%.3f", rep.PerTask), rep.Reruns, rep.Messages, rep.Refused,
 		fmt.Sprintf("%.1f s", rep.WallS), fmt.Sprintf("%.0f MiB", rep.RSSMiB))
 	t.write(c, out)
 }

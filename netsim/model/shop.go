@@ -257,6 +257,7 @@ func (x *shop) tally(p *hand) {
 	x.lost.Steals += st.Steals
 	x.lost.StealsFailed += st.StealsFailed
 	x.lost.Reruns += st.Reruns
+	x.lost.Refused += st.Refused
 }
 
 func (x *shop) count() {
@@ -266,6 +267,7 @@ func (x *shop) count() {
 		}
 	}
 	x.rep.Steals, x.rep.StealsFailed, x.rep.Reruns = x.lost.Steals, x.lost.StealsFailed, x.lost.Reruns
+	x.rep.Refused = x.lost.Refused
 	if x.rep.Tasks > 0 {
 		x.rep.PerTask = float64(x.rep.Steals) / float64(x.rep.Tasks)
 	}

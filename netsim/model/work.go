@@ -76,6 +76,7 @@ type WorkReport struct {
 	StealsFailed uint64  `json:"steals_failed"`  // of them
 	Reruns       uint64  `json:"reruns"`         // attempts after the first one
 	Messages     uint64  `json:"messages"`       // of all kinds
+	Refused      uint64  `json:"refused"`        // of them: stale, or of more peers than a table has room for
 	PerTask      float64 `json:"steals_a_task"`  // asked for
 	WallS        float64 `json:"wall_s"`         // of this machine
 	Nodes        uint64  `json:"nodes"`          // of a tree: found

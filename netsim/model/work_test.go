@@ -21,6 +21,9 @@ func TestRunWork(t *testing.T) {
 			if !rep.Right || rep.Done != rep.Tasks || rep.Killed != s.Kill || rep.AfterQuiet > 0 {
 				t.Errorf("%+v", rep)
 			}
+			if s.Kill == 0 && (rep.Refused > 0 || rep.Reruns > 0) {
+				t.Errorf("%d messages were refused and %d attempts lost where all is well", rep.Refused, rep.Reruns)
+			}
 			if rep.Efficiency < 0.5 || rep.Efficiency > 1.01 {
 				t.Errorf("efficiency %.2f: %+v", rep.Efficiency, rep)
 			}
