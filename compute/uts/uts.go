@@ -26,9 +26,10 @@ type Tree struct {
 	// Grain is how many nodes one task searches before it divides what is left;
 	// 0 means DefaultGrain.
 	Grain int
-	// Start is how many the first task searches, each further one twice as many as what
-	// it is a part of, up to Grain: so that there is soon something for everybody. 0
-	// means a 64th of Grain.
+	// Start is how many the first task searches, each further one half as many again as
+	// what it is a part of, up to Grain: so that there is soon something for everybody, and
+	// as each is divided in two, next to none of the work is in small tasks. 0 means a
+	// 64th of Grain.
 	Start int
 }
 
@@ -276,7 +277,7 @@ func Work(ctx context.Context, input []byte) ([]byte, [][]byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	u.Start = min(2*limit, grain)
+	u.Start = min(limit+max(limit/2, 1), grain)
 	ways := min(max(2, (len(left)+maxNodes-1)/maxNodes), len(left))
 	parts := make([][]byte, ways)
 	for i := range parts {

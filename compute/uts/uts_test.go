@@ -135,7 +135,7 @@ func BenchmarkSearch(b *testing.B) {
 func TestTasksOfOneSize(t *testing.T) {
 	const grain = 1 << 10
 	level := [][]byte{[]byte("t=1 a=3 d=8 b=4 r=19 g=1024")}
-	crumbs, tasks := 0, 0
+	crumbs, tasks, limit := 0, 0, grain/64
 	for depth := 0; len(level) > 0; depth++ {
 		var next [][]byte
 		for _, in := range level {
@@ -147,16 +147,16 @@ func TestTasksOfOneSize(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if limit := min(grain/64<<depth, grain); int(c.Nodes) > 2*limit || len(parts) > 0 && int(c.Nodes) < limit {
+			if int(c.Nodes) > 2*limit || len(parts) > 0 && int(c.Nodes) < limit {
 				t.Errorf("a task at depth %d searched %d nodes and left %d parts, its limit was %d", depth, c.Nodes, len(parts), limit)
 			}
-			if depth > 6 && c.Nodes < grain/4 {
+			if int(c.Nodes) < limit/4 {
 				crumbs++
 			}
 			tasks++
 			next = append(next, parts...)
 		}
-		level = next
+		level, limit = next, min(limit*3/2, grain)
 	}
 	if crumbs > tasks/6 {
 		t.Errorf("%d of %d tasks searched next to nothing", crumbs, tasks)
