@@ -21,6 +21,8 @@ const (
 	maxGrantFor = 10 * 365 * 24 * time.Hour
 	// maxGrants bounds the grants that a peer keeps at hand; others are read again.
 	maxGrants = 1024
+	// grantLook is how long a peer relies on a grant before it looks whether that was taken back.
+	grantLook = time.Minute
 )
 
 // owned signs what this peer writes in owned namespaces, and checks what others did. The
@@ -32,11 +34,17 @@ type owned struct {
 	forged atomic.Uint64   // records that were refused
 
 	mu     sync.Mutex
-	grants map[string]store.Grant // to this peer, by namespace
+	grants map[string]heldGrant // to this peer, by namespace
+}
+
+// heldGrant is a grant as it was at a time.
+type heldGrant struct {
+	store.Grant
+	at time.Time
 }
 
 func newOwned(n *Node) *owned {
-	o := &owned{n: n, grants: make(map[string]store.Grant)}
+	o := &owned{n: n, grants: make(map[string]heldGrant)}
 	if key, err := passes.KeyOf(n.self.Peer); err == nil {
 		o.key, o.keyed = store.PublicKey(key), true
 	}
@@ -107,10 +115,10 @@ func (o *owned) right(ctx context.Context, ns string) (*store.Grant, error) {
 // grant returns what lets this peer write to another one's namespace.
 func (o *owned) grant(ctx context.Context, ns string, owner store.PublicKey) (store.Grant, error) {
 	o.mu.Lock()
-	g, have := o.grants[ns]
+	held, have := o.grants[ns]
 	o.mu.Unlock()
-	now := time.Now().UnixMilli()
-	if have && now < g.Expires {
+	g, now := held.Grant, time.Now()
+	if have = have && now.UnixMilli() < g.Expires; have && now.Sub(held.at) < grantLook {
 		return g, nil
 	}
 	rec, err := o.n.lookUp(ctx, ns, grantKey(o.n.self.Peer, o.n), store.LevelQuorum)
@@ -120,7 +128,7 @@ func (o *owned) grant(ctx context.Context, ns string, owner store.PublicKey) (st
 		}
 	}
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && (g.Writer != o.key || g.Expires <= now):
+	case errors.Is(err, ErrNotFound), err == nil && (g.Writer != o.key || g.Expires <= now.UnixMilli()):
 		return g, &client.Error{
 			Code: client.CodeNotOwner, Message: fmt.Sprintf("namespace %s belongs to the peer of that ID, and this one has no grant from it", ns),
 			Fix: "peer grant " + o.n.ID() + " (at the owner)",
@@ -136,15 +144,16 @@ func (o *owned) grant(ctx context.Context, ns string, owner store.PublicKey) (st
 		}
 		delete(o.grants, other)
 	}
-	o.grants[ns] = g
+	o.grants[ns] = heldGrant{g, now}
 	return g, nil
 }
 
 func grantKey(writer chord.PeerID, n *Node) string { return store.GrantsPrefix + n.label(writer) }
 
 // Grant lets another peer write in this peer's own namespace, "@ID" with its ID, until the grant
-// expires (0: 7 days). Revoke takes a grant back that was not used yet; a writer that has it
-// goes on until it expires, so keep that short where it matters. Errors: "not-found" for the end of no peer's
+// expires (0: 7 days). Revoke takes a grant back: a writer that is honest looks once a minute, and
+// one that is not goes on until the grant expires, so keep that short where it matters. What was written
+// by a grant stays, whatever becomes of that. Errors: "not-found" for the end of no peer's
 // ID, "usage" for an expiry out of bounds.
 func (n *Node) Grant(ctx context.Context, spec client.GrantSpec) (client.Grant, error) {
 	if n.guest != nil {

@@ -79,9 +79,38 @@ func TestOwned(t *testing.T) {
 		t.Error(err)
 	}
 	bob.owned.mu.Lock()
-	clear(bob.owned.grants) // as after a restart
+	held := bob.owned.grants[ns]
+	held.at = held.at.Add(-grantLook) // a minute has passed
+	bob.owned.grants[ns] = held
 	bob.owned.mu.Unlock()
 	refused("a put after the grant was taken back", put(bob, "w"))
+	if rec, err := nodes[0].Get(ctx, ns+"/k"); err != nil || string(rec.Value) != "by bob" {
+		t.Errorf("what was written by a grant that was taken back: %q, %v", rec.Value, err)
+	}
+
+	// A grant ends by itself, and what was written by it is the owner's to replace.
+	if _, err := ada.Grant(ctx, client.GrantSpec{Peer: bob.ID(), Expires: 2 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	last := "by bob"
+	eventually(t, "the grant expires", func() bool {
+		value := fmt.Sprint("at ", time.Now())
+		err = put(bob, value)
+		if err == nil {
+			last = value
+		}
+		return err != nil
+	})
+	refused("a put after the grant expired", err)
+	if rec, err := nodes[0].Get(ctx, ns+"/k"); err != nil || string(rec.Value) != last {
+		t.Errorf("what was written by a grant that expired: %q, %v, want %q", rec.Value, err, last)
+	}
+	if err := put(ada, "mine"); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := bob.Get(ctx, ns+"/k"); err != nil || string(rec.Value) != "mine" {
+		t.Errorf("what the owner wrote: %q, %v", rec.Value, err)
+	}
 
 	_, err = ada.CompareAndSwap(ctx, ns+"/r", 0, nil)
 	wantCode(t, err, client.CodeUsage)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +23,8 @@ import (
 // those meet who were not.
 func TestClosedRing(t *testing.T) {
 	dir := t.TempDir()
-	at := func(name string) *shell { return &shell{t: t, home: filepath.Join(dir, name)} }
+	heard := new(said)
+	at := func(name string) *shell { return &shell{t: t, home: filepath.Join(dir, name), said: heard} }
 	ada := at("ada")
 	if out := ada.ok("init", "--ring", "choir"); !strings.Contains(out, "ring.key") || !strings.Contains(out, "peer invite") {
 		t.Errorf("init does not say what to keep, or what is next:\n%s", out)
@@ -32,8 +35,9 @@ func TestClosedRing(t *testing.T) {
 		t.Errorf("a token of %d characters", len(token))
 	}
 	bob := at("bob")
-	second := bob.start("--name", "bob", "--join", token)
+	second := bob.start("--name", "bob", "--join", token, "--log-level", "debug")
 	agreed(t, []*process{first, second})
+	secrets := secretsOf(t, ada, bob)
 	bob.ok("put", "greeting", "hello")
 	if got := ada.ok("get", "greeting"); got != "hello" {
 		t.Errorf("got %q", got)
@@ -44,6 +48,7 @@ func TestClosedRing(t *testing.T) {
 	if code := second.signal(syscall.SIGINT); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
+	before := second.logs()
 	second = bob.start("--name", "bob", "--log-level", "debug")
 	agreed(t, []*process{first, second})
 
@@ -57,51 +62,76 @@ func TestClosedRing(t *testing.T) {
 	t.Run("owned", func(t *testing.T) { testOwned(t, first, second) })
 	t.Run("rotated", func(t *testing.T) { testRotated(t, first, second) })
 	t.Run("revoked", func(t *testing.T) { testRevoked(t, first, second) })
-	for _, p := range []*process{first, second} {
-		checkNoSecret(t, p)
-	}
 	bob.env = []string{"PEER_RUN_JOIN=" + token}
 	if out := bob.ok("config", "show"); strings.Contains(out, token) || !strings.Contains(out, "(a token)") {
 		t.Errorf("config show prints a token:\n%s", out)
 	}
+	for _, s := range []*shell{ada, bob} {
+		for _, command := range []string{"config show --origin", "status", "ring", "doctor", "top", "job ls"} {
+			s.run(strings.Fields(command)...)
+			s.run(append(strings.Fields(command), "-o", "json")...)
+		}
+	}
+	maps.Copy(secrets, secretsOf(t, ada)) // the ring's key is another one
+	for _, token := range heard.tokens {
+		end := token[len(token)-60:] // of the signature
+		secrets["the token that ends in "+end] = []byte(end)
+	}
+	checkNoSecret(t, secrets, map[string]string{
+		"ada's log": first.logs(), "bob's first run": before, "bob's log": second.logs(), "what commands printed": heard.text.String(),
+	})
 }
 
-// checkNoSecret checks that a peer's log, at its most talkative, has no secret: no token, and no
-// part of a private key in any form that it could be printed in.
-func checkNoSecret(t *testing.T, p *process) {
+// secretsOf returns what nobody may see of homes: a part of each private key, and of each pass.
+func secretsOf(t *testing.T, shells ...*shell) map[string][]byte {
 	t.Helper()
-	log := p.logs()
-	if strings.Contains(log, "chorus1_") {
-		t.Errorf("a token is in the log:\n%s", log)
+	secrets := make(map[string][]byte)
+	for _, s := range shells {
+		for _, name := range []string{bootstrap.RingKeyFile, bootstrap.IdentityFile, bootstrap.PassFile} {
+			b, err := os.ReadFile(filepath.Join(s.home, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			secret := b[4:36] // of a key: behind its type and length, the seed
+			if name == bootstrap.PassFile {
+				secret = b[len(b)-64:] // the last signature
+			}
+			secrets[fmt.Sprintf("%s of %s, %x", name, filepath.Base(s.home), sha256.Sum256(secret))] = secret
+		}
 	}
-	if !strings.Contains(log, "level=DEBUG") {
-		t.Error("the peer does not log at level debug")
-	}
-	for _, name := range []string{bootstrap.RingKeyFile, bootstrap.IdentityFile, bootstrap.PassFile} {
-		b, err := os.ReadFile(filepath.Join(p.home, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+	return secrets
+}
+
+// checkNoSecret checks that logs, at their most talkative, and what commands print have no
+// secret in any form that it could be printed in.
+func checkNoSecret(t *testing.T, secrets map[string][]byte, texts map[string]string) {
+	t.Helper()
+	for where, text := range texts {
+		if strings.Contains(where, "log") && !strings.Contains(text, "level=DEBUG") {
+			t.Errorf("%s is not at level debug", where)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		secret := b[4:36] // of a key: behind its type and length, the seed
-		if name == bootstrap.PassFile {
-			secret = b[len(b)-64:] // the last signature
-		}
-		for form, text := range map[string]string{
-			"raw": string(secret), "hex": hex.EncodeToString(secret), "Go": strings.Trim(fmt.Sprintf("%d", secret), "[]"),
-			"base64": base64.StdEncoding.EncodeToString(secret[:30]), "base64 for URLs": base64.RawURLEncoding.EncodeToString(secret[:30]),
-		} {
-			if strings.Contains(log, text) {
-				t.Errorf("%s is in the log, as %s:\n%s", name, form, log)
+		for name, secret := range secrets {
+			for form, s := range map[string]string{
+				"raw": string(secret[:30]), "hex": hex.EncodeToString(secret[:30]), "Go": strings.Trim(fmt.Sprintf("%d", secret[:30]), "[]"),
+				"base64": base64.StdEncoding.EncodeToString(secret[:30]), "base64 for URLs": base64.RawURLEncoding.EncodeToString(secret[:30]),
+			} {
+				if strings.Contains(text, s) {
+					t.Errorf("%s is in %s, as %s:\n%s", name, where, form, text)
+				}
 			}
 		}
 	}
 }
 
 func testRefused(t *testing.T, ada, bob *process, token string) {
-	stranger := func() *shell { return newShell(t) }
+	stranger := func() *shell {
+		s := newShell(t)
+		s.said = ada.said
+		return s
+	}
 	stranger().run("run", "--join", ada.addr).fails(client.CodeNotInvited, "fix: peer invite")
 	stranger().run("run", "--join", token[:100]).fails(client.CodeBadToken)
 
@@ -136,6 +166,7 @@ func testRefused(t *testing.T, ada, bob *process, token string) {
 func testGuests(t *testing.T, ada *process) {
 	token := func(role string) string { return strings.TrimSpace(ada.ok("invite", "--role", role)) }
 	reader, submitter := newShell(t), newShell(t)
+	reader.said, submitter.said = ada.said, ada.said
 	reader.start("--name", "rita", "--join", token("read"))
 	second := submitter.start("--name", "sam", "--join", token("submit"))
 	for _, s := range []*shell{reader, submitter} {
@@ -229,6 +260,32 @@ func testRevoked(t *testing.T, ada, bob *process) {
 	bob.run("run").fails(client.CodeRevoked, "fix: who was revoked stays out")
 	token := strings.TrimSpace(ada.ok("invite"))
 	bob.run("run", "--join", token).fails(client.CodeRevoked)
+}
+
+// Who puts out most voters of shards is warned.
+func TestRevokeWarns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	dir := t.TempDir()
+	at := func(name string) *shell { return &shell{t: t, home: filepath.Join(dir, name)} }
+	ada := at("ada")
+	ada.ok("init")
+	first := ada.start("--name", "ada")
+	token := strings.TrimSpace(ada.ok("invite"))
+	second, third := at("bob").start("--name", "bob", "--join", token), at("cyd").start("--name", "cyd", "--join", token)
+	agreed(t, []*process{first, second, third})
+	var receipt struct{ N int }
+	eventually(t, time.Minute, func() bool {
+		first.doc(&receipt, "put", "k", "v")
+		return receipt.N == 3
+	}, func() string { return fmt.Sprintf("a key has %d replicas", receipt.N) })
+	if r := ada.run("revoke", "cyd"); r.code != 0 || r.err != "" {
+		t.Errorf("one of three: exit status %d, %q", r.code, r.err)
+	}
+	if r := ada.run("revoke", "bob"); r.code != 0 || !strings.Contains(r.err, "warning: most voters of") || !strings.Contains(r.err, "peer forget --force") {
+		t.Errorf("two of three: exit status %d, %q", r.code, r.err)
+	}
 }
 
 // A clock that is behind by years is named.

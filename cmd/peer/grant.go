@@ -19,8 +19,9 @@ func grantCommand(c *console) *cobra.Command {
 		Long: `Let another peer write in this peer's own namespace, by its ID or the end of that.
 
 The namespace @ID belongs to the peer of that ID: what is stored there is signed by it, or by
-a peer that it granted that, and everybody checks. With --revoke the grant is taken back;
-a writer that has it already goes on until it expires.`,
+a peer that it granted that, and everybody checks. With --revoke the grant is taken
+back, and the writer notices within a minute; one that lies goes on until the grant expires. What
+it wrote stays.`,
 		Example: "  peer put @ID/motd hello\n  peer grant PEER --expires 24h",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +46,7 @@ a writer that has it already goes on until it expires.`,
 
 func printGrant(out io.Writer, g client.Grant) {
 	if g.Revoked {
-		fmt.Fprintf(out, "%s gets no grant any more; one that it has ends when it expires\n", g.Peer)
+		fmt.Fprintf(out, "%s gets no grant any more: it notices within a minute, and if it lies, its grant ends when it expires\n", g.Peer)
 		return
 	}
 	fmt.Fprintf(out, "%s may write in %s until %s\n", g.Peer, g.Namespace, g.Expires.Local().Format(time.DateTime))

@@ -82,6 +82,13 @@ type shell struct {
 	in     string   // standard input
 	binary string   // another program than the one under test
 	netns  string   // the network namespace that the program runs in, if not this one
+	said   *said    // what commands print is kept there, if not nil
+}
+
+// said is what commands printed, but for the tokens that peer invite did.
+type said struct {
+	text   bytes.Buffer
+	tokens []string
 }
 
 // newShell returns a shell whose home does not exist yet.
@@ -118,6 +125,14 @@ func (s *shell) run(args ...string) result {
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		s.t.Fatalf("peer %s: %v", strings.Join(args, " "), err)
+	}
+	if s.said != nil {
+		s.said.text.Write(stderr.Bytes())
+		if args[0] == "invite" && out.Len() > 0 {
+			s.said.tokens = append(s.said.tokens, strings.TrimSpace(out.String()))
+		} else {
+			s.said.text.Write(out.Bytes())
+		}
 	}
 	return result{t: s.t, line: "peer " + strings.Join(args, " "), out: out.String(), err: stderr.String(), code: cmd.ProcessState.ExitCode()}
 }

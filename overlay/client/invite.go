@@ -48,7 +48,7 @@ func (c *Client) Invite(ctx context.Context, spec InviteSpec) (Invitation, error
 type GrantSpec struct {
 	Peer    string        `json:"peer"`                 // its ID, or the end of that
 	Expires time.Duration `json:"expires_ns,omitempty"` // 0: 7 days
-	// Revoke takes the grant back: a writer that has it goes on until it expires.
+	// Revoke takes the grant back: a writer notices within a minute, or lies until it expires.
 	Revoke bool `json:"revoke,omitempty"`
 }
 
