@@ -47,7 +47,7 @@ fuzz:
 # The seeded schedules of `make test`, SCHEDULES of them instead of a few.
 soak:
 	$(GO) test ./netsim/model -count=1 -timeout 0 -schedules $(SCHEDULES)
-	$(GO) test ./store -count=1 -timeout 0 -model.schedules $(SCHEDULES) -model.deletes $(SCHEDULES) -model.forces $(SCHEDULES)
+	$(GO) test ./store -count=1 -timeout 0 -model.schedules $(SCHEDULES) -model.deletes $(SCHEDULES) -model.hints $(SCHEDULES) -model.forces $(SCHEDULES)
 	$(GO) test ./netsim/cluster -run TestSoak -count=1 -timeout 0 -soak 25m
 	$(GO) test ./netsim/cluster -run TestRegisters -count=1 -timeout 0 -soak 5m
 	$(GO) test ./netsim/cluster -run TestDurableKills -count=1 -timeout 0 -kills 1000

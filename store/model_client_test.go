@@ -59,6 +59,10 @@ func (p *peer) put(key string) {
 			rec.Expires = p.now().UnixMilli() + p.w.roll(ofLoad).Int64N(600)
 		}
 	}
+	if p.w.hinting.on && p.w.chance(ofHints, 0.5) {
+		p.writeSloppy(key, rec)
+		return
+	}
 	p.write(key, rec, level)
 }
 
@@ -125,9 +129,7 @@ func (p *peer) write(key string, rec Record, level Level) {
 			if !before.Less(rec.Version) {
 				w.fail("put of %s got %v, %v was acknowledged before it began", key, rec.Version, before)
 			}
-			if w.acked[key].Less(rec.Version) {
-				w.acked[key] = rec.Version
-			}
+			w.acknowledged(key, rec.Version, began)
 			return
 		}
 		c, version := op.Config(), encoded
@@ -160,7 +162,7 @@ func (p *peer) get(key string) {
 func (p *peer) read(key string, level Level) {
 	w := p.w
 	ns, k := SplitKey(key)
-	before := w.acked[key]
+	before, later := w.acked[key], w.hinting.later[key]
 	var op Read
 	op.Believe(wall(p.now().Add(modelSkew)))
 	over := false
@@ -193,6 +195,7 @@ func (p *peer) read(key string, level Level) {
 				if v.Less(before) && began > w.force.at && !w.mayBeGone(key, v, before) {
 					w.fail("read of %s returned %v, %v was acknowledged before it began", key, v, before)
 				}
+				w.returned(key, v, later)
 			}
 			if w.written[v] != key && !v.IsZero() {
 				w.fail("read of %s returned %v, never written", key, v)

@@ -26,6 +26,7 @@ func (p *peer) tick() {
 	}
 	p.pull()
 	p.reclaim()
+	p.handHints()
 	if p.busy {
 		return
 	}

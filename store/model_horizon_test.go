@@ -250,7 +250,9 @@ func (w *world) retire(p *peer) {
 // deleteModel runs one schedule of puts, deletes, values that expire, and
 // trouble; then everything that is dead must go from the members' disks, and not
 // come back when those that were away take their seats.
-func deleteModel(seed uint64, m mutant) *world {
+func deleteModel(seed uint64, m mutant) *world { return newDeletes(seed, m).playDeletes() }
+
+func newDeletes(seed uint64, m mutant) *world {
 	w := newWorld(seed, m)
 	w.deletes = true
 	w.grace = []int64{50, 100, 250, 500}[w.roll(ofWorld).IntN(4)]
@@ -258,11 +260,16 @@ func deleteModel(seed uint64, m mutant) *world {
 	for _, p := range w.peers {
 		p.wall = w.wall()
 	}
+	return w
+}
+
+func (w *world) playDeletes() *world {
 	w.play()
 	if w.verdict() != nil {
 		return w
 	}
 	w.reclaimed()
+	w.handedOver()
 	for range len(w.peers) {
 		w.order = append(w.order[1:], w.order[0])
 		w.run(w.now + 1500)

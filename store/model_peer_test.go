@@ -31,6 +31,7 @@ type peer struct {
 	disk    State
 	records map[string][]byte
 	cas     map[string][]byte // registers, with their promises
+	hints   map[string][]byte // writes kept for others
 	ceiling uint64
 
 	// In memory.
@@ -51,10 +52,11 @@ type peer struct {
 	leaving  bool
 	coming   int  // fences on their way to the disk
 	fenced   bool // one was asked for in this life
+	handing  bool // a hint
 }
 
 func newPeer(w *world, index int) *peer {
-	p := &peer{w: w, index: index, records: map[string][]byte{}, cas: map[string][]byte{}}
+	p := &peer{w: w, index: index, records: map[string][]byte{}, cas: map[string][]byte{}, hints: map[string][]byte{}}
 	w.nextInc++
 	p.self = Voter{Peer: chord.PeerID(string(rune('a' + index))), Incarnation: w.nextInc}
 	p.wall = w.wall()
@@ -84,7 +86,7 @@ func (p *peer) boot() {
 	p.seen, p.believed = map[Voter]int64{}, map[Voter]bool{}
 	p.told = map[Voter]uint64{}
 	p.busy, p.pulling, p.pending, p.leaving = false, false, 0, false
-	p.coming, p.fenced = 0, false
+	p.coming, p.fenced, p.handing = 0, false, false
 	p.later(p.w.roll(ofDrivers).Int64N(30), p.tick)
 }
 

@@ -92,7 +92,7 @@ func (w *world) disturb(p *peer) {
 		p.crash()
 		w.nextInc++
 		p.self.Incarnation = w.nextInc
-		p.disk, p.records, p.cas, p.ceiling = State{}, map[string][]byte{}, map[string][]byte{}, 0
+		p.disk, p.records, p.cas, p.hints, p.ceiling = State{}, map[string][]byte{}, map[string][]byte{}, map[string][]byte{}, 0
 		w.after(20+w.roll(ofTrouble).Int64N(200), func() {
 			if !p.up {
 				p.boot()

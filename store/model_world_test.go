@@ -81,6 +81,11 @@ const (
 	fenceMinority  mutant = "one replica's fence is taken for a majority's"
 	fenceForgets   mutant = "a fence that was handed over, or found on disk, is not kept to"
 
+	// Of hints.
+	hintCounts mutant = "a hint counts like a voter's acknowledgement"
+	hintAnew   mutant = "a hint that is refused is stamped anew"
+	hintForces mutant = "a hint replaces whatever is held"
+
 	// Of registers.
 	casForgets     mutant = "a register's promises are kept in memory"
 	casIgnores     mutant = "a change ignores what was accepted"
@@ -108,6 +113,7 @@ const (
 	ofDisks              // how long a commit takes, and how much of it survives a crash
 	ofDrivers            // what peers believe, whom they ask, how long they wait
 	ofForce              // who dies for good, and when the operator says so
+	ofHints              // which writes are sloppy
 	dice
 )
 
@@ -142,6 +148,7 @@ type world struct {
 	forgotten map[Voter]bool
 	force     force
 	fencing   fencing
+	hinting   hinting
 	failure   error          // a broken promise, which ends the run
 	hung      error          // something that should have come in order once quiet, and did not
 	did       map[string]int // what the schedule did
