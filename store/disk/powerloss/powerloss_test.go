@@ -152,6 +152,9 @@ func (r *rig) lose() {
 	r.listen(out)
 	cmd.Wait()
 	r.syncs += d.Syncs()
+	if err := os.RemoveAll(r.folder); err != nil { // or many losses fill the disk of this machine
+		t.Fatal(err)
+	}
 	r.folder = t.TempDir()
 	keep := func() bool { return r.rng.IntN(2) == 0 }
 	if r.rng.IntN(2) == 0 {
