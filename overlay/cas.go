@@ -67,7 +67,7 @@ func (n *Node) changeRegister(ctx context.Context, verb, key string, change stor
 		return 0, Register{}, usage("%s %.60q: an owned namespace has no registers: nothing signs them", verb, key)
 	}
 	defer n.meter.end("cas", n.meter.begin(), &err)
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	verdict, state, err := n.swap(ctx, verb, key, change)
 	if err != nil {

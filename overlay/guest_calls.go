@@ -152,7 +152,11 @@ func (g *guest) callAt(ctx context.Context, c *contact, h rpc.Header, payload []
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.ctx, func() { cancel(errMemberLost) })()
-	h.Deadline = time.Now().Add(guestPatience(h.Method))
+	patience := guestPatience(h.Method)
+	h.Deadline = time.Now().Add(patience)
+	if end, ok := ctx.Deadline(); ok && end.Add(-patience).After(h.Deadline) {
+		h.Deadline = end.Add(-patience) // and time for another member
+	}
 	reply, err := g.exchange(ctx, c.id, h, payload)
 	if errors.Is(context.Cause(ctx), errMemberLost) {
 		err = errMemberLost

@@ -17,7 +17,9 @@ import (
 // for have the record on stable storage; the receipt names them.
 //
 // An error with ErrQuorum leaves open whether the write happened: some
-// replicas may have it.
+// replicas may have it. It comes at once where too many are out of reach; those
+// that are silent are waited for until the context's deadline, or for 5 s if it has
+// none. That goes for all operations on keys.
 func (n *Node) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Receipt, error) {
 	if n.guest != nil {
 		return n.guest.client.Put(ctx, key, value, opts...)
@@ -65,15 +67,19 @@ func (n *Node) put(ctx context.Context, key string, rec store.Record, opts []Put
 // the namespace rule has it.
 func (n *Node) write(ctx context.Context, rule string, rec store.Record, level store.Level) (Receipt, error) {
 	return n.writing(ctx, rule, rec, func(ctx context.Context, p *place, rec *store.Record) (Receipt, error) {
-		for {
+		for short := error(nil); ; {
 			w := new(store.Write)
 			why, err := n.runWrite(ctx, w, p, rec, level)
 			if err == nil {
 				return n.receipt(p.key, w), nil
 			}
 			if !errors.Is(err, ErrQuorum) {
+				if errors.Is(err, context.DeadlineExceeded) && short != nil {
+					err = short // which says more
+				}
 				return Receipt{}, err
 			}
+			short = n.unanswered(ctx, p.verb, p.key, &w.Quorum, why)
 			if err := n.again(ctx, p, &w.Quorum, why); err != nil {
 				return Receipt{}, err
 			}
@@ -88,7 +94,7 @@ func (n *Node) writing(ctx context.Context, rule string, rec store.Record, run f
 		op = "delete"
 	}
 	defer n.meter.end(op, n.meter.begin(), &err)
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	p, err := n.find(ctx, op, rule, store.JoinKey(rec.Namespace, rec.Key), rec.Position)
 	if err != nil {
@@ -196,7 +202,7 @@ func (n *Node) read(ctx context.Context, ns, name string, level store.Level) (_ 
 
 // lookUp runs the quorum read of a key.
 func (n *Node) lookUp(ctx context.Context, ns, name string, level store.Level) (Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	key := store.JoinKey(ns, name)
 	p, err := n.find(ctx, "get", ruling(ns, name), key, store.Route(ns, name))

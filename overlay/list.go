@@ -44,7 +44,7 @@ func (n *Node) List(ctx context.Context, prefix, after string, limit int) ([]str
 
 // scanShard runs the quorum scan of one page.
 func (n *Node) scanShard(ctx context.Context, id store.ShardID, req store.ScanRequest) ([]store.Entry, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	c, err := n.configOf(ctx, id)
 	if err != nil {
@@ -63,9 +63,13 @@ func (n *Node) scanShard(ctx context.Context, id store.ShardID, req store.ScanRe
 			return page, more, nil
 		}
 		newer, found := n.newerConfig(ctx, id, s.Config())
-		if !found || ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil || !found && !silence(why):
 			return nil, false, n.unanswered(ctx, "list", req.Prefix, &s.Quorum, why)
+		case found:
+			c = newer
+		default:
+			c = s.Config()
 		}
-		c = newer
 	}
 }

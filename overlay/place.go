@@ -87,16 +87,21 @@ func (n *Node) find(ctx context.Context, verb, rule, key string, at chord.ID) (_
 }
 
 // again tells where an operation that too few replicas answered goes on. An error is
-// how it ends; why is what was wrong with a replica.
+// how it ends; why is what was wrong with a replica. One that was silent is asked again
+// for as long as the caller waits.
 func (n *Node) again(ctx context.Context, p *place, q *store.Quorum, why error) error {
 	if errors.Is(why, errElsewhere) {
 		return n.reroute(ctx, p)
 	}
 	newer, found := n.newerConfig(ctx, p.shard, q.Config())
-	if !found || ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil || !found && !silence(why):
 		return n.unanswered(ctx, p.verb, p.key, q, why)
+	case found:
+		p.config = newer
+	default:
+		p.config = q.Config()
 	}
-	p.config = newer
 	return nil
 }
 

@@ -46,8 +46,21 @@ func (g goesBy) target(to store.Voter) store.Target {
 	return t
 }
 
-// opTimeout bounds an operation that its caller does not bound.
+// opTimeout bounds an operation that its caller does not bound, and each call that one
+// makes.
 const opTimeout = 5 * time.Second
+
+// bounded bounds an operation whose caller has not.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, opTimeout)
+}
+
+// silence reports whether a replica was waited for in vain, and may yet answer: it was not
+// out of reach, and refused nothing.
+func silence(why error) bool { return errors.Is(why, context.DeadlineExceeded) }
 
 // runOp runs an operation from its first step to its end or the context's. It
 // returns how the operation ended; why is the first failure of a replica.
@@ -84,10 +97,11 @@ type run[R any] struct {
 	until time.Time
 	ended chan struct{} // closed when end is not Running
 
-	mu  sync.Mutex
-	op  operation[R] // nil: over, nobody is to touch it any more
-	end store.Outcome
-	why error
+	mu   sync.Mutex
+	op   operation[R] // nil: over, nobody is to touch it any more
+	end  store.Outcome
+	why  error
+	says bool // why is what a replica answered
 }
 
 // slot is where the answer of one member goes.
@@ -112,7 +126,9 @@ func (s slot[R]) fill(reply R, err error) {
 // failed is the step for a member that did not answer, under the lock.
 func (r *run[R]) failed(s slot[R], err error) store.Step {
 	code, _ := lacksRoom(err)
-	if r.why == nil || code != "" || errors.Is(err, errElsewhere) || errors.Is(err, errHolds) { // which says more than that another was out of reach
+	says := code != "" || errors.Is(err, errElsewhere) || errors.Is(err, errHolds) // more than that another was out of reach
+	if r.why == nil || says || silence(err) && !silence(r.why) && !r.says {
+		r.says = says
 		r.why = fmt.Errorf("%s: %w", r.n.label(s.from.Peer), err)
 	}
 	return r.op.Fail(s.round, s.i)

@@ -5,15 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-// mute makes a peer take requests of its shards and answer none until the test ends.
-func mute(t *testing.T, n *Node) {
+// mute makes a peer take requests of its shards and answer none until the test ends, or
+// speak is called.
+func mute(t *testing.T, n *Node) (speak func()) {
 	t.Helper()
+	var muted []func()
+	speak = sync.OnceFunc(func() {
+		for _, f := range muted {
+			f()
+		}
+	})
+	t.Cleanup(speak)
 	for id := range n.shards.all() {
 		sh := n.shards.at(id)
 		sh.change <- struct{}{}
@@ -21,17 +30,18 @@ func mute(t *testing.T, n *Node) {
 		saved := sh.saved
 		sh.saved = 0 // as if the disk were still at it
 		sh.mu.Unlock()
-		t.Cleanup(func() {
+		muted = append(muted, func() {
 			sh.mu.Lock()
 			sh.saved = saved
 			sh.mu.Unlock()
 			<-sh.change
 		})
 	}
+	return speak
 }
 
 // An operation whose replicas do not answer ends with its caller's patience, or after its own
-// limit if that is shorter, and says whom it waited for, to callers over the socket, too.
+// limit if its caller sets none, and says whom it waited for, to callers over the socket, too.
 func TestWaitNamesReplicas(t *testing.T) {
 	home := t.TempDir()
 	first := joinTest(t, nil, Config{Home: home})
@@ -71,12 +81,58 @@ func TestWaitNamesReplicas(t *testing.T) {
 			if testing.Short() {
 				return
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			defer cancel()
-			if err := named(op(ctx)); err != nil || ctx.Err() != nil {
-				t.Errorf("with all the patience: %v", err)
-			}
+			soon(t, "without a limit of its caller's", func() error { return named(op(t.Context())) })
 		})
+	}
+}
+
+// A caller that has more patience than an operation's own limit gets what it waits for.
+func TestWaitAsLongAsTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for longer than an operation does by itself")
+	}
+	home := t.TempDir()
+	first := joinTest(t, nil, Config{Home: home})
+	second := joinTest(t, first, Config{})
+	soon(t, "two voters", func() error { return alike([]*Node{first, second}, 2) })
+	if _, err := first.Put(t.Context(), "k", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	cl, err := client.Dial(t.Context(), home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cl.Close() })
+	speak := mute(t, second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	type end struct {
+		op  string
+		err error
+	}
+	ends := make(chan end)
+	ops := map[string]func() error{
+		"put":                 func() error { _, err := first.Put(ctx, "k", nil); return err },
+		"get":                 func() error { _, err := first.Get(ctx, "k"); return err },
+		"list":                func() error { _, err := first.List(ctx, "", "", 0); return err },
+		"swap":                func() error { _, err := first.CompareAndSwap(ctx, "r", 0, nil); return err },
+		"put over the socket": func() error { _, err := cl.Put(ctx, "k", nil); return err },
+	}
+	for name, op := range ops {
+		go func() { ends <- end{name, op()} }()
+	}
+	more := time.After(opTimeout * 3 / 2)
+	for waiting := len(ops); waiting > 0; {
+		select {
+		case <-more:
+			more = nil
+			speak()
+		case e := <-ends:
+			waiting--
+			if e.err != nil || more != nil {
+				t.Errorf("%s: %v, with a replica that answers late: %t", e.op, e.err, more == nil)
+			}
+		}
 	}
 }
 

@@ -21,13 +21,17 @@ const SocketName = "peer.sock"
 const (
 	// forever is the time-out of calls that may take as long as they like.
 	forever = 365 * 24 * time.Hour
+	// keyTimeout bounds operations on keys that their callers do not bound: what the peer
+	// gives them, and the way back.
+	keyTimeout = 5*time.Second + 100*time.Millisecond
 	// slack is more than the envelope of a call takes of a frame.
 	slack = 4 << 10
 )
 
 // Client is a connection to a running peer.
 type Client struct {
-	conn Conn
+	conn   Conn
+	socket bool // conn is to a peer's socket, which bounds no call
 }
 
 // Conn is what a client makes its calls over: a connection to a peer's socket, or what package
@@ -67,7 +71,7 @@ func Dial(ctx context.Context, home string) (*Client, error) {
 			Fix:     "peer run --home " + home,
 		}
 	}
-	return &Client{conn: rpc.NewConn(stream, rpc.Config{
+	return &Client{socket: true, conn: rpc.NewConn(stream, rpc.Config{
 		CallTimeout: forever,
 		MaxFrame:    wire.MaxControl,
 		MaxQueue:    2 * wire.MaxControl,
@@ -103,6 +107,16 @@ func (c *Client) call(ctx context.Context, m rpc.Method, in any, body []byte, ou
 		return nil, fromRPC(err)
 	}
 	return wire.ParseControl(answer, out)
+}
+
+// callKeys is call for an operation on keys.
+func (c *Client) callKeys(ctx context.Context, m rpc.Method, in any, body []byte, out any) ([]byte, error) {
+	if _, ok := ctx.Deadline(); !ok && c.socket {
+		bounded, cancel := context.WithTimeout(ctx, keyTimeout)
+		defer cancel()
+		ctx = bounded
+	}
+	return c.call(ctx, m, in, body, out)
 }
 
 // fromRPC turns an error of a call into the Error that the peer returned, or

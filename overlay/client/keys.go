@@ -18,7 +18,7 @@ func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...PutO
 		return Receipt{}, err
 	}
 	var r Receipt
-	_, err := c.call(ctx, wire.MethodCtlPut, putDoc(key, opts), value, &r)
+	_, err := c.callKeys(ctx, wire.MethodCtlPut, putDoc(key, opts), value, &r)
 	return r, err
 }
 
@@ -28,7 +28,7 @@ func (c *Client) Delete(ctx context.Context, key string, opts ...PutOption) (Rec
 		return Receipt{}, err
 	}
 	var r Receipt
-	_, err := c.call(ctx, wire.MethodCtlDel, putDoc(key, opts), nil, &r)
+	_, err := c.callKeys(ctx, wire.MethodCtlDel, putDoc(key, opts), nil, &r)
 	return r, err
 }
 
@@ -39,7 +39,7 @@ func (c *Client) Get(ctx context.Context, key string, opts ...GetOption) (Record
 	}
 	o := NewGetOptions(opts...)
 	var r Record
-	value, err := c.call(ctx, wire.MethodCtlGet, wire.ControlGet{Key: key, R: string(o.R)}, nil, &r)
+	value, err := c.callKeys(ctx, wire.MethodCtlGet, wire.ControlGet{Key: key, R: string(o.R)}, nil, &r)
 	if err != nil {
 		return Record{}, err
 	}
@@ -56,7 +56,7 @@ func (c *Client) List(ctx context.Context, prefix, after string, limit int) ([]s
 		}
 	}
 	var keys []string
-	_, err := c.call(ctx, wire.MethodCtlList, wire.ControlList{Prefix: prefix, After: after, Limit: limit}, nil, &keys)
+	_, err := c.callKeys(ctx, wire.MethodCtlList, wire.ControlList{Prefix: prefix, After: after, Limit: limit}, nil, &keys)
 	return keys, err
 }
 

@@ -34,7 +34,7 @@ func (c *Client) CompareAndSwap(ctx context.Context, key string, version uint64,
 		return Register{}, err
 	}
 	var now wire.ControlSwapped
-	held, err := c.call(ctx, wire.MethodCtlSwap, wire.ControlSwap{Key: key, Version: version}, value, &now)
+	held, err := c.callKeys(ctx, wire.MethodCtlSwap, wire.ControlSwap{Key: key, Version: version}, value, &now)
 	if err != nil {
 		return Register{}, err
 	}
@@ -52,6 +52,6 @@ func (c *Client) ReadRegister(ctx context.Context, key string) (Register, error)
 		return Register{}, err
 	}
 	var now wire.ControlSwapped
-	value, err := c.call(ctx, wire.MethodCtlRegister, wire.ControlGet{Key: key}, nil, &now)
+	value, err := c.callKeys(ctx, wire.MethodCtlRegister, wire.ControlGet{Key: key}, nil, &now)
 	return Register{Key: key, Value: value, Version: now.Version}, err
 }
