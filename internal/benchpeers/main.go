@@ -20,14 +20,20 @@ import (
 var contestants = []struct {
 	name    string
 	callers []int
+	bytes   int // of a value
 	start   func(ctx context.Context, dir string) (system, error)
 }{
-	{"floor", []int{1, 16, 64}, startFloor},
-	{"etcd", []int{1, 16, 64}, startEtcd},
-	{"nats", []int{1, 16, 64}, startNATS},
-	{"chorus", []int{1, 16, 64}, startChorus(3)},
-	{"kad-dht-20", []int{1, 16}, startKad(20)},
-	{"chorus-20", []int{1, 16}, startChorus(20)},
+	{"floor", []int{1, 16, 64}, 100, startFloor},
+	{"etcd", []int{1, 16, 64}, 100, startEtcd},
+	{"nats", []int{1, 16, 64}, 100, startNATS},
+	{"chorus", []int{1, 16, 64}, 100, startChorus(3)},
+	{"chorus-repairs", []int{16}, 100, startRepairing},
+	{"kad-dht-20", []int{1, 16}, 100, startKad(20)},
+	{"chorus-20", []int{1, 16}, 100, startChorus(20)},
+	{"echo-64k", []int{1, 8}, 64 << 10, startEcho},
+	{"chorus-64k", []int{1, 8}, 64 << 10, startChorus(3)},
+	{"echo-512k", []int{1, 8}, 512 << 10, startEcho},
+	{"chorus-512k", []int{1, 8}, 512 << 10, startChorus(3)},
 }
 
 // onlyCallers, unless it is 0, is the number of callers to measure with.
@@ -123,7 +129,7 @@ func runChild(ctx context.Context, name string, duration time.Duration) (err err
 		if onlyCallers > 0 {
 			c.callers = []int{onlyCallers}
 		}
-		figures, err := measure(ctx, c.name, s, c.callers, duration)
+		figures, err := measure(ctx, c.name, s, c.bytes, c.callers, duration)
 		if err := errors.Join(err, s.close()); err != nil {
 			return err
 		}

@@ -36,12 +36,10 @@ type figure struct {
 	Failed   uint64
 }
 
-const valueBytes = 100
-
 // measure puts and gets. Gets read what the puts before them wrote.
-func measure(ctx context.Context, name string, s system, callers []int, duration time.Duration) ([]figure, error) {
+func measure(ctx context.Context, name string, s system, bytes int, callers []int, duration time.Duration) ([]figure, error) {
 	var figures []figure
-	value := make([]byte, valueBytes)
+	value := make([]byte, bytes)
 	for _, n := range callers {
 		key := func(i uint64) string { return fmt.Sprintf("bench-%d-%d", n, i) }
 		put, written, err := one(ctx, s, fmt.Sprintf("%s-put-%d", name, n), n, duration, func(ctx context.Context, i uint64) error {
