@@ -231,3 +231,42 @@ func TestEachKeyAtItsReplicas(t *testing.T) {
 		}
 	}
 }
+
+// A task that crashes wherever it runs is tried a few times, and then given up with the
+// peer and the reason of each attempt; the others of its job go on.
+func TestPoisonIsGivenUp(t *testing.T) {
+	poison := Func("poison/v1", func(_ context.Context, in []byte) ([]byte, error) {
+		if len(in) == 0 {
+			panic("it is poison")
+		}
+		return in, nil
+	})
+	cfg := Config{Workers: 1, Funcs: []AnyFunc{poison}}
+	a := joinTest(t, nil, cfg)
+	nodes := map[string]bool{a.ID(): true, joinTest(t, a, cfg).ID(): true, joinTest(t, a, cfg).ID(): true}
+	for _, durable := range []bool{false, true} {
+		id, err := a.Submit(t.Context(), JobSpec{Code: Code{Func: "poison"}, Inputs: [][]byte{nil, []byte("food")}, Durable: durable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := a.Wait(t.Context(), id)
+		if err != nil || job.State != "failed" || job.Done != 1 || job.Failed != 1 || len(job.Results) != 2 {
+			t.Fatalf("durable %t: %+v, %v", durable, job, err)
+		}
+		bad := job.Results[0]
+		if bad.State != "failed" || !strings.Contains(bad.Error, "it is poison") || string(job.Results[1].Output) != "food" {
+			t.Errorf("durable %t: %+v", durable, job.Results)
+		}
+		crashed := 0
+		for _, h := range bad.History {
+			if h.Outcome == "crashed" {
+				if crashed++; !strings.Contains(h.Error, "it is poison") || !nodes[h.Peer] {
+					t.Errorf("durable %t: an attempt %+v", durable, h)
+				}
+			}
+		}
+		if !durable && crashed != 5 { // of a durable one the last attempt alone is kept
+			t.Errorf("durable %t: %d attempts crashed: %+v", durable, crashed, bad.History)
+		}
+	}
+}
