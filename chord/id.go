@@ -72,15 +72,10 @@ func between(a, x, b ID) bool {
 // distance returns how far b lies clockwise of a: b - a modulo 2^256.
 func distance(a, b ID) ID {
 	var d ID
-	borrow := 0
-	for i := len(a) - 1; i >= 0; i-- {
-		v := int(b[i]) - int(a[i]) - borrow
-		borrow = 0
-		if v < 0 {
-			v += 256
-			borrow = 1
-		}
-		d[i] = byte(v)
+	borrow, word := uint64(0), uint64(0)
+	for i := len(d) - 8; i >= 0; i -= 8 {
+		word, borrow = bits.Sub64(binary.BigEndian.Uint64(b[i:]), binary.BigEndian.Uint64(a[i:]), borrow)
+		binary.BigEndian.PutUint64(d[i:], word)
 	}
 	return d
 }
