@@ -24,7 +24,7 @@ const (
 // ring by the beginning or the end of that, or by its name. Its connections end, here at once and everywhere within
 // a minute, and with an inviter go all whom it let in. Only an inviter can revoke, and only
 // the ring's key an inviter. The peer's keys are at their other replicas; Forget is
-// not needed, unless most voters of a shard are out, which the answer tells. Errors: code "refused"
+// not needed, unless no majority of a shard's voters is left, which the answer tells. Errors: code "refused"
 // for others and for too many revocations, "not-found" for no peer's ID or name, "usage" for that
 // of several, and in an open ring.
 func (n *Node) Revoke(ctx context.Context, peer string) (client.Revoked, error) {
@@ -57,7 +57,7 @@ func (n *Node) Revoke(ctx context.Context, peer string) (client.Revoked, error) 
 	return client.Revoked{ID: p2p.FormatPeerID(id), Told: told, Of: n.view().Len(), Stranded: n.stranded()}, nil
 }
 
-// stranded counts the shards most of whose voters are out of the ring, as far as this peer knows.
+// stranded counts the shards of whose voters no majority is left in the ring, as far as this peer knows.
 func (n *Node) stranded() (shards int) {
 	for id := range n.shards.all() {
 		c := n.shards.config(id)
@@ -67,7 +67,7 @@ func (n *Node) stranded() (shards int) {
 				out++
 			}
 		}
-		if 2*out > len(c.Voters) {
+		if out > 0 && 2*out >= len(c.Voters) {
 			shards++
 		}
 	}

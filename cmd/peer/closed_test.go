@@ -262,7 +262,7 @@ func testRevoked(t *testing.T, ada, bob *process) {
 	bob.run("run", "--join", token).fails(client.CodeRevoked)
 }
 
-// Who puts out most voters of shards is warned.
+// Who leaves no majority of shards' voters is warned.
 func TestRevokeWarns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
@@ -283,7 +283,7 @@ func TestRevokeWarns(t *testing.T) {
 	if r := ada.run("revoke", "cyd"); r.code != 0 || r.err != "" {
 		t.Errorf("one of three: exit status %d, %q", r.code, r.err)
 	}
-	if r := ada.run("revoke", "bob"); r.code != 0 || !strings.Contains(r.err, "warning: most voters of") || !strings.Contains(r.err, "peer forget --force") {
+	if r := ada.run("revoke", "bob"); r.code != 0 || !strings.Contains(r.err, "warning: no majority is left of the voters of") || !strings.Contains(r.err, "peer forget --force") {
 		t.Errorf("two of three: exit status %d, %q", r.code, r.err)
 	}
 }

@@ -17,8 +17,8 @@ func revokeCommand(c *console) *cobra.Command {
 		Short: "Put a peer out of this closed ring for good: its name or ID, or a part of that",
 		Long: `Put a peer out of this closed ring for good, by its ID or, if it is in the ring,
 its name, or the beginning or the end of its ID, as peer ring shows them. Its connections end, everywhere within a minute. Its
-keys are at their other replicas, and get new ones by themselves; revoking most voters of
-a shard before that takes peer forget --force, so wait for peer status in between.
+keys are at their other replicas, and get new ones by themselves; where no majority of
+a shard's voters is left before that, it takes peer forget --force, so wait for peer status in between.
 
 An inviter can revoke whom inviters let in. An inviter is revoked where the ring's key
 is, and all whom it let in go with it.`,
@@ -32,7 +32,7 @@ is, and all whom it let in go with it.`,
 				return c.print(r, func(out io.Writer) {
 					fmt.Fprintf(out, "%s is out: %d of %s know, the others within a minute\n", r.ID, r.Told, count(r.Of, "peer"))
 					if r.Stranded > 0 {
-						c.note("warning: most voters of %s are out: their keys wait for peer forget --force of those that will not come back", count(r.Stranded, "shard"))
+						c.note("warning: no majority is left of the voters of %s: their keys wait for peer forget --force of those that will not come back", count(r.Stranded, "shard"))
 					}
 				})
 			})
