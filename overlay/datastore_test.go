@@ -18,6 +18,7 @@ import (
 
 	"github.com/chorus-net/chorus/netsim/cluster"
 	"github.com/chorus-net/chorus/overlay"
+	"github.com/chorus-net/chorus/store"
 )
 
 var wholeSuite = flag.Bool("datastore.all", false, "run all of go-datastore's suite at its own sizes, which takes minutes")
@@ -167,6 +168,9 @@ func TestDatastoreBounds(t *testing.T) {
 	}
 	if got := keysOf(t, d, query.Query{}); !slices.Equal(got, want) {
 		t.Errorf("listed %d of %d keys", len(got), n)
+	}
+	if got, err := node.List(t.Context(), "many/", "", 1_000_000_000); err != nil || len(got) != store.MaxPage {
+		t.Errorf("of a billion keys a caller gets %d at once, want %d: %v", len(got), store.MaxPage, err)
 	}
 	if got := keysOf(t, d, query.Query{Offset: 4090, Limit: 20}); !slices.Equal(got, want[4090:4110]) {
 		t.Errorf("listed %q over the end of a page", got)
