@@ -154,7 +154,7 @@ func TestGateMatrixOfRelays(t *testing.T) {
 			}
 			cancel()
 		}
-		for _, suffix := range []string{"/reach/1", "/hop"} {
+		for _, suffix := range []string{"/reach/1", "/hop", "/admit/1"} {
 			// It may be asking by itself: then once is all that it gets at a time.
 			eventually(t, "a member is served "+suffix, func() bool { return served(t, friend, h, suffix) })
 		}

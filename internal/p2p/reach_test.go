@@ -207,8 +207,11 @@ func served(t *testing.T, from, to *p2p.Host, suffix string) bool {
 	defer s.Reset()
 	question := []byte{0, 0} // no ports
 	ok := byte(0)            // any answer
-	if strings.HasSuffix(suffix, "hop") {
+	switch {
+	case strings.HasSuffix(suffix, "hop"):
 		question, ok = []byte{2, 8, 0}, 100 // a reservation; the status in its answer
+	case strings.HasSuffix(suffix, "/admit/1"):
+		question = []byte{22, 3, 1, 0, 4, 1, 0, 0, 0} // a hello of TLS that is none: the answer is an alert
 	}
 	_ = s.SetDeadline(time.Now().Add(patience))
 	if _, err := s.Write(question); err != nil {
