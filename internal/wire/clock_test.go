@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -17,4 +18,18 @@ func TestClock(t *testing.T) {
 			t.Errorf("%q reads as %v, %v", b, got, err)
 		}
 	}
+}
+
+func FuzzParseClock(f *testing.F) {
+	f.Add(AppendClock(nil, time.Unix(1e9, 1)))
+	f.Add([]byte("1234567"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		at, err := ParseClock(b)
+		if err != nil {
+			return
+		}
+		if again := AppendClock(nil, at); !bytes.Equal(again, b) {
+			t.Errorf("%x reads as %v, which is written as %x", b, at, again)
+		}
+	})
 }
