@@ -169,7 +169,8 @@ func (n *Node) getChunk(ctx context.Context, key string, h chunk.Hash, size int)
 	if err != nil {
 		return nil, err
 	}
-	for shard, c := p.shard, p.config; ; {
+	shard, c := p.shard, p.config
+	for try := 1; ; {
 		s := chunkSearch{n: n, shard: shard, name: name, hash: h, size: size}
 		data, newer := s.run(ctx, c)
 		switch {
@@ -179,30 +180,48 @@ func (n *Node) getChunk(ctx context.Context, key string, h chunk.Hash, size int)
 			return nil, ErrClosed
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case newer.Epoch <= c.Epoch:
-			var found bool
-			if newer, found = n.newerConfig(ctx, shard, c); !found {
-				return nil, damaged(key, fmt.Errorf("no replica has chunk %x of it: %s", h[:4], strings.Join(s.why, "; ")))
-			}
 		}
-		n.remember(shard, c, newer)
-		c = newer
+		found := newer.Epoch > c.Epoch
+		if !found {
+			newer, found = n.newerConfig(ctx, shard, c)
+		}
+		if found {
+			n.remember(shard, c, newer)
+			c = newer
+			continue
+		}
+		if !s.silent || try == chunkTries || !sleep(ctx, chunkPause) {
+			return nil, s.failed(key)
+		}
+		try++
 	}
 }
 
 // chunkSearch asks the replicas of a chunk for it.
 type chunkSearch struct {
-	n     *Node
-	shard store.ShardID
-	name  string
-	hash  chunk.Hash
-	size  int
-	why   []string // what was wrong with each replica
+	n      *Node
+	shard  store.ShardID
+	name   string
+	hash   chunk.Hash
+	size   int
+	why    []string // what was wrong with each replica
+	lack   bool     // it was that they do not have it, with all of them
+	silent bool     // some were waited for in vain
+}
+
+// failed is the error of a search that ended without the chunk.
+func (s *chunkSearch) failed(key string) error {
+	why := strings.Join(s.why, "; ")
+	if s.lack {
+		return damaged(key, fmt.Errorf("no replica has chunk %x of it: %s", s.hash[:4], why))
+	}
+	return quorumLost("get", key, fmt.Sprintf("no replica with chunk %x of it answered: %s", s.hash[:4], why))
 }
 
 // chunkAnswer is what one replica said.
 type chunkAnswer struct {
 	data  []byte
+	lacks bool // it has none, or none that is right
 	newer store.Config
 	err   error
 	from  store.Voter
@@ -219,6 +238,7 @@ func (s *chunkSearch) run(ctx context.Context, c store.Config) (data []byte, new
 	asked, waiting := 0, 0
 	slow := time.NewTicker(s.n.hedgeAfter(c) + chunkPause/4) // a chunk takes longer than a round trip
 	defer slow.Stop()
+	s.lack = true
 	for next := true; ; next = true {
 		if next && asked < len(members) {
 			to := members[asked]
@@ -239,9 +259,13 @@ func (s *chunkSearch) run(ctx context.Context, c store.Config) (data []byte, new
 			case a.newer.Epoch > newer.Epoch:
 				newer = a.newer
 			}
+			s.lack = s.lack && a.lacks
+			s.silent = s.silent || silence(a.err)
 			s.why = append(s.why, fmt.Sprintf("%s %v", s.n.label(a.from.Peer), a.err))
 		case <-slow.C:
 		case <-ctx.Done():
+			s.lack, s.silent = false, true
+			s.why = append(s.why, fmt.Sprintf("%d of %d replicas did not answer in time", waiting, len(members)))
 			return nil, newer
 		}
 	}
@@ -261,8 +285,10 @@ func (s *chunkSearch) ask(ctx context.Context, to store.Voter, c store.Config) (
 		a.err = fmt.Errorf("answered %s", r.Status)
 	case len(r.Record) == 0:
 		a.err = errors.New("has none")
+		a.lacks = true
 	default:
 		a.data, a.err = s.check(r.Record)
+		a.lacks = a.err != nil
 	}
 	if errors.Is(a.err, chunk.ErrMismatch) {
 		s.n.log.Warn("a replica's chunk is not what its name says", "peer", s.n.label(to.Peer), "key", s.name)

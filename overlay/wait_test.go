@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chorus-net/chorus/internal/chunk"
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
@@ -92,12 +94,18 @@ func TestWaitAsLongAsTold(t *testing.T) {
 		t.Skip("waits for longer than an operation does by itself")
 	}
 	home := t.TempDir()
-	first := joinTest(t, nil, Config{Home: home})
-	second := joinTest(t, first, Config{})
+	first := joinTest(t, nil, Config{Home: home, RepairEvery: time.Hour})
+	second := joinTest(t, first, Config{RepairEvery: time.Hour})
 	soon(t, "two voters", func() error { return alike([]*Node{first, second}, 2) })
 	if _, err := first.Put(t.Context(), "k", []byte("v")); err != nil {
 		t.Fatal(err)
 	}
+	data := noise(1, chunk.Size)
+	hash := chunk.Hash(sha256.Sum256(data))
+	if _, err := first.putChunk(t.Context(), "c", All, data); err != nil {
+		t.Fatal(err)
+	}
+	plant(t, first, "c", hash, noise(2, chunk.Size)) // the only right one is at the second
 	cl, err := client.Dial(t.Context(), home)
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +124,7 @@ func TestWaitAsLongAsTold(t *testing.T) {
 		"get":                 func() error { _, err := first.Get(ctx, "k"); return err },
 		"list":                func() error { _, err := first.List(ctx, "", "", 0); return err },
 		"swap":                func() error { _, err := first.CompareAndSwap(ctx, "r", 0, nil); return err },
+		"chunk":               func() error { _, err := first.getChunk(ctx, "c", hash, len(data)); return err },
 		"put over the socket": func() error { _, err := cl.Put(ctx, "k", nil); return err },
 	}
 	for name, op := range ops {
