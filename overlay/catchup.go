@@ -14,8 +14,13 @@ import (
 type catch struct {
 	epoch   uint64
 	from    []store.Voter
+	reached map[store.Voter]string // of the others: the key up to which all that they hold is here
 	running bool
 	done    chan struct{} // closed when it has stopped running
+}
+
+func newCatch(c store.Config) *catch {
+	return &catch{epoch: c.Epoch, reached: make(map[store.Voter]string)}
 }
 
 // synced returns the voters of which this peer holds everything, under the
@@ -39,7 +44,7 @@ func (p *puller) catchUp(id store.ShardID, c store.Config) {
 	defer p.mu.Unlock()
 	k := p.catches[id]
 	if k == nil || k.epoch != c.Epoch {
-		k = &catch{epoch: c.Epoch}
+		k = newCatch(c)
 		p.catches[id] = k
 	}
 	if k.running || c.Synced(p.n.self, k.from) {
@@ -80,7 +85,11 @@ func (p *puller) catchFrom(id store.ShardID, c store.Config, k *catch) {
 		if v == p.n.self || slices.Contains(p.synced(id, c), v) {
 			continue
 		}
-		if err := p.pull(p.n.ctx, sourceOf(id, c, v), false); err != nil {
+		// What this voter took under former epochs was there when the first of these
+		// pulls began; what it takes since, a quorum of the new voters has too.
+		reached, err := p.pull(p.n.ctx, sourceOf(id, c, v), k.reached[v], false)
+		k.reached[v] = reached
+		if err != nil {
 			level := slog.LevelDebug
 			if errors.Is(err, store.ErrSkew) {
 				level = slog.LevelWarn // it will not get better by itself

@@ -246,7 +246,7 @@ func TestForgedIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		before = voter.owned.forged.Load()
-		if err := voter.puller.pull(ctx, sourceOf(shard, voter.shards.config(shard), mallory.self), true); err != nil {
+		if _, err := voter.puller.pull(ctx, sourceOf(shard, voter.shards.config(shard), mallory.self), "", true); err != nil {
 			t.Errorf("pull of a record %s: %v", what, err)
 		}
 		if voter.owned.forged.Load() == before {

@@ -28,21 +28,21 @@ func sourceOf(id store.ShardID, c store.Config, from store.Voter) source {
 	return source{id: id, by: goesBy{config: c, push: true}, from: from}
 }
 
-// pull makes this peer hold everything of a shard that a voter holds. With
-// all, it compares every key even where the fingerprints agree.
-func (p *puller) pull(ctx context.Context, src source, all bool) error {
+// pull makes this peer hold everything of a shard that a voter holds after a full key,
+// "" being the start. With all, it compares every key even where the fingerprints agree.
+// It returns the key from which one that was cut off may go on.
+func (p *puller) pull(ctx context.Context, src source, after string, all bool) (reached string, err error) {
 	local := p.n.disk.Fingerprint(src.id)
 	if all {
 		local = store.Fingerprint{}
 	}
-	pull := store.NewPull(src.id, p.n.ring.Shards, local, "").By(p.rules(src))
-	if err := p.drive(ctx, src, pull); err != nil {
-		return err
-	}
+	pull := store.NewPull(src.id, p.n.ring.Shards, local, after).By(p.rules(src))
+	err = p.drive(ctx, src, pull)
 	if pull.Passed() > 0 {
-		return fmt.Errorf("%d records of %s are ahead of this peer's clock: %w", pull.Passed(), p.n.label(src.from.Peer), store.ErrSkew)
+		why := fmt.Errorf("%d records of %s are ahead of this peer's clock: %w", pull.Passed(), p.n.label(src.from.Peer), store.ErrSkew)
+		return after, errors.Join(err, why)
 	}
-	return nil
+	return pull.Cursor(), err
 }
 
 // rules are those of a pull that begins now.

@@ -90,7 +90,7 @@ func (p *puller) restoreDamaged(ctx context.Context) {
 			if v == p.n.self {
 				continue
 			}
-			if err := p.pull(ctx, sourceOf(id, c, v), true); err != nil {
+			if _, err := p.pull(ctx, sourceOf(id, c, v), "", true); err != nil {
 				p.n.log.Warn("restore damaged shard", "shard", id, "peer", p.n.label(v.Peer), "err", err)
 			}
 		}
