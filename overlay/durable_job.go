@@ -311,7 +311,13 @@ func (j *durableJob) work(ctx context.Context) (compute.DurableStep, error) {
 	return compute.DurableStep{}, nil
 }
 
-func sizeOfResult(r *wire.DurableResult) int { return 128 + len(r.Output) + len(r.Err) + len(r.Log) }
+func sizeOfResult(r *wire.DurableResult) int {
+	size := 128 + len(r.Output) + len(r.Err) + len(r.Log)
+	for _, a := range r.History {
+		size += 128 + len(a.Err)
+	}
+	return size
+}
 
 // fresh returns the results that are not committed.
 func (j *durableJob) fresh(ctx context.Context) (fresh []wire.DurableResult, known bool, err error) {
@@ -341,6 +347,12 @@ func (j *durableJob) resultOf(index uint32, st *compute.TaskStatus) wire.Durable
 		if a.Copy > 0 && j.spec.Verify == 0 {
 			r.Backup, r.Overtook = true, r.Overtook || a.Outcome == compute.OutcomeOK || a.Outcome == compute.OutcomeForked
 		}
+	}
+	if r.Err != "" {
+		r.History = slices.Clone(st.Attempts)
+	}
+	if sizeOfResult(&r) > maxDurableBlob {
+		r.History = nil
 	}
 	if sizeOfResult(&r) > maxDurableBlob {
 		r.Err = fmt.Sprintf("output of %d bytes and log of %d are more than the %d that a durable job keeps of a task", len(r.Output), len(r.Log), maxDurableBlob)

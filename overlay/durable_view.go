@@ -121,7 +121,9 @@ func (n *Node) fillResult(j *Job, r *wire.DurableResult) {
 		j.Overtook++
 		ended.Copy = 1
 	}
-	t.History = []client.Attempt{ended}
+	if t.History = n.historyOf(r.History); len(t.History) == 0 {
+		t.History = []client.Attempt{ended}
+	}
 }
 
 // fillLive fills in where tasks are that this peer, as the owner, has under way.

@@ -216,18 +216,24 @@ func (n *Node) jobOf(st compute.JobStatus) Job {
 	return j
 }
 
+// historyOf returns attempts as people see them.
+func (n *Node) historyOf(attempts []compute.Attempt) (history []client.Attempt) {
+	for _, a := range attempts {
+		history = append(history, client.Attempt{
+			Peer: n.label(a.Peer), Outcome: string(a.Outcome), Error: a.Err, MS: float64(a.Elapsed.Microseconds()) / 1e3,
+			Started: a.Started, Left: a.Left, Worker: int(a.Worker), Copy: a.Copy,
+		})
+	}
+	return history
+}
+
 // resultOf returns a task as people see it.
 func (n *Node) resultOf(t *compute.TaskStatus) client.TaskResult {
 	r := client.TaskResult{Task: t.ID.String(), Index: int(t.Index), State: t.State.String(), Attempts: t.Tries}
 	if t.Peer != "" {
 		r.Peer = n.label(t.Peer)
 	}
-	for _, a := range t.Attempts {
-		r.History = append(r.History, client.Attempt{
-			Peer: n.label(a.Peer), Outcome: string(a.Outcome), Error: a.Err, MS: float64(a.Elapsed.Microseconds()) / 1e3,
-			Started: a.Started, Left: a.Left, Worker: int(a.Worker), Copy: a.Copy,
-		})
-	}
+	r.History = n.historyOf(t.Attempts)
 	r.Votes = n.votesOf(t.Votes)
 	if t.Result != nil {
 		r.Output, r.Error, r.Log = t.Result.Output, t.Result.Err, string(t.Result.Log)

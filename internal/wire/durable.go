@@ -38,6 +38,8 @@ type DurableResult struct {
 	Votes    []compute.Vote
 	Backup   bool // it had a backup, because its run took long
 	Overtook bool // which ended first
+	// History is what became of its attempts, of a task that failed. N and Left are not kept.
+	History []compute.Attempt
 }
 
 // DurableQuery asks a peer which jobs it owns and works at, and tells it which
@@ -125,6 +127,12 @@ func AppendDurableResults(b []byte, results []DurableResult) []byte {
 		for _, v := range r.Votes {
 			m.Results[i].Votes = append(m.Results[i].Votes, &pb.DurableResult_Vote{Peer: []byte(v.Peer), Answer: v.Answer, Agrees: v.Agrees})
 		}
+		for _, a := range r.History {
+			m.Results[i].History = append(m.Results[i].History, &pb.DurableResult_Attempt{
+				Peer: []byte(a.Peer), Outcome: string(a.Outcome), Error: a.Err, ElapsedNs: int64(a.Elapsed),
+				StartedUs: encodeMicros(a.Started), Worker: uint32(a.Worker), Copy: uint32(a.Copy),
+			})
+		}
 	}
 	return appendMessage(b, m)
 }
@@ -143,6 +151,12 @@ func ParseDurableResults(b []byte) ([]DurableResult, error) {
 		}
 		for _, v := range r.Votes {
 			results[i].Votes = append(results[i].Votes, compute.Vote{Peer: chord.PeerID(v.Peer), Answer: v.Answer, Agrees: v.Agrees})
+		}
+		for _, a := range r.History {
+			results[i].History = append(results[i].History, compute.Attempt{
+				Peer: chord.PeerID(a.Peer), Outcome: compute.Outcome(a.Outcome), Err: a.Error, Elapsed: time.Duration(a.ElapsedNs),
+				Started: decodeMicros(a.StartedUs), Worker: uint16(a.Worker), Copy: int(a.Copy),
+			})
 		}
 	}
 	return results, nil

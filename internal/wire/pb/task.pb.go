@@ -992,8 +992,10 @@ type DurableResult struct {
 	// Of a task that several peers ran.
 	Votes []*DurableResult_Vote `protobuf:"bytes,10,rep,name=votes,proto3" json:"votes,omitempty"`
 	// Whether it had a backup, and whether that ended first.
-	Backup        bool `protobuf:"varint,11,opt,name=backup,proto3" json:"backup,omitempty"`
-	Overtook      bool `protobuf:"varint,12,opt,name=overtook,proto3" json:"overtook,omitempty"`
+	Backup   bool `protobuf:"varint,11,opt,name=backup,proto3" json:"backup,omitempty"`
+	Overtook bool `protobuf:"varint,12,opt,name=overtook,proto3" json:"overtook,omitempty"`
+	// Those of a task that failed.
+	History       []*DurableResult_Attempt `protobuf:"bytes,13,rep,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1110,6 +1112,13 @@ func (x *DurableResult) GetOvertook() bool {
 		return x.Overtook
 	}
 	return false
+}
+
+func (x *DurableResult) GetHistory() []*DurableResult_Attempt {
+	if x != nil {
+		return x.History
+	}
+	return nil
 }
 
 // DurableQuery asks a peer which of these jobs it owns and works at. A version
@@ -1431,6 +1440,98 @@ func (x *DurableResult_Vote) GetAgrees() bool {
 	return false
 }
 
+type DurableResult_Attempt struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Peer          []byte                 `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	ElapsedNs     int64                  `protobuf:"varint,4,opt,name=elapsed_ns,json=elapsedNs,proto3" json:"elapsed_ns,omitempty"`
+	StartedUs     int64                  `protobuf:"varint,5,opt,name=started_us,json=startedUs,proto3" json:"started_us,omitempty"`
+	Worker        uint32                 `protobuf:"varint,6,opt,name=worker,proto3" json:"worker,omitempty"`
+	Copy          uint32                 `protobuf:"varint,7,opt,name=copy,proto3" json:"copy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DurableResult_Attempt) Reset() {
+	*x = DurableResult_Attempt{}
+	mi := &file_chorus_v1_task_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DurableResult_Attempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DurableResult_Attempt) ProtoMessage() {}
+
+func (x *DurableResult_Attempt) ProtoReflect() protoreflect.Message {
+	mi := &file_chorus_v1_task_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DurableResult_Attempt.ProtoReflect.Descriptor instead.
+func (*DurableResult_Attempt) Descriptor() ([]byte, []int) {
+	return file_chorus_v1_task_proto_rawDescGZIP(), []int{9, 1}
+}
+
+func (x *DurableResult_Attempt) GetPeer() []byte {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *DurableResult_Attempt) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *DurableResult_Attempt) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *DurableResult_Attempt) GetElapsedNs() int64 {
+	if x != nil {
+		return x.ElapsedNs
+	}
+	return 0
+}
+
+func (x *DurableResult_Attempt) GetStartedUs() int64 {
+	if x != nil {
+		return x.StartedUs
+	}
+	return 0
+}
+
+func (x *DurableResult_Attempt) GetWorker() uint32 {
+	if x != nil {
+		return x.Worker
+	}
+	return 0
+}
+
+func (x *DurableResult_Attempt) GetCopy() uint32 {
+	if x != nil {
+		return x.Copy
+	}
+	return 0
+}
+
 var File_chorus_v1_task_proto protoreflect.FileDescriptor
 
 const file_chorus_v1_task_proto_rawDesc = "" +
@@ -1533,7 +1634,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\rDurableInputs\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
 	"\x0eDurableResults\x122\n" +
-	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\xa0\x03\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.chorus.v1.DurableResultR\aresults\"\x96\x05\n" +
 	"\rDurableResult\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\fR\x04peer\x12\x1a\n" +
@@ -1549,11 +1650,22 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05votes\x18\n" +
 	" \x03(\v2\x1d.chorus.v1.DurableResult.VoteR\x05votes\x12\x16\n" +
 	"\x06backup\x18\v \x01(\bR\x06backup\x12\x1a\n" +
-	"\bovertook\x18\f \x01(\bR\bovertook\x1aJ\n" +
+	"\bovertook\x18\f \x01(\bR\bovertook\x12:\n" +
+	"\ahistory\x18\r \x03(\v2 .chorus.v1.DurableResult.AttemptR\ahistory\x1aJ\n" +
 	"\x04Vote\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\fR\x04peer\x12\x16\n" +
 	"\x06answer\x18\x02 \x01(\tR\x06answer\x12\x16\n" +
-	"\x06agrees\x18\x03 \x01(\bR\x06agrees\">\n" +
+	"\x06agrees\x18\x03 \x01(\bR\x06agrees\x1a\xb7\x01\n" +
+	"\aAttempt\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\fR\x04peer\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x1d\n" +
+	"\n" +
+	"elapsed_ns\x18\x04 \x01(\x03R\telapsedNs\x12\x1d\n" +
+	"\n" +
+	"started_us\x18\x05 \x01(\x03R\tstartedUs\x12\x16\n" +
+	"\x06worker\x18\x06 \x01(\rR\x06worker\x12\x12\n" +
+	"\x04copy\x18\a \x01(\rR\x04copy\">\n" +
 	"\fDurableQuery\x12\x12\n" +
 	"\x04jobs\x18\x01 \x03(\fR\x04jobs\x12\x1a\n" +
 	"\bversions\x18\x02 \x03(\x04R\bversions\"%\n" +
@@ -1583,23 +1695,24 @@ func file_chorus_v1_task_proto_rawDescGZIP() []byte {
 	return file_chorus_v1_task_proto_rawDescData
 }
 
-var file_chorus_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_chorus_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_chorus_v1_task_proto_goTypes = []any{
-	(*TaskCode)(nil),           // 0: chorus.v1.TaskCode
-	(*Task)(nil),               // 1: chorus.v1.Task
-	(*TaskResult)(nil),         // 2: chorus.v1.TaskResult
-	(*TaskRef)(nil),            // 3: chorus.v1.TaskRef
-	(*Load)(nil),               // 4: chorus.v1.Load
-	(*TaskMessage)(nil),        // 5: chorus.v1.TaskMessage
-	(*DurableSpec)(nil),        // 6: chorus.v1.DurableSpec
-	(*DurableInputs)(nil),      // 7: chorus.v1.DurableInputs
-	(*DurableResults)(nil),     // 8: chorus.v1.DurableResults
-	(*DurableResult)(nil),      // 9: chorus.v1.DurableResult
-	(*DurableQuery)(nil),       // 10: chorus.v1.DurableQuery
-	(*DurableAnswer)(nil),      // 11: chorus.v1.DurableAnswer
-	(*TaskCounts)(nil),         // 12: chorus.v1.TaskCounts
-	(*Load_Lane)(nil),          // 13: chorus.v1.Load.Lane
-	(*DurableResult_Vote)(nil), // 14: chorus.v1.DurableResult.Vote
+	(*TaskCode)(nil),              // 0: chorus.v1.TaskCode
+	(*Task)(nil),                  // 1: chorus.v1.Task
+	(*TaskResult)(nil),            // 2: chorus.v1.TaskResult
+	(*TaskRef)(nil),               // 3: chorus.v1.TaskRef
+	(*Load)(nil),                  // 4: chorus.v1.Load
+	(*TaskMessage)(nil),           // 5: chorus.v1.TaskMessage
+	(*DurableSpec)(nil),           // 6: chorus.v1.DurableSpec
+	(*DurableInputs)(nil),         // 7: chorus.v1.DurableInputs
+	(*DurableResults)(nil),        // 8: chorus.v1.DurableResults
+	(*DurableResult)(nil),         // 9: chorus.v1.DurableResult
+	(*DurableQuery)(nil),          // 10: chorus.v1.DurableQuery
+	(*DurableAnswer)(nil),         // 11: chorus.v1.DurableAnswer
+	(*TaskCounts)(nil),            // 12: chorus.v1.TaskCounts
+	(*Load_Lane)(nil),             // 13: chorus.v1.Load.Lane
+	(*DurableResult_Vote)(nil),    // 14: chorus.v1.DurableResult.Vote
+	(*DurableResult_Attempt)(nil), // 15: chorus.v1.DurableResult.Attempt
 }
 var file_chorus_v1_task_proto_depIdxs = []int32{
 	0,  // 0: chorus.v1.Task.code:type_name -> chorus.v1.TaskCode
@@ -1612,11 +1725,12 @@ var file_chorus_v1_task_proto_depIdxs = []int32{
 	0,  // 7: chorus.v1.DurableSpec.code:type_name -> chorus.v1.TaskCode
 	9,  // 8: chorus.v1.DurableResults.results:type_name -> chorus.v1.DurableResult
 	14, // 9: chorus.v1.DurableResult.votes:type_name -> chorus.v1.DurableResult.Vote
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	15, // 10: chorus.v1.DurableResult.history:type_name -> chorus.v1.DurableResult.Attempt
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_chorus_v1_task_proto_init() }
@@ -1630,7 +1744,7 @@ func file_chorus_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_chorus_v1_task_proto_rawDesc), len(file_chorus_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
