@@ -29,8 +29,10 @@ func TestDurableRoundTrip(t *testing.T) {
 	if back, err := ParseDurableInputs(AppendDurableInputs(nil, inputs)); err != nil || cmp.Diff(inputs, back) != "" {
 		t.Errorf("inputs %q, %v", back, err)
 	}
-	results := []DurableResult{{Index: 3, Peer: "p", Attempts: 2, Output: []byte("out"), Err: "e", Log: []byte("log"), Elapsed: time.Minute, Started: time.UnixMicro(1234567), Worker: 3, Votes: []compute.Vote{{Peer: "p", Answer: "abc", Agrees: true}, {Answer: "gone"}}, Backup: true, Overtook: true,
-		History: []compute.Attempt{{Peer: "q", Outcome: compute.OutcomeCrashed, Err: "bang", Elapsed: time.Second, Started: time.UnixMicro(5), Worker: 1, Copy: 2}}}}
+	results := []DurableResult{{
+		Index: 3, Peer: "p", Attempts: 2, Output: []byte("out"), Err: "e", Log: []byte("log"), Elapsed: time.Minute, Started: time.UnixMicro(1234567), Worker: 3, Votes: []compute.Vote{{Peer: "p", Answer: "abc", Agrees: true}, {Answer: "gone"}}, Backup: true, Overtook: true,
+		History: []compute.Attempt{{Peer: "q", Outcome: compute.OutcomeCrashed, Err: "bang", Elapsed: time.Second, Started: time.UnixMicro(5), Worker: 1, Copy: 2}},
+	}}
 	if back, err := ParseDurableResults(AppendDurableResults(nil, results)); err != nil || cmp.Diff(results, back) != "" {
 		t.Errorf("results %+v, %v", back, err)
 	}
