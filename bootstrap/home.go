@@ -99,7 +99,11 @@ func (h *Home) Ring() (Ring, error) {
 		return Ring{}, pathError("read", h.Path(RingFile), err)
 	}
 	r, err := ParseRing(b)
-	if err != nil {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return Ring{}, &Error{Code: e.Code, Message: fmt.Sprintf("read %s: %s", h.Path(RingFile), e.Message), Fix: e.Fix, Err: err}
+	case err != nil:
 		return Ring{}, &Error{
 			Code: CodeBadHome, Message: fmt.Sprintf("read %s: %v", h.Path(RingFile), err), Err: err,
 			Fix: "copy ring.json from the home of another peer of the ring: all have the same",

@@ -149,6 +149,8 @@ func TestHomesThatCannotServe(t *testing.T) {
 	}
 	writeTestFile(t, ring, "{")
 	s.run("run").fails(client.CodeBadHome, "ring.json")
+	writeTestFile(t, ring, `{"format": 99}`)
+	s.run("run").fails(client.CodeNotAvailable, "format 99", "fix: use the version")
 	writeTestFile(t, ring, string(good))
 	if err := os.Chmod(filepath.Join(s.home, "identity.key"), 0o644); err != nil {
 		t.Fatal(err)
