@@ -133,7 +133,7 @@ func (x *run) survives(victims ...*Peer) bool {
 		return t.peers > 0
 	}
 	if !x.established {
-		return x.allowed(t.hangs() && t.fewestTold() > 0, &x.done.RefusedTorn)
+		return x.allowed(t.hangs(), &x.done.RefusedTorn)
 	}
 	spare := t.peersOf(t.principals()) - x.r - 1
 	live := t.fewest()

@@ -27,8 +27,7 @@ type node struct {
 	peer *Peer
 	slot int // of the peer
 	life int32
-	best int  // ordinal of the first live successor
-	bare bool // its list names nobody that lives: best is the next position of the same peer
+	best int  // ordinal of the first live successor, or of the next position of the same peer
 	back bool // its peer came back so lately that some may yet mistake it for its former self
 
 	revision uint64 // of the peer, as of which is all of the node but back
@@ -77,10 +76,10 @@ func (t *truth) look(w *World) {
 			continue
 		}
 		n.revision, n.Neighbours = revision, n.peer.Ring.Neighbour(n.slot)
-		n.best, n.bare = t.nextOwn(i), true
+		n.best = t.nextOwn(i)
 		for _, s := range n.Successors {
 			if k, ok := t.at[s.ID]; ok {
-				n.best, n.bare = k, false
+				n.best = k
 				break
 			}
 		}
@@ -118,11 +117,14 @@ func (t *truth) nextOwn(i int) int {
 }
 
 // hangs reports whether what remains of a ring that is too small for the paper
-// hangs together: it has its shape, and every list names somebody that lives, unless
-// all but one peer are gone.
+// hangs together: it has its shape, and every list names another peer that lives, unless
+// all but one are gone.
 func (t *truth) hangs() bool {
-	bare := func(n node) bool { return n.bare }
-	return t.shape() == nil && (t.peers == 1 || !slices.ContainsFunc(t.nodes, bare))
+	least := t.fewest()
+	if t.peers == 1 {
+		least = t.fewestTold()
+	}
+	return least > 0 && t.shape() == nil
 }
 
 func (w *World) successorPeers() int {
