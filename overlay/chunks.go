@@ -100,8 +100,8 @@ func (n *Node) putChunk(ctx context.Context, key string, w Level, data []byte) (
 	}
 	rec := store.Record{Namespace: chunkSpace, Key: name, Position: store.Route(chunkSpace, name), Value: data}
 	for try := 1; ; try++ {
-		bounded, cancel := context.WithTimeout(ctx, opTimeout)
-		r, err := n.write(bounded, ns, rec, level)
+		once, cancel := context.WithTimeout(ctx, opTimeout)
+		r, err := n.write(once, ns, rec, level)
 		cancel()
 		if err == nil {
 			return client.Kept{Version: r.Version}, nil

@@ -19,7 +19,8 @@ import (
 // An error with ErrQuorum leaves open whether the write happened: some
 // replicas may have it. It comes at once where too many are out of reach; those
 // that are silent are waited for until the context's deadline, or for 5 s if it has
-// none. That goes for all operations on keys.
+// none. That goes for all operations on keys; where the context has no deadline, a guest
+// waits for the member that carries them out for up to 20 s.
 func (n *Node) Put(ctx context.Context, key string, value []byte, opts ...PutOption) (Receipt, error) {
 	if n.guest != nil {
 		return n.guest.client.Put(ctx, key, value, opts...)

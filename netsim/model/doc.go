@@ -37,8 +37,9 @@
 // Some crashes hit a ring at rest, whatever remains of it: up to r-1 peers, or all but
 // one of those that one list names. Then, and in rings too small for the paper, the
 // shape of the ring is what crashes must leave, and what is checked at every step:
-// the first live successors form one
-// ordered ring to which all else leads.
+// the first live successors form one ordered ring to which all else leads. In a ring
+// too small they must leave every list another live peer, too, unless one peer is all
+// that remains.
 //
 // Left in peace a ring must be perfect within 90 s, one that was split, starved of
 // messages and struck at will within 4 minutes.
