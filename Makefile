@@ -21,7 +21,7 @@ PEERSFLAGS ?=
 # Modules of their own, so that the product does not carry what they need.
 MODULES   ?= store/disk/powerloss internal/benchpeers
 # What `make race` runs: the packages that own goroutines. The cores and the model have none, as internal/archtest sees to.
-RACEPKG   ?= ./store/disk/... ./compute/wasm/... ./compute/worker/... ./internal/... ./bootstrap/... ./overlay/... ./netsim/cluster/...
+RACEPKG   ?= ./store/disk/... ./compute/wasm/... ./compute/worker/... ./internal/... ./bootstrap/... ./overlay/... ./netsim/ahead/... ./netsim/cluster/...
 
 GOLANGCI   = $(GO) tool -modfile=internal/tools/go.mod golangci-lint
 

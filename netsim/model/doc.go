@@ -1,5 +1,5 @@
 // Package model runs the pure cores of peers under an event queue: hundreds or
-// thousands of peers in one goroutine and in virtual time, with a network whose
+// thousands of peers in one process and in virtual time, with a network whose
 // delays, losses, doubles, splits and failures come from a seed. A run is
 // therefore repeated exactly by its seed, and a failure that was found once can be
 // replayed for ever, as a transcript that a person can read.
@@ -52,7 +52,8 @@
 // RunWork has schedulers share tasks, as WorkSettings say. A World is driven by hand, a Schedule plays a random history and checks the
 // ring's invariant after every step, and Run measures lookups, traffic and healing
 // for the command line. Nothing here is safe for concurrent use; separate Worlds
-// are independent.
+// are independent. In rings of 500 peers and more Run lets as many goroutines as there are
+// processors, four at most, call the cores (package ahead): that changes no bit of what it finds.
 //
 //	w := model.NewWorld(chord.Config{}, seed)
 //	a, b := w.Add([]uint32{0, 1}), w.Add([]uint32{0, 1})

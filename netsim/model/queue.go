@@ -88,23 +88,38 @@ func (q *events) file(span int64, e event) {
 
 // pop takes out the next event if it comes at the given time or before.
 func (q *events) pop(until time.Duration) (event, bool) {
+	if q.peek(until) == nil {
+		return event{}, false
+	}
+	return q.take(), true
+}
+
+// peek returns the next event if it comes at the given time or before, nil otherwise.
+// It may be read until the queue is used again.
+func (q *events) peek(until time.Duration) *event {
 	for {
 		now := q.wheel[q.span%wheelSpans]
 		if q.next < len(now) {
-			e := now[q.next]
-			if e.at > until {
-				return event{}, false
+			if e := &now[q.next]; e.at <= until {
+				return e
 			}
-			now[q.next] = event{}
-			q.next++
-			q.near--
-			return e, true
+			return nil
 		}
 		if q.span >= spanOf(until) {
-			return event{}, false
+			return nil
 		}
 		q.turn(spanOf(until))
 	}
+}
+
+// take takes out the event that peek has returned.
+func (q *events) take() event {
+	e := &q.wheel[q.span%wheelSpans][q.next]
+	taken := *e
+	*e = event{}
+	q.next++
+	q.near--
+	return taken
 }
 
 // turn goes on to the next span, or over a wheel that is empty at one time, but

@@ -58,15 +58,22 @@ type experiment struct {
 	liars   liars
 }
 
-func runLookups(ctx context.Context, s Settings, rep *Report) error {
-	cfg := chord.Config{SuccessorPeers: s.SuccessorPeers, Classic: s.Classic}
-	cfg.Wary = s.Wary
+// chordConfig returns what the settings say of the cores.
+func chordConfig(s Settings) chord.Config {
+	cfg := chord.Config{SuccessorPeers: s.SuccessorPeers, Classic: s.Classic, Wary: s.Wary}
 	if s.FingersOnly {
 		cfg.TableSize = -1
 	}
+	return cfg
+}
+
+func runLookups(ctx context.Context, s Settings, rep *Report) error {
 	x := &experiment{
-		World: NewWorld(cfg, s.Seed), s: s, rep: rep, keys: rand.New(rand.NewPCG(s.Seed, 0x6b657973)),
+		World: NewWorld(chordConfig(s), s.Seed), s: s, rep: rep, keys: rand.New(rand.NewPCG(s.Seed, 0x6b657973)),
 		looks: make(map[lookupKey]*search), targets: make(map[chord.ID]bool), asks: make(map[askKey]bool),
+	}
+	if x.helpers = s.helpers; x.helpers == 0 {
+		x.helpers = helpersFor(s.Peers)
 	}
 	x.Net.MinDelay, x.Net.MaxDelay = s.MinDelay, s.MaxDelay
 	x.Trace, x.Each, x.OnLookup = s.Trace, s.Each, x.ended

@@ -57,7 +57,7 @@ func (x *run) slander() {
 	x.done.Slanders++
 	liar, to, victim := ms[0], ms[1], ms[2]
 	x.tracef("%s tells %s that %s has died", liar, to, victim)
-	x.World.done(to, to.Ring.Step(x.clock(), chord.Message{
+	x.World.handle(to, to.Ring.Step(x.clock(), chord.Message{
 		Kind: chord.KindAsk, From: liar.Record.ID, To: to.Record.ID, Req: 1 << 62, Member: true,
 		Events: []chord.Event{{
 			Kind: chord.EventDead, Peer: victim.Record.ID, Incarnation: victim.Record.Incarnation, Seq: victim.Record.Seq,

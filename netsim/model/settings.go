@@ -50,6 +50,7 @@ type Settings struct {
 	Each  func(*chord.Ring)
 	Tell  func(part string, done float64)
 
+	helpers  int        // goroutines that call cores; 0: see helpersFor
 	unchosen bool       // the one position of a peer is the first that its ID yields
 	check    checkReply // what readers of owned keys go by; nil: store.CheckReply
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/chorus-net/chorus/chord"
 )
@@ -33,6 +34,26 @@ const (
 // packets returns the bytes that n bytes of frames take on the network.
 func packets(n int) int {
 	return n + streamHeader + (n+packetRoom-1)/packetRoom*packetHeaders
+}
+
+// wireBytes returns what the messages of one call take on the network. Those to one
+// peer share packets.
+func wireBytes(ms []chord.Message) int {
+	sum := 0
+	for i := range ms {
+		to := ms[i].To
+		if slices.ContainsFunc(ms[:i], func(m chord.Message) bool { return m.To == to }) {
+			continue
+		}
+		n := 0
+		for k := range ms[i:] {
+			if m := &ms[i+k]; m.To == to {
+				n += WireSize(m)
+			}
+		}
+		sum += packets(n)
+	}
+	return sum
 }
 
 // WireSize returns the bytes of the frame in which a message travels: the header
