@@ -25,9 +25,12 @@ func mute(t *testing.T, n *Node) (speak func()) {
 		}
 	})
 	t.Cleanup(speak)
+	var all []*shard
 	for id := range n.shards.all() {
-		sh := n.shards.at(id)
-		sh.change <- struct{}{}
+		all = append(all, n.shards.at(id))
+	}
+	soon(t, "no shard changes", func() error { return takeAll(all) })
+	for _, sh := range all {
 		sh.mu.Lock()
 		saved := sh.saved
 		sh.saved = 0 // as if the disk were still at it
@@ -40,6 +43,22 @@ func mute(t *testing.T, n *Node) (speak func()) {
 		})
 	}
 	return speak
+}
+
+// takeAll takes the change tokens of all shards or of none: whoever holds one may wait for a
+// write that waits for another.
+func takeAll(all []*shard) error {
+	for i, sh := range all {
+		select {
+		case sh.change <- struct{}{}:
+		default:
+			for _, taken := range all[:i] {
+				<-taken.change
+			}
+			return errors.New("a shard is being changed")
+		}
+	}
+	return nil
 }
 
 // An operation whose replicas do not answer ends with its caller's patience, or after its own
