@@ -149,7 +149,7 @@ var errContended = errors.New("others change the register at the same time")
 
 // cas has a register of this peer answer a request.
 func (r *replica) cas(ctx context.Context, shard store.ShardID, epoch uint64, req store.CASRequest) (store.CASReply, error) {
-	r.served.Store(time.Now().UnixMicro())
+	r.pace.serving(time.Now())
 	if err := req.Check(epoch); err != nil {
 		return store.CASReply{}, err
 	}

@@ -40,7 +40,7 @@
 //	copies.go    gives a namespace its N: banks.go makes the shards of that N,
 //	             fences.go keeps its keys out of others, place.go finds theirs
 //	mover.go     moves shards to where the ring wants them
-//	repair.go    keeps replicas of a shard alike
+//	repair.go    keeps replicas of a shard alike; pace.go has that give way to requests
 //	top.go       what all peers have to do
 //	tasks.go     the scheduler core and its workers
 //	durable.go   who works at durable jobs; durable_job.go works at one, by

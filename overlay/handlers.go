@@ -57,7 +57,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodScan, rpc.Spec{Name: "store.scan"}, onShard(n, wire.ParseScanRequest, n.replicaScan, wire.AppendScanReply))
 	add(wire.MethodSync, rpc.Spec{Name: "store.sync"}, onDisk(n, wire.ParseSyncRequest, n.replicaSync, wire.AppendSyncReply))
 	add(wire.MethodFetch, rpc.Spec{Name: "store.fetch", MaxBytes: 1 << 20}, onDisk(n, wire.ParseFetchRequest, n.replicaFetch, wire.AppendFetchReply))
-	add(wire.MethodNodes, rpc.Spec{Name: "store.nodes"}, onShard(n, wire.ParseNodesRequest, n.replicaNodes, wire.AppendNodesReply))
+	add(wire.MethodNodes, rpc.Spec{Name: "store.nodes"}, onDisk(n, wire.ParseNodesRequest, n.replicaNodes, wire.AppendNodesReply))
 	add(wire.MethodHorizon, rpc.Spec{Name: "store.horizon"}, onDisk(n, wire.ParseHorizonRequest, n.replicaHorizon, wire.AppendHorizonReply))
 	add(wire.MethodForget, rpc.Spec{Name: "store.forget", MaxBytes: 256 << 10}, parked(n.serveForget))
 	add(wire.MethodHint, rpc.Spec{Name: "store.hint", MaxBytes: maxRecordCall}, parked(n.serveHint))

@@ -230,7 +230,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	}
 	n.mover, n.puller, n.outboxes = newMover(n), newPuller(n), newOutboxes(n)
 	n.replica = &replica{
-		shards: n.shards, disk: n.disk, clock: n.clock, fences: n.fences,
+		shards: n.shards, disk: n.disk, clock: n.clock, fences: n.fences, pace: newPace(),
 		moved: n.configMoved, corrupt: n.puller.damage, signed: n.owned.check,
 	}
 	if n.hints, err = loadHints(n); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -58,7 +59,6 @@ func (p *puller) repair(ctx context.Context, src source) error {
 	defer cancel()
 	d := store.NewDiff()
 	for len(d.Next()) > 0 {
-		began := time.Now()
 		r, err := p.n.askNodes(ctx, src.from, src.id, src.by, store.NodesRequest{Nodes: d.Next()})
 		src.by.push = false // it has the configuration now
 		if err == nil {
@@ -67,11 +67,11 @@ func (p *puller) repair(ctx context.Context, src source) error {
 		if err != nil {
 			return err
 		}
-		var bad error
-		if err := p.n.disk.Tree(ctx, src.id, func(mine *store.Tree) { bad = d.Answered(mine, r.Nodes) }); err != nil || bad != nil {
+		err = p.n.replica.pace.step(ctx, func() (bad error) {
+			err := p.n.disk.Tree(ctx, src.id, func(mine *store.Tree) { bad = d.Answered(mine, r.Nodes) })
 			return errors.Join(err, bad)
-		}
-		if err := p.yield(ctx, began); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -99,11 +99,7 @@ func (p *puller) drive(ctx context.Context, src source, pull *store.Pull) error 
 		if st.Kind == store.PullDone {
 			return nil
 		}
-		began := time.Now()
 		if err := p.step(ctx, src, pull, st); err != nil {
-			return err
-		}
-		if err := p.yield(ctx, began); err != nil {
 			return err
 		}
 	}
@@ -122,11 +118,13 @@ func (p *puller) step(ctx context.Context, src source, pull *store.Pull, st stor
 		}
 		return pull.Paged(r)
 	case store.PullCompare:
-		held, err := p.n.replica.versions(src.id, st.Entries)
-		if err != nil {
-			return err
-		}
-		return pull.Compared(held)
+		return p.n.replica.pace.step(ctx, func() error {
+			held, err := p.n.replica.versions(src.id, st.Entries)
+			if err != nil {
+				return err
+			}
+			return pull.Compared(held)
+		})
 	case store.PullFetch:
 		r, err := p.n.askFetch(ctx, src.from, src.id, src.by, st.Fetch)
 		if err == nil {
@@ -146,10 +144,12 @@ func (p *puller) step(ctx context.Context, src source, pull *store.Pull, st stor
 				records = append(records, v.Raw())
 			}
 		}
-		if err := p.store(ctx, src, records); err != nil {
-			return err
+		for some := range slices.Chunk(records, stepRecords) {
+			if err := p.n.replica.pace.step(ctx, func() error { return p.store(ctx, src, some) }); err != nil {
+				return err
+			}
+			p.stats.records.Add(uint64(len(some)))
 		}
-		p.stats.records.Add(uint64(len(records)))
 		pull.Stored()
 	case store.PullDone:
 	}
@@ -180,24 +180,4 @@ func (p *puller) refusal(ctx context.Context, id store.ShardID, s store.Status, 
 		return err
 	}
 	return fmt.Errorf("source answered %s", s)
-}
-
-// A step of a pull leaves the disk and the processor to the reads and writes that
-// people wait for: while this peer serves any, it is followed by a pause that is
-// yieldFactor times as long, and at most yieldMost.
-const (
-	yieldFactor = 2
-	yieldMost   = 250 * time.Millisecond
-	yieldAfter  = 20 * time.Millisecond // without a request the way is free
-)
-
-// yield pauses after a step that began at a time, if requests are being served.
-func (p *puller) yield(ctx context.Context, began time.Time) error {
-	if time.Since(time.UnixMicro(p.n.replica.served.Load())) > yieldAfter {
-		return ctx.Err()
-	}
-	if !sleep(ctx, min(yieldFactor*time.Since(began), yieldMost)) {
-		return ctx.Err()
-	}
-	return nil
 }

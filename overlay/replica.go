@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/chorus-net/chorus/internal/wire"
@@ -21,9 +20,7 @@ type replica struct {
 	disk   *disk.Store
 	clock  *clock
 	fences *fences
-
-	// served is when a read or write was served last, in microseconds since 1970.
-	served atomic.Int64
+	pace   *pace
 
 	// moved is called when a shard's configuration changed.
 	moved func(store.ShardID)
@@ -91,7 +88,7 @@ func (r *replica) admitWrite(ctx context.Context, w *wire.Write, now time.Time) 
 		return store.WriteReply{}, pass{}, false, fmt.Errorf("write: %w", err)
 	}
 	if !w.Request.Repair {
-		r.served.Store(now.UnixMicro())
+		r.pace.serving(now)
 	}
 	if err := r.learn(ctx, w.Shard, w.Request.Push); err != nil {
 		return store.WriteReply{}, pass{}, false, err
@@ -138,7 +135,7 @@ func (r *replica) finishWrite(ctx context.Context, w *wire.Write, put *disk.Put)
 
 // read returns the record held of a key.
 func (r *replica) read(ctx context.Context, shard store.ShardID, epoch uint64, req store.ReadRequest) (store.ReadReply, error) {
-	r.served.Store(time.Now().UnixMicro())
+	r.pace.serving(time.Now())
 	if err := r.learn(ctx, shard, req.Push); err != nil {
 		return store.ReadReply{}, err
 	}
@@ -194,8 +191,13 @@ func (r *replica) sync(ctx context.Context, shard store.ShardID, epoch uint64, r
 	if err != nil || status != store.StatusOK {
 		return store.SyncReply{Status: status, Config: referral(status, c)}, err
 	}
-	fp := r.disk.Fingerprint(shard)
-	entries, more, whole, err := r.page(shard, disk.Query{After: req.After, Paths: paths(req.Paths), Bytes: req.Limit})
+	fp, whole := r.disk.Fingerprint(shard), true
+	var entries []store.Entry
+	var more bool
+	err = r.pace.step(ctx, func() (err error) {
+		entries, more, whole, err = r.page(shard, disk.Query{After: req.After, Paths: paths(req.Paths), Bytes: req.Limit})
+		return err
+	})
 	if !whole && len(c.Voters) > 1 {
 		// Whoever catches up from here would take the gaps for the truth. Other
 		// voters have the records, and this peer is getting them back.
@@ -222,10 +224,12 @@ func (r *replica) nodes(ctx context.Context, shard store.ShardID, epoch uint64, 
 		return store.NodesReply{Status: status, Config: referral(status, c)}, err
 	}
 	reply := store.NodesReply{Nodes: make([]store.Node, len(req.Nodes))}
-	err = r.disk.Tree(ctx, shard, func(t *store.Tree) {
-		for i, p := range req.Nodes {
-			reply.Nodes[i] = t.Node(p)
-		}
+	err = r.pace.step(ctx, func() error {
+		return r.disk.Tree(ctx, shard, func(t *store.Tree) {
+			for i, p := range req.Nodes {
+				reply.Nodes[i] = t.Node(p)
+			}
+		})
 	})
 	return reply, err
 }
@@ -237,8 +241,18 @@ func (r *replica) fetch(ctx context.Context, shard store.ShardID, epoch uint64, 
 		return store.FetchReply{Status: status, Config: referral(status, c)}, err
 	}
 	var reply store.FetchReply
+	err = r.pace.step(ctx, func() (err error) {
+		reply, err = r.records(shard, req.Keys)
+		return err
+	})
+	return reply, err
+}
+
+// records reads the first of named keys, as many as a reply may carry.
+func (r *replica) records(shard store.ShardID, keys []string) (store.FetchReply, error) {
+	var reply store.FetchReply
 	budget := store.NewBudget(0)
-	for _, key := range req.Keys {
+	for _, key := range keys {
 		ns, name := store.SplitKey(key)
 		fits := true
 		_, err := r.disk.View(shard, ns, name, func(v store.View) error {

@@ -10,7 +10,7 @@
 // Three peers each keep values of 100 bytes: etcd, NATS JetStream's key-value
 // store with every write synced, Chorus, and the floor, which is the least that a
 // put to two of three synced disks can be (floor.go). Chorus is measured again while one of
-// its peers catches up with what it missed, and with large values beside an echo, which is
+// its peers catches up with what it missed, beside the same ring when it has, and with large values beside an echo, which is
 // what the transport can carry there and back (echo.go). Chorus and kad-dht meet
 // with twenty peers, where kad-dht keeps its values in memory and acknowledges
 // nothing. All peers of a system and its callers share a process, which takes

@@ -198,8 +198,8 @@ func TestApplyMany(t *testing.T) {
 		h.o.Shards = 1
 		s := h.open()
 		var records [][]byte
-		for i := range 3000 {
-			_, b := record(fmt.Sprint("k/", i%1500), 1+i, strings.Repeat("v", 1000))
+		for i := range maxQueued + 1000 {
+			_, b := record(fmt.Sprint("k/", i%1500), 1+i, "v")
 			records = append(records, b)
 		}
 		outcomes, err := s.ApplyMany(t.Context(), 0, records)

@@ -120,13 +120,26 @@ func (s *Store) enqueue(r *request) (Ticket, error) {
 }
 
 // ApplyMany is Apply for many records of one shard, as a synchronisation brings
-// them. It returns an outcome for each, and the first error.
+// them: those that one commit has room for share it. It returns an outcome for each,
+// and the first error.
 func (s *Store) ApplyMany(ctx context.Context, shard store.ShardID, records [][]byte) ([]Outcome, error) {
+	puts := make([]Put, len(records))
+	for i, b := range records {
+		puts[i] = Put{Shard: shard, Record: b}
+	}
+	s.QueueMany(puts)
 	w := window{ctx: ctx, outcomes: make([]Outcome, 0, len(records))}
-	for _, b := range records {
-		if err := w.add(func() (Ticket, error) { return s.Queue(shard, b) }); err != nil {
-			break
-		}
+	for i := range puts {
+		p := &puts[i]
+		again := false // there was no room for it, nor for those after it
+		// An error stays with the window; those that have their place are waited for.
+		_ = w.add(func() (Ticket, error) {
+			if again {
+				return s.Queue(shard, p.Record)
+			}
+			again = true
+			return p.Ticket, p.Err
+		})
 	}
 	return w.wait()
 }
