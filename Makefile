@@ -52,7 +52,7 @@ soak:
 	$(GO) test ./netsim/cluster -run TestRegisters -count=1 -timeout 0 -soak 5m
 	$(GO) test ./netsim/cluster -run TestDurableKills -count=1 -timeout 0 -kills 1000
 	$(GO) test ./netsim/cluster -run TestReunion -count=1 -timeout 0 -split 1m
-	$(GO) test ./overlay -run TestFloods -count=1 -v -floods 1s -floods.rounds 5
+	$(GO) test ./overlay -run TestFloods -count=1 -v -timeout 0 -floods 1s -floods.rounds 11
 	$(GO) test ./store/disk -run TestHarmed -count=1 -timeout 0 -harms 1000 -harms.seed $$(date +%s)
 	$(GO) test ./cmd/peer -run TestDamages -count=1 -timeout 0 -v -damages 200
 	$(GO) test ./overlay -run TestDatastoreSuite -count=1 -timeout 0 -datastore.all
