@@ -211,7 +211,9 @@ func (r *Ring) known(k int) []Place {
 }
 
 // missing reports whether a place for finger k is wanted.
-func (r *Ring) missing(k int) bool { return len(r.known(k)) == 0 }
+func (r *Ring) missing(k int) bool {
+	return len(*r.fingerAt(k)) == 0 && (r.cfg.Classic || r.quiet() || len(*r.fingerAt(k ^ 1)) == 0)
+}
 
 // anchorsFirst returns the places with those that are anchors of their peers before the others.
 func (r *Ring) anchorsFirst(places []Place) []Place {

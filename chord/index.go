@@ -253,6 +253,9 @@ func positionEntry(rec *Record, i int) entry {
 // place returns the position for which an entry stands.
 func (e *entry) place() *Place { return &e.rec.places[e.key&(1<<ordinalBits-1)] }
 
+// anchor reports whether an entry stands for the anchor of its peer.
+func (e *entry) anchor() bool { return e.key&(1<<ordinalBits-1) == 0 }
+
 // high returns the first bytes of a position.
 func high(a *ID) uint64 { return binary.BigEndian.Uint64(a[:8]) }
 

@@ -104,15 +104,22 @@ func (r *Ring) leading(target ID, n int) []step {
 	ss := make([]step, 0, n)
 	at := x.prev(x.from(target))
 	for range x.count {
-		p := x.get(at).place()
+		e := x.get(at)
+		p := e.place()
 		at = x.prev(at)
-		if far := r.lists(p.ID, target); len(ss) == n && ss[n-1].reach <= byFingers(far) {
+		far := r.lists(p.ID, target)
+		least := byFingers(far)
+		if len(ss) == n && ss[n-1].reach <= least {
 			break
 		}
-		if p.Peer == r.self.ID || !r.table.trusted(p.Peer) {
+		reach := far
+		if e.anchor() {
+			reach = least
+		}
+		if len(ss) == n && reach > ss[n-1].reach || p.Peer == r.self.ID || !r.table.trusted(p.Peer) {
 			continue
 		}
-		s := step{*p, r.reach(*p, target)}
+		s := step{*p, reach}
 		if i := slices.IndexFunc(ss, func(o step) bool { return o.Peer == p.Peer }); i >= 0 {
 			if ss[i].reach <= s.reach {
 				continue

@@ -14,10 +14,17 @@ type census struct {
 	at    []owner
 	slot  []uint8
 	start []int // of each part of the circle in at
+	moves int   // of the world, as of which it is
 }
 
+// census returns that of the moment. While the same are members it is the one of
+// before.
 func (w *World) census() *census {
-	c := &census{start: make([]int, 0, ownerParts)}
+	if w.counted != nil && w.counted.moves == w.moves {
+		return w.counted
+	}
+	c := &census{start: make([]int, 0, ownerParts), moves: w.moves}
+	w.counted = c
 	seen := make([]uint8, len(w.peers))
 	for _, part := range w.owners.parts {
 		c.start = append(c.start, len(c.at))

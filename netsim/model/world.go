@@ -47,7 +47,8 @@ type World struct {
 	idle    []*chord.Message // not under way
 	helpers int              // goroutines that call cores, the owner's among them; 0: only that
 	owners  owners
-	moves   int // how often somebody became a member, or ceased to be
+	moves   int     // how often somebody became a member, or ceased to be
+	counted *census // the last one
 	err     error
 
 	// Counts of what the network carried.
