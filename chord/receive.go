@@ -37,6 +37,7 @@ func (r *Ring) receive(m *Message) error {
 	case KindReply:
 		delete(r.requests, q.req)
 		r.heard(m, rs, q)
+		r.reuse.keep(q)
 	case KindLeave:
 		r.departing(m)
 	case KindTell:
@@ -57,7 +58,7 @@ func (r *Ring) departing(m *Message) {
 // record, whether it is a member. q is the request that the message answers, nil
 // if it is none.
 func (r *Ring) sender(m *Message, rs *resolved, q *request) *member {
-	p := r.table.members[m.From]
+	p := r.table.member(m.From)
 	if rs.sender >= 0 {
 		rec := m.Peers[rs.sender]
 		switch {

@@ -46,14 +46,61 @@ type request struct {
 	late     bool    // timed out; an answer still proves life
 }
 
+// reuse holds what requests that are over leave to later ones.
+type reuse struct {
+	outs     []*outgoing
+	requests []*request // with nothing but the memory of wants
+}
+
+// maxReuse bounds the requests that are kept, each with wants for as many places at most.
+const maxReuse = 2
+
+// keep takes a request that is over, to which nothing refers any more.
+func (s *reuse) keep(q *request) {
+	if len(s.requests) < maxReuse && cap(q.wants) <= maxReuse {
+		clear(q.wants)
+		*q = request{wants: q.wants[:0]}
+		s.requests = append(s.requests, q)
+	}
+}
+
+// done takes an outgoing that was sent.
+func (s *reuse) done(o *outgoing) {
+	if len(s.outs) < maxReuse {
+		*o = outgoing{}
+		s.outs = append(s.outs, o)
+	}
+}
+
+// out returns an empty outgoing, with the memory of a request's wants if there is one.
+func (s *reuse) out() *outgoing {
+	var o *outgoing
+	if n := len(s.outs); n > 0 {
+		o, s.outs = s.outs[n-1], s.outs[:n-1]
+	} else {
+		o = &outgoing{}
+	}
+	if n := len(s.requests); n > 0 {
+		o.wants, s.requests[n-1].wants = s.requests[n-1].wants, nil
+	}
+	return o
+}
+
+// request returns a request to be overwritten.
+func (s *reuse) request() *request {
+	if n := len(s.requests); n > 0 {
+		q := s.requests[n-1]
+		s.requests = s.requests[:n-1]
+		return q
+	}
+	return &request{}
+}
+
 // ask returns what is being asked of the peer in this call.
 func (r *Ring) ask(id PeerID) *outgoing {
 	o := r.out[id]
 	if o == nil {
-		if o = r.spareOut; o == nil {
-			o = &outgoing{}
-		}
-		r.spareOut = nil
+		o = r.reuse.out()
 		r.out[id] = o
 	}
 	return o
@@ -88,20 +135,20 @@ func (r *Ring) flush() {
 		o := r.out[id]
 		delete(r.out, id)
 		r.sendAsk(id, o)
-		*o = outgoing{}
-		r.spareOut = o
+		r.reuse.done(o)
 	}
 }
 
 func (r *Ring) sendAsk(id PeerID, o *outgoing) {
 	r.nextReq++
-	q := &request{
+	q := r.reuse.request()
+	*q = request{
 		req: r.nextReq, to: id, sent: r.now,
 		wants: o.wants, finds: o.finds, sync: o.sync, news: o.news, fetch: len(o.fetch),
 	}
 	m := Message{Kind: KindAsk, To: id, Req: q.req, Notes: o.notes, Vets: o.vets, Events: o.words, Fetch: o.fetch, Meet: o.meet}
 	var k packer
-	peer := r.table.members[id]
+	peer := r.table.member(id)
 	if peer != nil {
 		m.Know = peer.peer.mark()
 		peer.met().waiting++

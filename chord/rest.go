@@ -26,7 +26,7 @@ func (r *Ring) resting(s *slot) bool {
 func (r *Ring) leader(s *slot) *member {
 	if at := r.stamp(); s.turnAt != at {
 		h := s.head()
-		s.leader, s.turnAt = r.table.members[h.Peer], at
+		s.leader, s.turnAt = r.table.member(h.Peer), at
 		if s.leader != nil {
 			s.turn, _ = slices.BinarySearch(s.leader.peer.Indexes, h.Index)
 			s.turns = min(maxRest, len(s.leader.peer.Indexes))

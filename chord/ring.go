@@ -80,7 +80,7 @@ type Ring struct {
 	view     *View
 	result   Output
 	outbox   []Message // of the call before, to be used again
-	spareOut *outgoing // to be used again
+	reuse    reuse
 	wakeAt   time.Time // Deadline
 	revision uint64
 	stats    Stats

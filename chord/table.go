@@ -81,6 +81,8 @@ type table struct {
 	filed   [buckets][]*member // the admitted in each of them, in no order
 	changed bool               // the view is out of date
 
+	lately [32]talk // by the ends of their IDs, those that member returned last
+
 	version uint64 // counts the changes of records to which slots refer
 	changes uint64 // counts the members that came and went
 	edits   uint64 // counts the changes of index
@@ -95,6 +97,36 @@ func newTable(self PeerID) *table {
 		index:    newPositions(),
 		roll:     newRoll(),
 	}
+}
+
+// talk is a member with whom we talked.
+type talk struct {
+	id PeerID
+	m  *member // nil: nobody
+}
+
+// member returns what is known of a peer, nil if nothing is. A peer talks with few others
+// most of the time; these are found without the map, which is large and seldom in a
+// processor's cache.
+func (t *table) member(id PeerID) *member {
+	l := t.talked(id)
+	if l.m != nil && l.id == id {
+		return l.m
+	}
+	m := t.members[id]
+	if m != nil {
+		*l = talk{id, m}
+	}
+	return m
+}
+
+// talked returns where member remembers a peer.
+func (t *table) talked(id PeerID) *talk {
+	n := uint(len(id))
+	if n < 2 {
+		return &t.lately[n]
+	}
+	return &t.lately[(7*uint(id[n-2])+uint(id[n-1]))%uint(len(t.lately))]
 }
 
 // insert adds a record as hearsay.
@@ -123,6 +155,7 @@ func (t *table) remove(m *member) {
 		t.unfile(m)
 	}
 	t.changes++
+	*t.talked(m.peer.ID) = talk{}
 	delete(t.members, m.peer.ID)
 	delete(t.watched, m.peer.ID)
 }

@@ -31,9 +31,11 @@ type slot[T any] struct {
 // How long to look again and again before one waits: longer than it takes the
 // owner to go on to the next items, shorter than what it costs to be woken often.
 const (
-	spins = 2000
-	yield = 64 // looks between two in which others may run
-	pause = 20 * time.Microsecond
+	spins = 5000 // looks
+	yield = 64   // looks between two in which others may run
+
+	pause    = 20 * time.Microsecond // the first of them; doubles
+	maxPause = time.Millisecond
 )
 
 // New returns an empty line with room for so many items, and starts helpers-1
@@ -102,8 +104,8 @@ func (l *Line[T]) First() *T {
 			continue
 		}
 		switch {
-		case i > spins:
-			time.Sleep(pause) // whoever has it was put off by others
+		case i > spins: // whoever has it was put off by others
+			time.Sleep(min(pause<<min(i-spins, 8), maxPause))
 		case i%yield == 0:
 			runtime.Gosched()
 		}

@@ -15,6 +15,11 @@ type census struct {
 	slot  []uint8
 	start []int // of each part of the circle in at
 	moves int   // of the world, as of which it is
+
+	members []*Peer
+	seen    []uint64 // by peer: 1 + revision of its ring as of which the rest is; 0: none
+	best    []int    // of each position the first live successor, itself if there is none
+	shaped  error    // what shape returns
 }
 
 // census returns that of the moment. While the same are members it is the one of
@@ -23,7 +28,7 @@ func (w *World) census() *census {
 	if w.counted != nil && w.counted.moves == w.moves {
 		return w.counted
 	}
-	c := &census{start: make([]int, 0, ownerParts), moves: w.moves}
+	c := &census{start: make([]int, 0, ownerParts), moves: w.moves, members: w.owners.members, seen: make([]uint64, len(w.peers))}
 	w.counted = c
 	seen := make([]uint8, len(w.peers))
 	for _, part := range w.owners.parts {
@@ -61,17 +66,37 @@ func (c *census) place(i int) owner { return c.at[(i+len(c.at))%len(c.at)] }
 // shape reports why the first live successors do not form one ordered ring to
 // which every other member leads.
 func (c *census) shape() error {
-	best := make([]int, len(c.at))
-	for i := range best {
-		best[i] = i
-		for _, s := range c.neighbours(i).Successors {
-			if k, ok := c.find(&s); ok {
-				best[i] = k
-				break
-			}
+	changed := make([]bool, len(c.seen))
+	any := c.best == nil
+	for _, p := range c.members {
+		if now := 1 + p.Ring.Revision(); c.seen[p.Number] != now {
+			c.seen[p.Number], changed[p.Number], any = now, true, true
 		}
 	}
-	return shape(best, func(i int) string { return name(c.neighbours(i).At) })
+	if !any {
+		return c.shaped
+	}
+	if c.best == nil {
+		c.best = make([]int, len(c.at))
+	}
+	for i := range c.best {
+		if changed[c.at[i].peer.Number] {
+			c.best[i] = c.live(i)
+		}
+	}
+	c.shaped = shape(c.best, func(i int) string { return name(c.neighbours(i).At) })
+	return c.shaped
+}
+
+// live returns the ordinal of the first live successor of the i-th position, itself if
+// it has none.
+func (c *census) live(i int) int {
+	for _, s := range c.neighbours(i).Successors {
+		if k, ok := c.find(&s); ok {
+			return k
+		}
+	}
+	return i
 }
 
 // ideal reports what keeps the ring from being perfect: every list, of r peers,
