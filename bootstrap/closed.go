@@ -82,7 +82,7 @@ func (h *Home) RingKey(root pass.Key) (crypto.PrivKey, error) {
 	next, err := readKey(h.Path(nextKeyFile), fix)
 	if err == nil {
 		if key, err := KeyOf(next); err == nil && key == root {
-			return next, h.ReplaceRingKey()
+			return next, h.replaceRingKey()
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -94,11 +94,20 @@ func (h *Home) RingKey(root pass.Key) (crypto.PrivKey, error) {
 	return key, err
 }
 
+// NextRingKey returns the key that SaveNextRingKey kept, or nil if there is none.
+func (h *Home) NextRingKey() (crypto.PrivKey, error) {
+	key, err := readKey(h.Path(nextKeyFile), "restore it from a backup, or remove it: it is no ring's key yet")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return key, err
+}
+
 // SaveNextRingKey keeps the key that is about to replace the ring's, beside it.
 func (h *Home) SaveNextRingKey(key crypto.PrivKey) error { return writeKey(h.Path(nextKeyFile), key) }
 
-// ReplaceRingKey puts the key of SaveNextRingKey in the place of the ring's.
-func (h *Home) ReplaceRingKey() error {
+// replaceRingKey puts the key of SaveNextRingKey in the place of the ring's.
+func (h *Home) replaceRingKey() error {
 	if err := os.Rename(h.Path(nextKeyFile), h.Path(RingKeyFile)); err != nil {
 		return pathError("replace", h.Path(RingKeyFile), err)
 	}

@@ -239,6 +239,9 @@ func TestReplaceRingKey(t *testing.T) {
 	if err := h.SaveNextRingKey(next); err != nil {
 		t.Fatal(err)
 	}
+	if got, err := h.NextRingKey(); err != nil || !got.Equals(next) {
+		t.Errorf("the next key: %v", err)
+	}
 	if got, err := h.RingKey(r.Key); err != nil || !got.Equals(old) {
 		t.Errorf("before the ring has the new key: %v", err)
 	}
@@ -249,6 +252,9 @@ func TestReplaceRingKey(t *testing.T) {
 	}
 	if got, err := h.RingKey(pass.Key{}); err != nil || !got.Equals(next) {
 		t.Errorf("the old key is there still: %v", err)
+	}
+	if got, err := h.NextRingKey(); err != nil || got != nil {
+		t.Errorf("there is a next key still: %v", err)
 	}
 }
 

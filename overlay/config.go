@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 
+	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/store"
 	"github.com/chorus-net/chorus/store/disk"
 )
@@ -98,6 +99,7 @@ type Config struct {
 
 	now         func() time.Time // what the gate of a closed ring takes for the time; nil: time.Now
 	decreeEvery time.Duration    // between comparisons of decrees; zero: 10 s
+	compareWith chord.PeerID     // whose decrees are compared with this peer's; zero: of a random one
 	chunkTimes  chunkTimes       // of large values; zero: as they are for everybody
 	watchStall  time.Duration    // zero: a minute
 	memory      *disk.MemoryDisk // of the engine "memory", so that it outlives a peer

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
+
 	"github.com/chorus-net/chorus/bootstrap"
 	passes "github.com/chorus-net/chorus/bootstrap/pass"
 )
 
 // learn takes in decrees, and returns those that were new once they are kept. The others
-// are in force at once.
+// are in force at once. What an earlier call could not keep is kept now.
 func (d *door) learn(ctx context.Context, list []passes.Decree) (fresh []passes.Decree, err error) {
 	select {
 	case d.saving <- struct{}{}:
@@ -19,13 +21,39 @@ func (d *door) learn(ctx context.Context, list []passes.Decree) (fresh []passes.
 		return nil, ctx.Err()
 	}
 	d.mu.Lock()
+	before := d.authority.Root()
 	fresh, err = d.authority.Learn(list)
-	all := d.authority.Decrees()
+	all, root := d.authority.Decrees(), d.authority.Root()
 	d.mu.Unlock()
-	if len(fresh) > 0 && d.home != nil {
-		err = errors.Join(err, d.home.SaveDecrees(all))
+	again := d.unsaved
+	d.unsaved = again || len(fresh) > 0
+	if !d.unsaved || d.home == nil {
+		return fresh, err
+	}
+	if bad := d.home.SaveDecrees(all); bad != nil {
+		return fresh, errors.Join(err, bad)
+	}
+	d.unsaved = false
+	if again || root != before {
+		err = errors.Join(err, d.adopt(root))
 	}
 	return fresh, err
+}
+
+// adopt goes on with the ring's present key if the home has it: a rotation may have come into force
+// by others, after this peer failed to go through with it.
+func (d *door) adopt(root passes.Key) error {
+	key, err := d.home.RingKey(root)
+	if err != nil || key == nil {
+		return err
+	}
+	if public, err := bootstrap.KeyOf(key); err != nil || public != root {
+		return err
+	}
+	d.mu.Lock()
+	d.ringKey = key
+	d.mu.Unlock()
+	return nil
 }
 
 // renew makes this peer's pass one under the ring's newest key. Half of the time for which the
@@ -119,7 +147,7 @@ func (d *door) invites(key passes.Key, shown []byte) bool {
 }
 
 // rotate replaces the ring's key, and returns the decrees by which others learn of it. The
-// new key is on disk before anybody knows it.
+// new key is on disk before anybody knows it, and stays there until it is the ring's.
 func (d *door) rotate(ctx context.Context, overlap time.Duration) ([]passes.Decree, error) {
 	select {
 	case d.rotating <- struct{}{}:
@@ -127,7 +155,18 @@ func (d *door) rotate(ctx context.Context, overlap time.Duration) ([]passes.Decr
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	next, err := bootstrap.NewIdentity(nil)
+	if _, err := d.learn(ctx, nil); err != nil { // a rotation may wait to be kept
+		return nil, err
+	}
+	d.mu.RLock()
+	old, root := d.ringKey, d.authority.Root()
+	d.mu.RUnlock()
+	if old == nil {
+		return nil, &bootstrap.Error{
+			Code: bootstrap.CodeRefused, Message: "this peer does not have the ring's key", Fix: "peer rotate (at the peer that made the ring)",
+		}
+	}
+	next, err := d.nextKey(root)
 	if err != nil {
 		return nil, err
 	}
@@ -137,40 +176,40 @@ func (d *door) rotate(ctx context.Context, overlap time.Duration) ([]passes.Decr
 	}
 	now := d.now()
 	d.mu.RLock()
-	old := d.ringKey
-	var list []passes.Decree
-	if old != nil {
-		inviters := d.authority.Inviters()
-		if c := d.chain.Links[0].Key; !d.authority.IsInviter(c) {
-			inviters = append(inviters, c)
-		}
-		list, err = d.authority.Rotation(key, inviters, now, now.Add(overlap), old.Sign, next.Sign)
+	inviters := d.authority.Inviters()
+	if c := d.chain.Links[0].Key; !d.authority.IsInviter(c) {
+		inviters = append(inviters, c)
 	}
+	list, err := d.authority.Rotation(key, inviters, now, now.Add(overlap), old.Sign, next.Sign)
 	d.mu.RUnlock()
-	switch {
-	case old == nil:
-		return nil, &bootstrap.Error{
-			Code: bootstrap.CodeRefused, Message: "this peer does not have the ring's key", Fix: "peer rotate (at the peer that made the ring)",
-		}
-	case err != nil:
-		return nil, err
-	}
-	if d.home != nil {
-		if err := d.home.SaveNextRingKey(next); err != nil {
-			return nil, err
-		}
-	}
-	fresh, err := d.learn(ctx, list)
 	if err != nil {
 		return nil, err
 	}
+	fresh, err := d.learn(ctx, list)
 	d.mu.Lock()
-	d.ringKey = next
-	d.mu.Unlock()
-	if d.home != nil {
-		err = d.home.ReplaceRingKey()
+	if d.authority.Root() == key {
+		d.ringKey = next
 	}
+	d.mu.Unlock()
 	return fresh, err
+}
+
+// nextKey returns the key that is to take the place of the ring's. One that an earlier try left in the
+// home is it, since others may have that rotation in force; a new one is on disk when this returns.
+func (d *door) nextKey(root passes.Key) (crypto.PrivKey, error) {
+	if d.home != nil {
+		if err := d.adopt(root); err != nil {
+			return nil, err
+		}
+		if next, err := d.home.NextRingKey(); err != nil || next != nil {
+			return next, err
+		}
+	}
+	next, err := bootstrap.NewIdentity(nil)
+	if err != nil || d.home == nil {
+		return next, err
+	}
+	return next, d.home.SaveNextRingKey(next)
 }
 
 // introduce returns what a peer that shows c has to know before it can meet others.

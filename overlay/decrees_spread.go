@@ -21,6 +21,8 @@ const (
 	decreeFanout = 8
 	decreeEvery  = 10 * time.Second
 	decreeCall   = 5 * time.Second
+	// decreeTalk bounds a comparison with a peer, which may take its time.
+	decreeTalk = time.Minute
 	// recheckEvery is how often connections are ended whose pass has come to its end.
 	recheckEvery = time.Minute
 	maxNewsPeers = 8
@@ -32,8 +34,9 @@ type spread struct {
 	every time.Duration
 	wake  chan struct{} // holds a token while there is something to tell
 
-	mu    sync.Mutex
-	fresh []passes.Decree
+	mu        sync.Mutex
+	fresh     []passes.Decree
+	comparing bool // with a peer, at the moment
 }
 
 func newSpread(n *Node) *spread {
@@ -64,7 +67,7 @@ func (s *spread) learnt(fresh []passes.Decree) {
 }
 
 // run ends the connections of those who are out, tells others, and compares, until ctx
-// ends.
+// ends. It waits for nobody's answer.
 func (s *spread) run(ctx context.Context) {
 	rechecked := time.Now()
 	timer := time.NewTimer(0)
@@ -81,10 +84,7 @@ func (s *spread) run(ctx context.Context) {
 			return
 		}
 		s.refresh(ctx)
-		s.compare(ctx)
-		if s.n.door.strange.Swap(false) || s.alone() {
-			s.askNews(ctx)
-		}
+		s.startComparing(ctx)
 		if time.Since(rechecked) >= min(recheckEvery, 6*s.every) {
 			s.n.host.Recheck()
 			rechecked = time.Now()
@@ -201,9 +201,33 @@ func (s *spread) some(n int) []chord.PeerID {
 	return ids[:min(n, len(ids))]
 }
 
+// startComparing asks others for what this peer may not know, unless it still does.
+func (s *spread) startComparing(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.comparing {
+		return
+	}
+	s.comparing = s.n.group.start(func() {
+		ctx, cancel := context.WithTimeout(ctx, decreeTalk)
+		defer cancel()
+		s.compare(ctx)
+		if s.n.door.strange.Swap(false) || s.alone() {
+			s.askNews(ctx)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.comparing = false
+	})
+}
+
 // compare learns what a random peer knows, and tells it what it does not.
 func (s *spread) compare(ctx context.Context) {
-	for _, peer := range s.some(1) {
+	peers := s.some(1)
+	if p := s.n.cfg.compareWith; p != "" {
+		peers = []chord.PeerID{p}
+	}
+	for _, peer := range peers {
 		if err := s.pull(ctx, peer); err != nil {
 			s.n.log.Debug("compare decrees", "peer", s.n.label(peer), "err", err)
 		}
@@ -226,6 +250,9 @@ func (s *spread) pull(ctx context.Context, peer chord.PeerID) error {
 		s.learnt(fresh)
 		if err != nil {
 			return err
+		}
+		if reply.Total > passes.MaxDecrees {
+			return errors.New("a set of decrees that is too large")
 		}
 		theirs = reply.Digest
 		if from += len(list); len(list) == 0 || from >= reply.Total {
@@ -263,7 +290,7 @@ func (n *Node) serveDecrees(ctx context.Context, req *rpc.Request) ([]byte, erro
 	}
 	fresh, err := n.door.learn(ctx, list)
 	n.spread.learnt(fresh)
-	if err != nil {
+	if err != nil && len(list) > 0 { // who only asks can do without what this peer could not keep
 		return nil, err
 	}
 	mine, digest := n.door.decrees()

@@ -34,12 +34,14 @@ type door struct {
 
 	// Tokens: whoever holds one may save decrees, or replace the ring's key.
 	saving, rotating chan struct{}
+	unsaved          bool // decrees are in force that could not be kept; saving's
 
 	mu        sync.RWMutex
 	ringKey   crypto.PrivKey // nil where the ring's key is not
 	authority *passes.Authority
 	chain     passes.Chain // this peer's
 	spent     *passes.Spent
+	unspent   bool // the home does not know all of spent
 }
 
 var _ p2p.Gate = (*door)(nil)
@@ -240,10 +242,15 @@ func (d *door) spend(t passes.Token, joiner passes.Key, now time.Time) error {
 	if err != nil {
 		return bootstrap.PassError("the token", err)
 	}
-	if !changed || d.home == nil {
+	d.unspent = d.unspent || changed
+	if !d.unspent || d.home == nil {
 		return nil
 	}
-	return d.home.SaveSpent(d.spent)
+	if err := d.home.SaveSpent(d.spent); err != nil {
+		return err
+	}
+	d.unspent = false
+	return nil
 }
 
 // grant signs a link: by the ring's key for an inviter, by this peer's otherwise.
