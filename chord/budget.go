@@ -1,6 +1,9 @@
 package chord
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // budget is what the peer may spend on membership events, and what they cost in
 // this ring.
@@ -83,6 +86,20 @@ func (r *Ring) size() float64 {
 	return r.dense
 }
 
+// leastSize returns how many peers there are at least, as far as one can tell: in a short
+// list a few may stand close together by chance, in a ring of any size.
+func (r *Ring) leastSize() float64 {
+	size, known := r.size(), float64(r.table.count+1)
+	n := 0
+	for _, s := range r.slots {
+		n += len(s.list)
+	}
+	if size <= known || n == 0 {
+		return size
+	}
+	return max(known, size*(1-2/math.Sqrt(float64(n)))) // two standard deviations below
+}
+
 // density estimates the number of peers by how dense the lists are, 0 if they tell
 // nothing.
 func (r *Ring) density() float64 {
@@ -127,8 +144,9 @@ func (r *Ring) account() {
 		b.rate = max(b.rate, rest)
 		b.burst = max(1<<16, 2*recordCost*r.size())
 	}
-	tooMuch := cost > limit && !r.small() || r.size() > float64(r.cfg.TableSize)
-	enough := (cost < limit*2/3 || r.small()) && r.size() < float64(r.cfg.TableSize)*0.9
+	least := r.leastSize()
+	tooMuch := cost > limit && !r.small() || least > float64(r.cfg.TableSize)
+	enough := (cost < limit*2/3 || r.small()) && least < float64(r.cfg.TableSize)*0.9
 	b.over, b.under = tally(b.over, tooMuch, dt), tally(b.under, enough, dt)
 	switch {
 	case !r.cfg.tabled():

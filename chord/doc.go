@@ -86,9 +86,11 @@
 // knows for its predecessor three rounds. Peers that are no neighbours are
 // probed slowly, since theirs notice sooner. Slots at which nothing has changed for
 // ten rounds take turns, those before the positions of one peer: each asks in one round of
-// as many as these are, and of four at most, so that somebody asks the peer in every round.
-// Who finds it dead lets the others know, if it fell silent. In a small ring everybody is
-// asked and told at once.
+// as many as these are, told by the clock, so that somebody asks the peer in every round, however
+// many positions it has. Whoever rests may miss a tell: a slot whose predecessor has not asked since
+// reminds it, after six rounds, twelve and twenty-four.
+// Who finds a peer dead lets the others before it know, if it fell silent. In a small ring
+// everybody is asked and told at once.
 //
 // # Small rings
 //

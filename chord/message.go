@@ -21,7 +21,8 @@ const (
 	// KindLeave says that the sender leaves for good.
 	KindLeave Kind = 3
 	// KindTell tells unasked what has changed: States, to one whose successor the
-	// sender is.
+	// sender is. One that is Same has not changed since it was told, and nobody
+	// has asked for it since: the receiver is to do so.
 	KindTell Kind = 4
 )
 
@@ -118,7 +119,7 @@ type Note struct {
 	Yours, Mine uint32
 }
 
-// State is the state of one position of the sender of a reply.
+// State is the state of one position of the sender of a reply or a word.
 type State struct {
 	Index  uint32
 	Same   bool   // nothing changed since Want.Have; the rest is empty

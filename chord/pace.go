@@ -53,7 +53,7 @@ func (r *Ring) round() {
 	for i := len(r.slots) - 1; i >= 0; i-- {
 		s := r.slots[i]
 		if s.hasty || all && (s.spared == 0 || r.small() || r.reuniting()) && !r.resting(s) {
-			s.hasty = false
+			s.hasty, s.taken = false, r.turnOf(s)
 			r.stabilise(s)
 			if !all && !r.small() {
 				s.spared = max(1, s.spared)
@@ -62,6 +62,7 @@ func (r *Ring) round() {
 		if all {
 			s.quiet++
 			s.spared = max(0, s.spared-1)
+			r.remind(s)
 		}
 	}
 	if all {

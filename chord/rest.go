@@ -3,23 +3,32 @@ package chord
 import "slices"
 
 // Where nothing changes, a slot of a large ring asks its successor less often: that
-// peer has other positions, and so others ask it meanwhile. What changes is told
-// unasked. Who finds that it has died lets those others know, so that they need not
-// find out by themselves.
+// peer has other positions, and those before them ask it meanwhile. So a peer is asked
+// once in a round, however many positions it has. What changes is told unasked. Who
+// finds that it has died lets those others know, so that they need not find out by
+// themselves.
 
-const (
-	quietRounds = 10 // rounds without a change, after which a slot rests
-	maxRest     = 4  // rounds of which a slot that rests takes one
-)
+// quietRounds is the number of rounds without a change after which a slot rests.
+const quietRounds = 10
 
-// resting reports whether a slot leaves out this round. Where those right before
-// the positions of a peer rest together, some of them ask it in every round.
+// resting reports whether a slot leaves out this round.
 func (r *Ring) resting(s *slot) bool {
 	if s.quiet <= quietRounds || r.small() {
 		return false
 	}
 	m := r.leader(s)
-	return m != nil && (s.quiet+s.turn)%s.turns != 0 && (len(r.table.watched) == 0 || !m.suspect)
+	return m != nil && s.taken == r.turnOf(s) && (len(r.table.watched) == 0 || !m.suspect)
+}
+
+// turnOf numbers the turns of those before the positions of a peer, each of which takes
+// one round of as many as these are: those who share a clock ask it one after another, and
+// others at random.
+func (r *Ring) turnOf(s *slot) int64 {
+	if r.leader(s) == nil {
+		return 0
+	}
+	round := r.now.UnixNano() / int64(r.pace(r.cfg.Calm))
+	return (round + int64(s.turn)) / int64(s.turns)
 }
 
 // leader returns the peer of a slot's head, nil if it is unknown.
@@ -29,7 +38,7 @@ func (r *Ring) leader(s *slot) *member {
 		s.leader, s.turnAt = r.table.member(h.Peer), at
 		if s.leader != nil {
 			s.turn, _ = slices.BinarySearch(s.leader.peer.Indexes, h.Index)
-			s.turns = min(maxRest, len(s.leader.peer.Indexes))
+			s.turns = len(s.leader.peer.Indexes)
 		}
 	}
 	return s.leader

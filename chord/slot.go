@@ -21,7 +21,8 @@ type slot struct {
 	told     [toldStates]told
 	nextTold int
 	watcher  PeerID // who last asked as the predecessor
-	watched  uint32 // digest of the state that it then heard
+	watched  uint32 // digest of the state that it then heard, or was told since
+	owed     int    // rounds, and one, since it was to be told and has not asked; 0: it has
 
 	joining []Place // while joining: nodes that may be the successor, nearest first
 }
@@ -37,6 +38,7 @@ type pace struct {
 	leader *member // the peer of the head as of turnAt; nil if it is unknown
 	turn   int     // the head is one of the peer's positions, in the order of its indexes,
 	turns  int     // and asked in one of so many rounds while the slot rests
+	taken  int64   // the turn in which it last was
 	alone  stamp   // of lists and the table's index, when nobody stood between the slot and its head
 }
 

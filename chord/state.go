@@ -37,7 +37,7 @@ func (r *Ring) addStates(reply *Message, k *packer, wants []Want) {
 			return // the rest when it is asked for again
 		}
 		if s.pred != nil && s.pred.Peer == reply.To {
-			s.watcher, s.watched = reply.To, r.stateDigest(s)
+			s.watcher, s.watched, s.owed = reply.To, r.stateDigest(s), 0
 		}
 	}
 }
@@ -121,10 +121,15 @@ func (r *Ring) tell() {
 }
 
 // tellOf lets the one who last asked as the slot's predecessor know the slot's
-// state, if little of it is new.
+// state, if little of it is new. It asks again after that; if it does not, it is
+// reminded.
 func (r *Ring) tellOf(s *slot) {
 	digest := r.stateDigest(s)
-	if s.watcher == "" || s.watcher == r.self.ID || s.watched == digest || !r.table.trusted(s.watcher) {
+	if s.watcher == "" || s.watcher == r.self.ID || s.watched == digest {
+		return
+	}
+	s.owed = 1
+	if !r.table.trusted(s.watcher) {
 		return
 	}
 	if !slices.ContainsFunc(s.told[:], func(t told) bool { return t.digest == s.watched }) {
@@ -139,6 +144,27 @@ func (r *Ring) tellOf(s *slot) {
 	m.Peers = k.peers
 	r.send(m)
 }
+
+// remind counts the rounds in which a slot's watcher has not asked for what has
+// changed, and asks it to: the word that told of it may have been lost, and a slot that
+// rests would ask late.
+func (r *Ring) remind(s *slot) {
+	if s.owed == 0 {
+		return
+	}
+	switch s.owed++; s.owed {
+	case remindAfter, 2 * remindAfter, 4 * remindAfter:
+		if r.table.trusted(s.watcher) {
+			r.send(Message{Kind: KindTell, To: s.watcher, Know: r.self.mark(), States: []State{{Index: s.Index, Same: true}}})
+		}
+	case 4*remindAfter + 1:
+		s.owed = 0 // it has another successor now
+	}
+}
+
+// remindAfter is the number of rounds after which a watcher is first reminded. It asks
+// sooner if it has heard what it was told.
+const remindAfter = toldRounds + 3
 
 // toldOf takes what peers tell unasked: the state of a successor, if that is
 // what it is to us.
@@ -156,9 +182,9 @@ func (r *Ring) toldOf(m *Message, rs *resolved) error {
 		for _, s := range r.slots {
 			head := s.head()
 			switch st := &m.States[i]; {
-			case head.Peer != m.From || head.Index != st.Index || st.Same:
-			case rs.states[i].unknown:
-				r.want(s, head) // we hold another state than it believes
+			case head.Peer != m.From || head.Index != st.Index:
+			case rs.states[i].unknown || st.Same:
+				r.want(s, head) // we hold another state than it believes, or are to say which
 			default:
 				r.answers++
 				r.learnt(s, head, answer{of: head.ID, digest: st.Digest, version: version{p.peer.Seq, st.Version}, serial: r.answers, answered: rs.states[i]})

@@ -134,6 +134,12 @@ func TestForgedTellsChangeNothing(t *testing.T) {
 	if out.Refused != nil || len(out.Messages) != 1 || len(out.Messages[0].Wants) != 1 {
 		t.Errorf("an unknown base: %v, %+v", out.Refused, out.Messages)
 	}
+	p.run(5 * time.Second)
+	// One that reminds us of what we were told does, too.
+	out = r.Step(p.now, tell(head.Peer, State{Index: head.Index, Same: true}))
+	if out.Refused != nil || len(out.Messages) != 1 || len(out.Messages[0].Wants) != 1 {
+		t.Errorf("a reminder: %v, %+v", out.Refused, out.Messages)
+	}
 	// One that was overtaken changes nothing.
 	list := slices.Clone(r.slots[0].list)
 	r.slots[0].last.version.change += 10

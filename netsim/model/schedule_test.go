@@ -50,6 +50,14 @@ func TestSchedulesOfDeadReferrals(t *testing.T) {
 	}
 }
 
+// A peer whose two successors stand close by chance does not take the ring for one that is
+// too large for a table.
+func TestScheduleOfCrowdedPositions(t *testing.T) {
+	if done, err := (Schedule{Seed: 286, Rough: true}).Run(); err != nil {
+		t.Errorf("%v (%+v)", err, done)
+	}
+}
+
 // TestSoakSchedules plays ten thousand clean ones.
 func TestSoakSchedules(t *testing.T) {
 	if os.Getenv("CHORUS_SOAK") == "" {
