@@ -140,9 +140,9 @@ func (w *World) Agreed() bool {
 }
 
 // Converged reports why the members do not all see one perfect ring, nil if
-// they do.
+// they do. Those of a ring that is larger than their tables need not see all of it.
 func (w *World) Converged() error {
-	if w.cfg.TableSize >= 0 {
+	if len(w.owners.members) <= w.tableSize() {
 		for _, p := range w.owners.members {
 			if n, _ := p.Ring.Sees(); n != len(w.owners.members) {
 				return fmt.Errorf("%s sees %d peers, there are %d", p, n, len(w.owners.members))
@@ -150,4 +150,12 @@ func (w *World) Converged() error {
 		}
 	}
 	return w.census().ideal(w.successorPeers())
+}
+
+// tableSize returns how many peers a table has room for.
+func (w *World) tableSize() int {
+	if w.cfg.TableSize == 0 {
+		return 4096
+	}
+	return w.cfg.TableSize
 }

@@ -58,6 +58,16 @@ type experiment struct {
 	liars   liars
 }
 
+// newExperiment returns one in an empty world.
+func newExperiment(cfg chord.Config, s Settings, rep *Report) *experiment {
+	x := &experiment{
+		World: NewWorld(cfg, s.Seed), s: s, rep: rep, keys: rand.New(rand.NewPCG(s.Seed, 0x6b657973)),
+		looks: make(map[lookupKey]*search), targets: make(map[chord.ID]bool), asks: make(map[askKey]bool),
+	}
+	x.OnLookup, x.OnMove, x.OnMessage = x.ended, x.moved, x.sent
+	return x
+}
+
 // chordConfig returns what the settings say of the cores.
 func chordConfig(s Settings) chord.Config {
 	cfg := chord.Config{SuccessorPeers: s.SuccessorPeers, Classic: s.Classic, Wary: s.Wary}
@@ -68,16 +78,12 @@ func chordConfig(s Settings) chord.Config {
 }
 
 func runLookups(ctx context.Context, s Settings, rep *Report) error {
-	x := &experiment{
-		World: NewWorld(chordConfig(s), s.Seed), s: s, rep: rep, keys: rand.New(rand.NewPCG(s.Seed, 0x6b657973)),
-		looks: make(map[lookupKey]*search), targets: make(map[chord.ID]bool), asks: make(map[askKey]bool),
-	}
+	x := newExperiment(chordConfig(s), s, rep)
 	if x.helpers = s.helpers; x.helpers == 0 {
 		x.helpers = helpersFor(s.Peers)
 	}
 	x.Net.MinDelay, x.Net.MaxDelay = s.MinDelay, s.MaxDelay
-	x.Trace, x.Each, x.OnLookup = s.Trace, s.Each, x.ended
-	x.OnMove, x.OnMessage = x.moved, x.sent
+	x.Trace, x.Each = s.Trace, s.Each
 	if s.Regions > 1 {
 		x.Net.Latency = func(a, b *Peer) time.Duration {
 			if a.Number%s.Regions == b.Number%s.Regions {
