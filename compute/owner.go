@@ -385,8 +385,11 @@ func (s *Scheduler) locate(p *peer, r Ref) bool {
 	switch {
 	case o.at == p && r.Hop >= o.task.Hop:
 	case o.at != p && r.Hop > o.task.Hop:
-		if o.state == TaskRunning {
+		switch {
+		case o.state == TaskRunning:
 			return false // it runs here: two peers got it
+		case o.at == nil && o.task.Hop == 0:
+			return false // this attempt has never left
 		}
 		if h := s.holder.held[r.Task]; h != nil {
 			s.unhold(h)

@@ -251,8 +251,12 @@ func (s *Scheduler) takeBack(t *transfer, why string) {
 // reclaim puts the copy of a foreign task that was given away back in the
 // queue. Its hop goes past the thief's, so that the owner believes the newer report.
 func (s *Scheduler) reclaim(h *held) {
-	if _, ok := s.holder.held[h.task.ID]; ok {
-		s.release(h) // it came back another way
+	_, back := s.holder.held[h.task.ID]
+	_, busy := s.holder.running[run{h.task.ID, h.task.Attempt}]
+	if back || busy {
+		// It came back another way; or it did, and the owner had it stopped here, which has not
+		// come about yet. The owner misses it then, and has it run again.
+		s.release(h)
 		return
 	}
 	h.task.Hop++
