@@ -341,6 +341,17 @@ func (k *durables) find(id compute.ID) (j *durableJob, h heldJob) {
 	return k.owned[id], h
 }
 
+// left is how many tasks of a job have no result yet, if this peer owns it.
+func (k *durables) left(id compute.ID) int {
+	j, _ := k.find(id)
+	if j == nil {
+		return 0
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.inputs) - j.ledger.Done()
+}
+
 // hidden reports whether a job of the scheduler works for a durable one.
 func (k *durables) hidden(task compute.ID) bool {
 	k.mu.Lock()

@@ -224,6 +224,43 @@ func TestGuestSubmit(t *testing.T) {
 	}
 }
 
+// The tasks of a guest are bounded over all its jobs, durable ones and those that it submits at the same
+// time among them.
+func TestGuestTasks(t *testing.T) {
+	nodes := closedRing(t, 1, gossiping)
+	g := asGuest(t, nodes[0], "submit", nil)
+	inputs := make([][]byte, 4096)
+	for i := range inputs {
+		inputs[i] = []byte("1h")
+	}
+	long := JobSpec{Code: Code{Func: "sleep"}, Inputs: inputs, Time: 2 * time.Hour, Durable: true}
+	if _, err := g.Submit(t.Context(), long); err != nil {
+		t.Fatal(err)
+	}
+	long.Durable = false
+	const callers = 6
+	refused := make(chan error, callers)
+	for range callers {
+		go func() {
+			_, err := g.Submit(t.Context(), long)
+			refused <- err
+		}()
+	}
+	took := 0
+	for range callers {
+		if err := <-refused; err == nil {
+			took++
+		} else {
+			wantCode(t, err, client.CodeOverloaded)
+		}
+	}
+	if most := maxGuestTasks/len(inputs) - 1; took > most {
+		t.Errorf("%d further jobs were taken, there is room for %d", took, most)
+	}
+	_, err := g.Submit(t.Context(), JobSpec{Code: Code{Func: "sleep"}, Inputs: make([][]byte, maxGuestTasks-len(inputs)+1)})
+	wantCode(t, err, client.CodeOverloaded)
+}
+
 // A durable job of a guest outlives the member that took it, and is still the guest's alone.
 func TestGuestDurable(t *testing.T) {
 	if testing.Short() {

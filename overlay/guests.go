@@ -37,10 +37,11 @@ type guests struct {
 	busy  map[chord.PeerID]int // calls under way
 	total int
 	jobs  map[compute.ID]chord.PeerID // who submitted them
+	asked map[chord.PeerID]int        // tasks of jobs that are being submitted
 }
 
 func newGuests(n *Node) *guests {
-	return &guests{n: n, desk: newDesk(n.ctx, n), busy: make(map[chord.PeerID]int), jobs: make(map[compute.ID]chord.PeerID)}
+	return &guests{n: n, desk: newDesk(n.ctx, n), busy: make(map[chord.PeerID]int), jobs: make(map[compute.ID]chord.PeerID), asked: make(map[chord.PeerID]int)}
 }
 
 // register adds the calls of guests, each with the role that it takes.
@@ -207,7 +208,9 @@ func (g *guests) submit(ctx context.Context, in JobSpec, body []byte) (any, []by
 		}
 		in.Inputs, in.Keys, in.Each = keys, true, ""
 	}
-	if err := g.roomFor(ctx, by.id, len(in.Inputs)); err != nil {
+	g.ask(by.id, len(in.Inputs))
+	defer g.ask(by.id, -len(in.Inputs))
+	if err := g.roomFor(ctx, by.id); err != nil {
 		return nil, nil, err
 	}
 	in.Code.Module = body
@@ -221,10 +224,20 @@ func (g *guests) submit(ctx context.Context, in JobSpec, body []byte) (any, []by
 	return wire.ControlName{ID: id.String()}, nil, nil
 }
 
-// roomFor refuses tasks of a guest that has many under way. It forgets the submitters of jobs that
-// the scheduler has forgotten.
-func (g *guests) roomFor(ctx context.Context, guest chord.PeerID, tasks int) error {
+// ask counts tasks that a guest is about to submit, or has submitted if they are fewer than none.
+func (g *guests) ask(guest chord.PeerID, tasks int) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.asked[guest] += tasks; g.asked[guest] == 0 {
+		delete(g.asked, guest)
+	}
+}
+
+// roomFor refuses what a guest is about to submit if that makes too many tasks under way. It forgets the
+// submitters of jobs that the scheduler has forgotten.
+func (g *guests) roomFor(ctx context.Context, guest chord.PeerID) error {
+	g.mu.Lock()
+	tasks := g.asked[guest]
 	known := make([]compute.ID, 0, len(g.jobs))
 	own := make(map[compute.ID]bool)
 	for id, by := range g.jobs {
@@ -232,6 +245,11 @@ func (g *guests) roomFor(ctx context.Context, guest chord.PeerID, tasks int) err
 		own[id] = by == guest
 	}
 	g.mu.Unlock()
+	for id, mine := range own {
+		if mine {
+			tasks += g.n.durables.left(id)
+		}
+	}
 	var gone []compute.ID
 	err := g.n.tasks.look(ctx, func(core scheduler) {
 		for _, id := range known {

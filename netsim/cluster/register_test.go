@@ -34,11 +34,11 @@ func newSwappers(ctx context.Context, c *cluster.Cluster, n int, keys ...string)
 
 func (x *swappers) run(ctx context.Context, caller int) {
 	known := make(map[string]uint64)
+	wait := shortest
 	for n := 0; ctx.Err() == nil; n++ {
 		live := x.c.Live()
 		node, key := live[rand.IntN(len(live))], x.keys[rand.IntN(len(x.keys))]
-		// A short time, so that callers do not all wait for a side that cannot answer.
-		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 		if rand.IntN(4) == 0 {
 			if reg, err := x.h.Read(call, node, key); err == nil {
 				known[key] = reg.Version
@@ -46,9 +46,19 @@ func (x *swappers) run(ctx context.Context, caller int) {
 		} else if reg, _ := x.h.Swap(call, node, key, known[key], fmt.Appendf(nil, "%d of %d", n, caller)); reg.Version > 0 {
 			known[key] = reg.Version
 		}
+		// No longer than it takes here: a side that cannot answer holds nobody up for long, and
+		// a machine that is slow is given the time that it needs.
+		if call.Err() != nil {
+			wait = min(2*wait, longest)
+		} else {
+			wait = max(wait/2, shortest)
+		}
 		cancel()
 	}
 }
+
+// How long callers wait for an answer, between these two: twice as long after each that did not come.
+const shortest, longest = time.Second, 16 * time.Second
 
 // goOn waits until n more swaps were applied.
 func (x *swappers) goOn(t *testing.T, n int) {
