@@ -124,7 +124,7 @@ func (r *Ring) standFingers(o *Roster) {
 			}
 		}
 		f = append(f, late...)
-		f = f[:min(len(f), fewNodes)]
+		f = slices.Clone(f[:min(len(f), fewNodes)])
 		for _, p := range f {
 			r.knows(o.index.get(o.index.from(p.ID)).rec)
 		}
