@@ -11,7 +11,7 @@ import (
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-var jobKills = flag.Int("jobkills", 3, "how many processes TestJobKills kills")
+var jobKills = flag.Int("jobkills", 3, "how many processes TestJobKills kills, beyond 100 of them in up to 5 rings at a time")
 
 // Processes are killed with -9 while they own or run tasks: each job that was taken on
 // ends with one right result for each task, and all peers show the same ones, whoever was killed.
@@ -20,9 +20,20 @@ func TestJobKills(t *testing.T) {
 		t.Skip("kills processes")
 	}
 	t.Parallel()
+	rings := min(1+*jobKills/100, 5) // they wait for most of the time
+	for ring := range rings {
+		kills := (*jobKills + ring) / rings
+		t.Run(fmt.Sprintf("ring%d", ring+1), func(t *testing.T) {
+			t.Parallel()
+			killJobs(t, kills)
+		})
+	}
+}
+
+func killJobs(t *testing.T, kills int) {
 	x := &jobKilling{killing: newKilling(t, "anna", "bert", "carl", "dora", "emil")}
 	rng := x.rng()
-	for trial := range *jobKills {
+	for trial := range kills {
 		owner := rng.IntN(len(x.peers))
 		victim, durable := owner, true
 		if trial%3 > 0 { // a worker, not the owner
@@ -52,7 +63,7 @@ func TestJobKills(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, of %d owners; another owned the job at most %v later; %d attempts were lost, and the slowest job ended after %v",
-		*jobKills, x.owners, x.resumed.Round(time.Millisecond), x.lost, x.slowest.Round(time.Millisecond))
+		kills, x.owners, x.resumed.Round(time.Millisecond), x.lost, x.slowest.Round(time.Millisecond))
 }
 
 // jobKilling is a ring of processes that has jobs while some of them are killed.

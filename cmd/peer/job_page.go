@@ -117,7 +117,8 @@ text { font: 11px system-ui, sans-serif; fill: #444 }
 </style>
 <h1>job {{.Job}}</h1>
 <p>{{.Code}}: {{len .Runs}} runs in {{.Round}}, {{len .Arrows}} of them stolen{{with .Lost}}; {{.}} more were lost with their peer and are not shown{{end}}.
-A bar is a run (hover for its task), green if it went well; an arrow leads from the queue to where a stolen task ran.
+A bar is a run (hover for its task): green if it went well, blue if that was a backup or another copy, grey if a
+backup was faster, red if it failed. An arrow leads from the queue to where a stolen task ran.
 Each peer's times are by its own clock.</p>
 <svg viewBox="0 0 {{.Width}} {{.Height}}" width="{{.Width}}" role="img" aria-label="runs by worker">
 <defs><marker id="tip" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="5" markerHeight="5" orient="auto"><path d="M0,0L6,3L0,6z" fill="#d99000"/></marker></defs>

@@ -15,10 +15,11 @@ import (
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-func TestTimeline(t *testing.T) {
+// handMade is a timeline with a run of each kind: one that went well, one that failed where it was
+// stolen, and one that its backup overtook.
+func handMade() *timeline {
 	at := func(ms int) time.Time { return time.UnixMilli(1_000_000 + int64(ms)) }
-	names := peerNames{"A": "anna", "B": "bert"}
-	l := newTimeline(client.Job{ID: "j", Code: "f/v1", Results: []client.TaskResult{
+	return newTimeline(client.Job{ID: "j", Code: "f/v1", Results: []client.TaskResult{
 		{Index: 0, History: []client.Attempt{{Peer: "A", Outcome: "ok", MS: 5, Started: at(10), Worker: 1}}},
 		{Index: 1, History: []client.Attempt{
 			{Peer: "B", Outcome: "lost", Error: "peer down"},
@@ -28,7 +29,13 @@ func TestTimeline(t *testing.T) {
 			{Peer: "A", Outcome: "overtaken", MS: 6, Started: at(15), Worker: 1},
 			{Peer: "B", Outcome: "ok", MS: 1, Started: at(19), Worker: 0, Copy: 1},
 		}},
-	}}, "A", names)
+	}}, "A", peerNames{"A": "anna", "B": "bert"})
+}
+
+func TestTimeline(t *testing.T) {
+	at := func(ms int) time.Time { return time.UnixMilli(1_000_000 + int64(ms)) }
+	names := peerNames{"A": "anna", "B": "bert"}
+	l := handMade()
 	var rows []string
 	for _, r := range l.Rows {
 		rows = append(rows, r.label())

@@ -51,7 +51,7 @@ func (x *swappers) run(ctx context.Context, caller int) {
 		if call.Err() != nil {
 			wait = min(2*wait, longest)
 		} else {
-			wait = max(wait/2, shortest)
+			wait = shortest
 		}
 		cancel()
 	}
