@@ -133,7 +133,7 @@ func parseAdmission(b []byte, v any, format *int) error {
 // refusalCode keeps the codes that a refusal may have.
 func refusalCode(code string) string {
 	switch code {
-	case CodeBadClock, CodeBadToken, CodeExpired, CodeNotInvited, CodeRevoked, CodeTokenUsed:
+	case CodeBadClock, CodeBadToken, CodeExpired, CodeNotInvited, CodeRevoked, CodeTokenUsed, CodeTokenVoid:
 		return code
 	default:
 		return CodeRefused

@@ -194,6 +194,8 @@ func PassError(what string, err error) *Error {
 		e.Code, e.Fix = CodeExpired, again
 	case errors.Is(err, pass.ErrSpent):
 		e.Code, e.Fix = CodeTokenUsed, again
+	case errors.Is(err, pass.ErrVoid):
+		e.Code, e.Fix = CodeTokenVoid, again
 	case errors.Is(err, pass.ErrRevoked):
 		e.Code, e.Fix = CodeRevoked, "who was revoked stays out: join under a new identity (--home DIR) with a new token"
 	case errors.Is(err, pass.ErrInviter):

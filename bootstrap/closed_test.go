@@ -321,7 +321,7 @@ func TestParsePlacesToken(t *testing.T) {
 func TestPassError(t *testing.T) {
 	for want, errs := range map[string][]error{
 		CodeBadClock: {pass.ErrClock}, CodeExpired: {pass.ErrExpired, pass.ErrRetired}, CodeTokenUsed: {pass.ErrSpent},
-		CodeRevoked: {pass.ErrRevoked},
+		CodeRevoked: {pass.ErrRevoked}, CodeTokenVoid: {pass.ErrVoid},
 		CodeRefused: {pass.ErrInviter, pass.ErrSubject, pass.ErrRoot, pass.ErrSignature, pass.ErrRight, pass.ErrMalformed, pass.ErrFull},
 	} {
 		for _, err := range errs {

@@ -28,6 +28,7 @@ const (
 	CodeRefused      = "refused"
 	CodeRevoked      = "revoked"
 	CodeTokenUsed    = "token-used"
+	CodeTokenVoid    = "token-void"
 	CodeWrongRing    = "wrong-ring"
 )
 

@@ -102,12 +102,12 @@ func (d *door) decrees() ([]passes.Decree, [32]byte) {
 	return d.authority.Decrees(), d.authority.Digest()
 }
 
-// revoke makes the decree that puts a peer out. shown is the pass that the peer showed
+// revoke makes the decree that puts a peer out, and voids tokens made before. shown is the pass that the peer showed
 // last, if it did.
 func (d *door) revoke(key passes.Key, shown []byte) (passes.Decree, error) {
-	now := d.now()
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	now := d.authority.NextRevocation(d.now())
 	own := d.authority.Renew(d.chain)
 	switch {
 	case key == d.key:

@@ -109,7 +109,7 @@ func (d *door) invite(t passes.Token) (passes.Token, error) {
 			Fix: "peer invite --inviter (at the peer that made the ring)",
 		}
 	}
-	t.Inviter = d.chain.Links[0]
+	t.Inviter, t.Known = d.chain.Links[0], d.authority.LastRevoked(d.now())
 	return t.Sign(d.ring.ID, d.sign)
 }
 

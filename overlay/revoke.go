@@ -22,7 +22,8 @@ const (
 
 // Revoke puts a peer out of this peer's closed ring, for good: by its ID, or for a peer of the
 // ring by the beginning or the end of that, or by its name. Its connections end, here at once and everywhere within
-// a minute, and with an inviter go all whom it let in. Only an inviter can revoke, and only
+// a minute, and with an inviter go all whom it let in. Tokens that were made before are void, of all inviters, unless
+// they are for one peer: it may have one left. Only an inviter can revoke, and only
 // the ring's key an inviter. The peer's keys are at their other replicas; Forget is
 // not needed, unless no majority of a shard's voters is left, which the answer tells. Errors: code "refused"
 // for others and for too many revocations, "not-found" for no peer's ID or name, "usage" for that

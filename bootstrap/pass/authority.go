@@ -109,7 +109,7 @@ func (a *Authority) Redeem(t Token, redeemer, joiner Key, now time.Time) (Right,
 	if !bytes.Equal(t.Ring[:], a.ring[:len(t.Ring)]) {
 		return Right{}, ErrRoot
 	}
-	inviter, err := a.inviterOf(t, now)
+	inviter, generation, err := a.inviterOf(t, now)
 	if err != nil {
 		return Right{}, fmt.Errorf("its inviter: %w", err)
 	}
@@ -126,23 +126,25 @@ func (a *Authority) Redeem(t Token, redeemer, joiner Key, now time.Time) (Right,
 		return Right{}, ErrInviter
 	case a.Revoked(joiner):
 		return Right{}, ErrRevoked
+	case !t.Bound && a.lastRevoked(generation, now).After(t.Known):
+		return Right{}, ErrVoid
 	}
 	return t.Right, nil
 }
 
 // inviterOf verifies a token's inviter under each of the ring's keys that is
-// valid still: the token does not say which.
-func (a *Authority) inviterOf(t Token, now time.Time) (Right, error) {
+// valid still, and returns under which: the token does not say.
+func (a *Authority) inviterOf(t Token, now time.Time) (right Right, generation int, err error) {
 	var first error
 	for i := len(a.roots) - 1; i >= 0; i-- {
 		c := Chain{Root: a.roots[i].key, Links: []Link{t.Inviter}}
 		right, err := a.Verify(c, t.Inviter.Key, now)
 		if err == nil {
-			return right, nil
+			return right, i, nil
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	return Right{}, first
+	return Right{}, 0, first
 }

@@ -53,7 +53,7 @@ func (d *decoder) right(allowed byte) Right {
 	return r
 }
 
-// format reads the byte that all encodings begin with.
+// format reads the byte that all encodings but a token's begin with.
 func (d *decoder) format(what string) {
 	if f := d.byte(); f != format {
 		d.fail("%s of format %d, this version knows format %d", what, f, format)
@@ -68,7 +68,7 @@ func (d *decoder) end() error {
 	return d.err
 }
 
-// format is the first byte of all encodings.
+// format is the first byte of all encodings but a token's.
 const format = 1
 
 func appendTime(b []byte, t time.Time) []byte {

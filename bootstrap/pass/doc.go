@@ -34,6 +34,12 @@
 //     of the old key to it, and to those whom it let in, become chains of the new
 //     one ([Authority.Renew]), whoever is away at the time.
 //
+// A revocation also voids the tokens that were made before it, by any inviter, except those for one
+// peer: whom it puts out may have one left, and would come back by it as somebody else. A token says
+// which revocations its inviter knew by when the last was issued ([Authority.LastRevoked]), and each is
+// issued later than those that its signer knows ([Authority.NextRevocation]), so it takes no clocks that agree.
+// Revocations that are made once more keep their time, and void nothing.
+//
 // [Authority.Rotation] makes what it takes to replace the ring's key: the rotation,
 // the links of inviters, and the revocations so far, once more under the new key, since
 // anybody could splice an inviter's new link to a chain that was revoked.
@@ -85,8 +91,8 @@
 //	decree  format 1, kind 1, key 32, issued 4, until 4, chain of the signer,
 //	        signature 64 (an inviter's: of its link), and for a rotation the new
 //	        key's signature 64
-//	token   format 1, ring 16, inviter's link 105, right and flags 1, expires 4,
-//	        nonce 8, key 32 if bound, addresses, signature 64, checksum 4;
+//	token   format 2, ring 16, inviter's link 105, right and flags 1, expires 4,
+//	        known 4, nonce 8, key 32 if bound, addresses, signature 64, checksum 4;
 //	        in base64url behind "chorus1_"
 //
 // What is signed is a domain, such as "chorus/pass/link/1", a zero byte, the ring's

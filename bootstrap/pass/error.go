@@ -16,5 +16,6 @@ var (
 	ErrRevoked   = errors.New("revoked")
 	ErrInviter   = errors.New("to be redeemed by the inviter that made it")
 	ErrSpent     = errors.New("used already")
+	ErrVoid      = errors.New("made before a peer was put out of the ring")
 	ErrFull      = errors.New("too many")
 )

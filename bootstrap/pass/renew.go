@@ -83,7 +83,7 @@ func (a *Authority) Rotation(next Key, inviters []Key, now, until time.Time, old
 		if slices.Contains(inviters, key) && !a.isRevoked(key, generation, true) {
 			continue // inviters cannot revoke each other
 		}
-		d, err := RevokeByRing(a.ring, next, key, now, fresh)
+		d, err := RevokeByRing(a.ring, next, key, a.revokedAt(key, now), fresh)
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +105,7 @@ func (a *Authority) Repeat(inviter Chain, now time.Time, sign Sign) ([]Decree, e
 		if !mine || a.isRevoked(key, generation, false) {
 			continue
 		}
-		d, err := RevokeByInviter(a.ring, inviter, key, now, sign)
+		d, err := RevokeByInviter(a.ring, inviter, key, a.revokedAt(key, now), sign)
 		if err != nil {
 			return nil, err
 		}

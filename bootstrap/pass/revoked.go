@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // The bounds of what a set holds, besides MaxDecrees. What inviters sign never takes the room of
@@ -140,6 +141,52 @@ func (a *Authority) isRevoked(key Key, generation int, direct bool) bool {
 
 // Revoked reports whether the key was ever revoked.
 func (a *Authority) Revoked(key Key) bool { return len(a.revoked[key]) > 0 }
+
+// LastRevoked returns when the last revocation was issued that counts at now; zero: there is none.
+// Tokens name it, which later revocations void.
+func (a *Authority) LastRevoked(now time.Time) time.Time { return a.lastRevoked(0, now) }
+
+// NextRevocation returns when a revocation that is made at now shall be issued: now, but later than all
+// others, whatever the clocks of their signers say, so that it voids the tokens whose makers knew these.
+func (a *Authority) NextRevocation(now time.Time) time.Time {
+	if last := a.LastRevoked(now); !whole(now).After(last) {
+		return last.Add(time.Second)
+	}
+	return now
+}
+
+// lastRevoked is LastRevoked of what counts for chains of the ring's generation-th key.
+func (a *Authority) lastRevoked(generation int, now time.Time) (last time.Time) {
+	for _, list := range a.revoked {
+		for _, d := range list {
+			if a.rootIndex(d.Signer.Root) >= generation && a.isTimely(d, now) && d.Issued.After(last) {
+				last = d.Issued
+			}
+		}
+	}
+	return last
+}
+
+// isTimely reports whether a revocation's time can be believed: it is not from the future, or the ring's key
+// signed it. An inviter could issue one so late that no other one comes after it.
+func (a *Authority) isTimely(d Decree, now time.Time) bool {
+	return d.Issued.Sub(now) <= Skew || d.byRing() && d.Signer.Root == a.Root()
+}
+
+// revokedAt returns when a key was revoked, as far as that can be believed: a revocation that is made once
+// more keeps it, so that it voids no tokens.
+func (a *Authority) revokedAt(key Key, now time.Time) time.Time {
+	var last time.Time
+	for _, d := range a.revoked[key] {
+		if a.isTimely(d, now) && d.Issued.After(last) {
+			last = d.Issued
+		}
+	}
+	if last.IsZero() {
+		return now
+	}
+	return last
+}
 
 // revokedKeys returns all keys that were ever revoked, in order.
 func (a *Authority) revokedKeys() []Key {

@@ -17,9 +17,11 @@ const (
 	// MaxToken bounds a token as text, in bytes.
 	MaxToken = len(tokenPrefix) + (maxTokenBytes*8+5)/6
 
-	maxTokenBytes = 1 + 16 + linkSize + 1 + 4 + 8 + 32 + 1 + maxTokenAddrs*(1+maxTokenAddr) + 64 + checksumSize
+	maxTokenBytes = 1 + 16 + linkSize + 1 + 4 + 4 + 8 + 32 + 1 + maxTokenAddrs*(1+maxTokenAddr) + 64 + checksumSize
 	checksumSize  = 4
 	tokenPrefix   = "chorus1_"
+
+	tokenFormat = 2 // 1 did not carry Known
 )
 
 // Nonce tells the tokens of an inviter apart.
@@ -34,7 +36,10 @@ type Token struct {
 	Bound   bool     // for the peer For alone
 	For     Key
 	Expires time.Time
-	Nonce   Nonce
+	// Known is Authority.LastRevoked where the token was made: a later revocation voids the
+	// token, unless it is Bound.
+	Known time.Time
+	Nonce Nonce
 	// Addrs are binary multiaddrs at which the inviter can be reached, up to 8 of
 	// up to 255 bytes.
 	Addrs     [][]byte
@@ -45,8 +50,8 @@ type Token struct {
 // would refuse whatever the time is an error, as is an address too many.
 func (t Token) Sign(ring [32]byte, sign Sign) (Token, error) {
 	copy(t.Ring[:], ring[:])
-	t.Expires = whole(t.Expires)
-	err := errors.Join(t.validate(), t.Right.validate(), checkTime("expires", t.Expires))
+	t.Expires, t.Known = whole(t.Expires), whole(t.Known)
+	err := errors.Join(t.validate(), t.Right.validate(), checkTime("expires", t.Expires), checkTime("known", t.Known))
 	if err == nil {
 		t.Signature, err = sign.make(t.message(ring))
 	}
@@ -85,7 +90,7 @@ func (t Token) message(ring [32]byte) []byte {
 }
 
 func (t Token) encode() []byte {
-	b := []byte{format}
+	b := []byte{tokenFormat}
 	b = append(b, t.Ring[:]...)
 	b = t.Inviter.append(b)
 	right := t.Right.encode()
@@ -97,6 +102,7 @@ func (t Token) encode() []byte {
 	}
 	b = append(b, right)
 	b = appendTime(b, t.Expires)
+	b = appendTime(b, t.Known)
 	b = append(b, t.Nonce[:]...)
 	if t.Bound {
 		b = append(b, t.For[:]...)
@@ -146,7 +152,9 @@ func parseToken(s string) (Token, error) {
 
 func decodeToken(b []byte) (Token, error) {
 	d := decoder{b: b}
-	d.format("token")
+	if f := d.byte(); f != tokenFormat {
+		return Token{}, fmt.Errorf("%w: a token of format %d, this version knows format %d: the inviter's version is another one", ErrMalformed, f, tokenFormat)
+	}
 	t := Token{Ring: [16]byte(d.take(16)), Inviter: d.link()}
 	flags := d.byte()
 	right, err := decodeRight(flags, flagOnce|flagBound)
@@ -154,7 +162,7 @@ func decodeToken(b []byte) (Token, error) {
 		d.err = err
 	}
 	t.Right, t.Once, t.Bound = right, flags&flagOnce != 0, flags&flagBound != 0
-	t.Expires = d.time()
+	t.Expires, t.Known = d.time(), d.time()
 	t.Nonce = Nonce(d.take(len(Nonce{})))
 	if t.Bound {
 		t.For = d.key()

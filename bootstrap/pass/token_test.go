@@ -54,6 +54,7 @@ func TestRedeem(t *testing.T) {
 		{"made by a member", fromBob, ada, now, nil, ErrSignature},
 		{"inviter out", invitation(nil), eve, now, []Decree{revokeByOwner(ada)}, ErrRevoked},
 		{"joiner out", invitation(nil), ada, now, []Decree{revokeByAda(bob)}, ErrRevoked},
+		{"a peer out since", invitation(nil), ada, now, []Decree{revokeByAda(eve)}, ErrVoid},
 		{"ring key replaced, overlap", invitation(nil), ada, now, []Decree{rotate(owner, second)}, nil},
 		{"clock of 1970", invitation(nil), ada, time.Unix(0, 0), nil, ErrClock},
 	} {

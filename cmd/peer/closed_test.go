@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chorus-net/chorus/bootstrap"
+	"github.com/chorus-net/chorus/internal/p2p"
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
@@ -61,7 +62,7 @@ func TestClosedRing(t *testing.T) {
 	t.Run("guests", func(t *testing.T) { testGuests(t, first) })
 	t.Run("owned", func(t *testing.T) { testOwned(t, first, second) })
 	t.Run("rotated", func(t *testing.T) { testRotated(t, first, second) })
-	t.Run("revoked", func(t *testing.T) { testRevoked(t, first, second) })
+	t.Run("revoked", func(t *testing.T) { testRevoked(t, first, second, token) })
 	bob.env = []string{"PEER_RUN_JOIN=" + token}
 	if out := bob.ok("config", "show"); strings.Contains(out, token) || !strings.Contains(out, "(a token)") {
 		t.Errorf("config show prints a token:\n%s", out)
@@ -247,19 +248,52 @@ func testRotated(t *testing.T, ada, bob *process) {
 }
 
 // Who is put out does not come back.
-func testRevoked(t *testing.T, ada, bob *process) {
+func testRevoked(t *testing.T, ada, bob *process, first string) {
 	var status client.Status
 	ada.doc(&status, "status")
 	bob.run("revoke", status.ID).fails(client.CodeRefused, "may not revoke")
 	bob.doc(&status, "status")
 	ada.run("revoke", "nobody").fails(client.CodeNotFound, "fix: peer ring")
-	if out := ada.ok("revoke", status.ID[len(status.ID)-10:]); !strings.Contains(out, status.ID+" is out") {
+	left := strings.TrimSpace(ada.ok("invite"))
+	another := newShell(t)
+	another.said = ada.said
+	bound := strings.TrimSpace(ada.ok("invite", "--for", identityOf(another)))
+	if out := ada.ok("revoke", status.ID[len(status.ID)-10:]); !strings.Contains(out, status.ID+" is out") || !strings.Contains(out, "tokens made before are void") {
 		t.Errorf("revoke said %q", out)
 	}
 	bob.signal(syscall.SIGINT)
 	bob.run("run").fails(client.CodeRevoked, "fix: who was revoked stays out")
 	token := strings.TrimSpace(ada.ok("invite"))
 	bob.run("run", "--join", token).fails(client.CodeRevoked)
+
+	// Nor as somebody else, by a token that is left; newcomers with a new one do.
+	again := newShell(t)
+	again.said = ada.said
+	for _, old := range []string{first, left} {
+		again.run("run", "--join", old).fails(client.CodeTokenVoid, "put out", "fix: peer invite")
+	}
+	for s, token := range map[*shell]string{again: token, another: bound} {
+		s.start("--join", token).signal(syscall.SIGINT)
+	}
+}
+
+// identityOf makes the home of a peer that is in no ring yet, and returns its ID.
+func identityOf(s *shell) string {
+	s.t.Helper()
+	home, err := bootstrap.OpenHome(s.home)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer home.Close()
+	private, err := home.Identity()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	key, err := bootstrap.KeyOf(private)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p2p.FormatPeerID(key.PeerID())
 }
 
 // Who leaves no majority of shards' voters is warned.

@@ -19,8 +19,8 @@ func inviteCommand(c *console) *cobra.Command {
 		Short: "Print a token by which others join this closed ring",
 		Long: `Print a token by which others join this closed ring: peer run --join TOKEN.
 
-Whoever has the token can use it until it expires: pass it on as you would a
-password. With --once it lets in one peer, and with --for the one of that ID alone;
+Whoever has the token can use it until it expires, or a peer is revoked: pass it on
+as you would a password. With --once it lets in one peer, and with --for the one of that ID alone;
 such tokens are redeemed by this peer only, so it must run when they are used.
 
 A newcomer with role submit or read is a guest: it keeps no keys and runs no tasks, and

@@ -20,6 +20,10 @@ its name, or the beginning or the end of its ID, as peer ring shows them. Its co
 keys are at their other replicas, and get new ones by themselves; where no majority of
 a shard's voters is left before that, it takes peer forget --force, so wait for peer status in between.
 
+All tokens made before are void, whichever inviter made them, but those made with
+--for: the peer could come back by one as somebody else. Make new ones (peer invite) for
+newcomers that are to come still; who is in the ring needs none.
+
 An inviter can revoke whom inviters let in. An inviter is revoked where the ring's key
 is, and all whom it let in go with it.`,
 		Args: cobra.ExactArgs(1),
@@ -31,6 +35,7 @@ is, and all whom it let in go with it.`,
 				}
 				return c.print(r, func(out io.Writer) {
 					fmt.Fprintf(out, "%s is out: %d of %s know, the others within a minute\n", r.ID, r.Told, count(r.Of, "peer"))
+					fmt.Fprintln(out, "all tokens made before are void, but those made with --for: peer invite makes new ones")
 					if r.Stranded > 0 {
 						c.note("warning: no majority is left of the voters of %s: their keys wait for peer forget --force of those that will not come back", count(r.Stranded, "shard"))
 					}

@@ -53,6 +53,7 @@ const (
 	CodeTaskFailed      ErrorCode = "task-failed"
 	CodeTimeout         ErrorCode = "timeout"
 	CodeTokenUsed       ErrorCode = "token-used"
+	CodeTokenVoid       ErrorCode = "token-void"
 	CodeUnhealthy       ErrorCode = "unhealthy"
 	CodeUnknownFunction ErrorCode = "unknown-function"
 	CodeUsage           ErrorCode = "usage"
@@ -120,6 +121,7 @@ var codes = map[ErrorCode]struct {
 	CodeTaskFailed:      {exitFailed, "at least one task of the job failed"},
 	CodeTimeout:         {exitTimeout, "no answer within the time-out"},
 	CodeTokenUsed:       {exitRefused, "a token for one use was used by another peer"},
+	CodeTokenVoid:       {exitRefused, "a peer was put out since the token was made, which voids all but those made with --for"},
 	CodeUnhealthy:       {exitUnhealthy, "a check did not hold"},
 	CodeUnknownFunction: {exitNotFound, "no peer of the ring has the function"},
 	CodeUsage:           {exitUsage, "a command, flag or argument is not understood"},
