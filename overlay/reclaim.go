@@ -41,7 +41,10 @@ func (r *reclaimer) visit(ctx context.Context, id store.ShardID) error {
 	if err != nil || status != store.StatusOK {
 		return err
 	}
-	target, err := r.drop(ctx, id, c.Horizon)
+	target, whole, err := r.drop(ctx, id, c.Horizon)
+	if err == nil && !whole && len(c.Voters) > 1 {
+		err = errDamaged // one may be of a delete that another voter missed: they come back first
+	}
 	if err != nil || target == 0 {
 		return err
 	}
@@ -59,26 +62,32 @@ func (r *reclaimer) visit(ctx context.Context, id store.ShardID) error {
 	if err := r.raise(ctx, id, raise); err != nil {
 		return fmt.Errorf("raise horizon: %w", err)
 	}
-	_, err = r.drop(ctx, id, target)
+	_, _, err = r.drop(ctx, id, target)
 	return err
 }
 
 // drop removes a shard's dead records up to a horizon. It returns the clock of the
-// newest that would be dead if it were old enough, or 0 if there is none.
-func (r *reclaimer) drop(ctx context.Context, id store.ShardID, horizon uint64) (target uint64, err error) {
+// newest that is old enough to be dead under a higher one, or 0 if there is none, and
+// whether all records could be read.
+func (r *reclaimer) drop(ctx context.Context, id store.ShardID, horizon uint64) (target uint64, whole bool, err error) {
 	now := time.Now()
 	ripe := store.ClockAt(now.Add(-r.n.cfg.ReclaimAfter))
+	whole = true
 	for q := (disk.Query{}); ; {
 		page, err := r.n.disk.Scan(id, q)
 		if err != nil {
-			return 0, err
+			return 0, false, err
+		}
+		if len(page.Corrupt) > 0 {
+			whole = false
+			r.n.replica.corrupt(id)
 		}
 		for _, e := range page.Entries {
 			switch {
 			case e.Dead(horizon, now):
 				ns, key := store.SplitKey(e.Key)
 				if _, err := r.n.disk.Remove(ctx, id, ns, key, e.Version); err != nil {
-					return 0, err
+					return 0, false, err
 				}
 				r.n.puller.stats.reclaimed.Add(1)
 			case e.Dead(ripe, now):
@@ -86,14 +95,16 @@ func (r *reclaimer) drop(ctx context.Context, id store.ShardID, horizon uint64) 
 			}
 		}
 		if q.After = page.Last; !page.More {
-			return target, nil
+			return target, whole, nil
 		}
 	}
 }
 
-// raise goes through the phases of a raise.
+// raise goes through the phases of a raise. It comes to nothing where a damaged record is
+// met: the trees by which replicas compare count it as held, and it may have given way to
+// an older copy, so what was collected and confirmed may be less than it seemed.
 func (r *reclaimer) raise(ctx context.Context, id store.ShardID, raise *store.Raise) error {
-	c := raise.Base()
+	c, damage := raise.Base(), r.n.disk.Damage()
 	for {
 		phase, left := raise.Next()
 		if phase == store.RaisePropose {
@@ -119,6 +130,9 @@ func (r *reclaimer) raise(ctx context.Context, id store.ShardID, raise *store.Ra
 		for _, v := range left {
 			raise.Done(v)
 		}
+	}
+	if r.n.disk.Damage() != damage {
+		return errDamaged
 	}
 	if !r.n.mover.decide(ctx, id, c, raise.Value()) {
 		return errNotDecided
@@ -147,8 +161,12 @@ func (r *replica) horizon(ctx context.Context, shard store.ShardID, epoch uint64
 		if c.Epoch != epoch || !c.IsVoter(req.From) {
 			return store.HorizonReply{Status: store.StatusNotMember}, nil
 		}
+		damage := r.disk.Damage()
 		if err := pull(c); err != nil {
 			return store.HorizonReply{}, err
+		}
+		if r.disk.Damage() != damage {
+			return store.HorizonReply{}, errDamaged // see reclaimer.raise
 		}
 	}
 	state, err := r.shards.update(ctx, shard, func(st *store.State) (changed bool, err error) {

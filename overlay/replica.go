@@ -331,7 +331,10 @@ func (r *replica) versions(shard store.ShardID, entries []store.Entry) ([]store.
 			held[i] = v.Version()
 			return nil
 		})
-		if err != nil && !errors.Is(err, disk.ErrCorrupt) {
+		switch {
+		case errors.Is(err, disk.ErrCorrupt):
+			r.corrupt(shard) // the copy that comes may be older than what is lost
+		case err != nil:
 			return nil, err
 		}
 	}

@@ -212,6 +212,9 @@ func (c *committer) current(r *request) (change, error) {
 		return change{}, corruptKey(r.key, err)
 	}
 	ch := c.look.change
+	if ch.lost {
+		c.s.damage.Add(1)
+	}
 	ch.now = ch.old
 	return ch, nil
 }

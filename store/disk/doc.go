@@ -67,7 +67,8 @@
 //
 // A record carries its checksum, and so do the values beside the records. A
 // record that fails is a CorruptError with its key from View, is listed by Scan,
-// and gives way to any good copy that is applied. Tables and logs are verified
+// and gives way to any good copy that is applied, which may be older: Damage counts how
+// often one was met, for those who rely on nothing being lost. Tables and logs are verified
 // before an engine opens them (verify.go says why): one that is damaged, other
 // than by a torn tail, keeps the store from opening, with ErrCorrupt. What that
 // cannot tell is damage to the very last transaction of a log from a torn tail,

@@ -230,9 +230,15 @@ func TestFlippedRecord(t *testing.T) {
 			if i%16 > 0 {
 				continue
 			}
-			p, err := s.Scan(shard, Query{})
-			if err != nil || len(p.Entries) != 0 || len(p.Corrupt) != 1 || p.Corrupt[0] != "ns/k" {
-				t.Fatalf("byte %d: scan: %+v, %v", i, p, err)
+			for _, q := range []Query{{}, {Paths: []uint64{store.PathOf("ns/k")}}} {
+				met := s.Damage()
+				p, err := s.Scan(shard, q)
+				if err != nil || len(p.Entries) != 0 || len(p.Corrupt) != 1 || p.Corrupt[0] != "ns/k" {
+					t.Fatalf("byte %d: scan: %+v, %v", i, p, err)
+				}
+				if s.Damage() == met {
+					t.Fatalf("byte %d: the damage does not count", i)
+				}
 			}
 			if o := h.apply(s, shard, good); !o.Stored {
 				t.Fatalf("byte %d: good copy of the same version: %+v", i, o)

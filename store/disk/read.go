@@ -32,6 +32,7 @@ func (s *Store) View(shard store.ShardID, ns, key string, fn func(store.View) er
 		return nil
 	})
 	if err != nil {
+		s.damage.Add(1)
 		return false, corruptKey(name, err)
 	}
 	return found, refused
@@ -53,7 +54,7 @@ type Query struct {
 	Prefix string // of the full key
 	After  string // full key, exclusive; "" is from the start
 	// Paths, if not nil and ascending, leaves out keys with other paths than these
-	// (store.PathOf). Records that fail their checksum are then not told of.
+	// (store.PathOf).
 	Paths []uint64
 	Limit int // entries; 0 and more than that is store.MaxPage
 	Bytes int // of the entries, about; 0 is store.MaxPageBytes
@@ -82,7 +83,7 @@ func (s *Store) Scan(shard store.ShardID, q Query) (Page, error) {
 	p := Page{Last: q.After}
 	err := s.walk(shard, q.Prefix, q.After, func(full string, v store.View, err error) bool {
 		if q.Paths != nil {
-			if _, wanted := slices.BinarySearch(q.Paths, store.PathOf(full)); !wanted || err != nil {
+			if _, wanted := slices.BinarySearch(q.Paths, store.PathOf(full)); !wanted {
 				return true
 			}
 		}
@@ -113,6 +114,9 @@ func (s *Store) walk(shard store.ShardID, prefix, after string, fn func(string, 
 			from = recordPrefix(shard, after) + "\x00" // what comes next after it
 		}
 		return walkRecords(e, recordPrefix(shard, prefix), from, func(_ store.ShardID, full string, v store.View, err error) bool {
+			if err != nil {
+				s.damage.Add(1)
+			}
 			return fn(full, v, err)
 		})
 	})

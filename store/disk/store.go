@@ -26,6 +26,7 @@ type Store struct {
 	queue       *queue
 	totals      totals
 	crashed     atomic.Bool
+	damage      atomic.Uint64
 	stopped     chan struct{} // closed when the committer has ended
 
 	// mu keeps the engine from being closed, and its maps of files from being
@@ -177,6 +178,11 @@ func (s *Store) Fingerprint(shard store.ShardID) store.Fingerprint {
 func (s *Store) Counts(shard store.ShardID) Counts {
 	return s.totals.of(shard).counts
 }
+
+// Damage counts how often a record was met that fails its checksum, by a read or by a
+// write that replaced it. While it stays the same, what the totals and trees say of the
+// records that were looked at is true.
+func (s *Store) Damage() uint64 { return s.damage.Load() }
 
 // Totals tells how much the store holds.
 func (s *Store) Totals() Counts { return s.totals.sum() }
