@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var modelHints = flag.Int("model.hints", 30, "number of histories with sloppy writes and hints that the model runs")
+var modelHints = flag.Int("model.hints", 60, "number of histories with sloppy writes and hints that the model runs")
 
 const (
 	hintKeep     = 2500 * time.Millisecond // how long a hint is kept

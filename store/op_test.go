@@ -339,6 +339,27 @@ func TestReadLateReplies(t *testing.T) {
 	}
 }
 
+// Answers to what an operation was used for before do not count.
+func TestStartAgain(t *testing.T) {
+	c := Config{Epoch: 1, Voters: vs("abc")}
+	var w Write
+	before := w.Start(c, LevelQuorum, Version{Clock: 1})
+	w.Start(c, LevelQuorum, Version{Clock: 2})
+	for i := range 2 {
+		if st := w.Reply(before.Round, i, WriteReply{Status: StatusOK, Synced: true}); st.Outcome != Running || w.Acks() != 0 {
+			t.Errorf("a write: outcome %d, acks %b", st.Outcome, w.Acks())
+		}
+	}
+	var r Read
+	before = r.Start(c, LevelQuorum, "ns", "k", nil)
+	r.Start(c, LevelQuorum, "ns", "k2", nil)
+	for i := range 2 {
+		if st := r.Fail(before.Round, i); st.Outcome != Running || r.Failed() != 0 {
+			t.Errorf("a read: outcome %d, failed %b", st.Outcome, r.Failed())
+		}
+	}
+}
+
 func TestWriteFollowsBoundedReferrals(t *testing.T) {
 	var op Write
 	c := Config{Epoch: 1, Voters: vs("a")}

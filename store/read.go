@@ -70,7 +70,7 @@ type Read struct {
 
 // Start begins a read of a key under c at level l.
 func (r *Read) Start(c Config, l Level, ns, key string, rank Rank) Step {
-	*r = Read{Asker: Asker{Quorum: Quorum{latest: r.latest}}, ns: ns, key: key}
+	*r = Read{Asker: Asker{Quorum: Quorum{latest: r.latest, round: r.round}}, ns: ns, key: key}
 	r.rank, r.level = rank, l
 	return r.restart(c)
 }

@@ -26,9 +26,10 @@ type Write struct {
 // settled already.
 const maxStale = 4
 
-// Start begins a write of version v under c at level l.
+// Start begins a write of version v under c at level l. Answers to one that it was used
+// for before do not count: rounds count on.
 func (w *Write) Start(c Config, l Level, v Version) Step {
-	*w = Write{Quorum: Quorum{latest: w.latest, patient: w.patient}, version: v}
+	*w = Write{Quorum: Quorum{latest: w.latest, patient: w.patient, round: w.round}, version: v}
 	w.level = l
 	w.begin(c)
 	return w.all()
