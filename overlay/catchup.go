@@ -59,15 +59,16 @@ func (p *puller) catchUp(id store.ShardID, c store.Config) {
 func (p *puller) await(ctx context.Context, id store.ShardID) {
 	p.mu.Lock()
 	k := p.catches[id]
-	running := k != nil && k.running
-	p.mu.Unlock()
-	if !running {
+	if k == nil || !k.running {
+		p.mu.Unlock()
 		return
 	}
+	done := k.done // the next one that runs has another
+	p.mu.Unlock()
 	t := time.NewTimer(catchPatience)
 	defer t.Stop()
 	select {
-	case <-k.done:
+	case <-done:
 	case <-t.C:
 	case <-ctx.Done():
 	}

@@ -141,6 +141,47 @@ func TestFlippedWhileUp(t *testing.T) {
 	soon(t, "put right", d.held)
 }
 
+// A damaged record that nobody can be asked for is put right later, and counts as one that lacks
+// a copy until then.
+func TestFlippedWhileAlone(t *testing.T) {
+	d := newDamageTest(t, "badger4")
+	d.restart(func(string) {})
+	d.alike("restarted")
+	others := func(up bool) {
+		for _, n := range d.nodes[:2] {
+			n.up.Store(up)
+		}
+	}
+	lacking := func() int {
+		_, under := d.last().countKeys()
+		return under
+	}
+	soon(t, "all have their copies", func() error {
+		if n := lacking(); n > 0 {
+			return fmt.Errorf("%d lack one", n)
+		}
+		return nil
+	})
+	others(false)
+	defer others(true) // for the ring
+	d.flip(filepath.Join(d.cfg.Home, bootstrap.DataDir), 7)
+	ns, name := store.SplitKey(damageKey(7))
+	shard, p := store.Shard(store.Route(ns, name), 16), d.last().puller
+	p.damage(shard)
+	p.restoreDamaged(t.Context())
+	if err := d.held(); !errors.Is(err, disk.ErrCorrupt) || !p.isDamaged(shard) || lacking() == 0 {
+		t.Fatalf("with nobody to ask: %v; known as damaged: %t, %d keys lack a copy", err, p.isDamaged(shard), lacking())
+	}
+	others(true)
+	p.kick()
+	soon(t, "put right", func() error {
+		if err := d.held(); err != nil || p.isDamaged(shard) || lacking() > 0 {
+			return fmt.Errorf("%w; known as damaged: %t, %d keys lack a copy", err, p.isDamaged(shard), lacking())
+		}
+		return nil
+	})
+}
+
 // With nobody to copy from, and with data set aside before, a peer with damaged
 // data does not start, and says what to do.
 func TestDamageNotHealed(t *testing.T) {

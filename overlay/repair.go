@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -14,9 +15,12 @@ import (
 
 // Bounds of catching up.
 const (
-	pulling       = 16 // shards that one peer pulls at once
-	repairing     = 8  // of them, those that a comparison found to differ
-	pullTimeout   = 5 * time.Minute
+	pulling     = 16 // shards that one peer pulls at once
+	repairing   = 8  // of them, those that a comparison found to differ
+	pullTimeout = 5 * time.Minute
+	// compareMost is how long repairs from one peer may take in a round: the others have
+	// their turn, however slowly it answers.
+	compareMost   = time.Minute
 	pullCall      = 10 * time.Second
 	catchPatience = 250 * time.Millisecond
 	settleFor     = 200 * time.Millisecond // writes under way make replicas differ for this long
@@ -33,14 +37,14 @@ type puller struct {
 
 	mu      sync.Mutex
 	catches map[store.ShardID]*catch
-	damaged map[store.ShardID]bool
+	damaged map[store.ShardID]uint64 // until it is restored: how often damage was found
 }
 
 func newPuller(n *Node) *puller {
 	return &puller{
 		n: n, slots: make(chan struct{}, pulling), wake: make(chan struct{}, 1),
 		catches: make(map[store.ShardID]*catch),
-		damaged: make(map[store.ShardID]bool),
+		damaged: make(map[store.ShardID]uint64),
 	}
 }
 
@@ -48,9 +52,17 @@ func newPuller(n *Node) *puller {
 // other replicas.
 func (p *puller) damage(id store.ShardID) {
 	p.mu.Lock()
-	p.damaged[id] = true
+	p.damaged[id]++
 	p.mu.Unlock()
 	p.kick()
+}
+
+// isDamaged reports whether a shard has records here that could not be read, and have not
+// been fetched since.
+func (p *puller) isDamaged(id store.ShardID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.damaged[id] > 0
 }
 
 // kick asks for a comparison with the other replicas soon.
@@ -79,22 +91,44 @@ func (p *puller) run(ctx context.Context) {
 	}
 }
 
+// restoreDamaged fetches what cannot be read here. A shard stays damaged until all its other
+// voters have been asked for all that they hold: nothing else tells of what lies damaged,
+// since the fingerprint counts it.
 func (p *puller) restoreDamaged(ctx context.Context) {
 	p.mu.Lock()
-	damaged := p.damaged
-	p.damaged = make(map[store.ShardID]bool)
+	damaged := maps.Clone(p.damaged)
 	p.mu.Unlock()
-	for id := range damaged {
-		c := p.n.shards.config(id)
-		for _, v := range c.Voters {
-			if v == p.n.self {
-				continue
-			}
-			if _, err := p.pull(ctx, sourceOf(id, c, v), "", true); err != nil {
-				p.n.log.Warn("restore damaged shard", "shard", id, "peer", p.n.label(v.Peer), "err", err)
-			}
+	for _, id := range slices.Sorted(maps.Keys(damaged)) {
+		if err := p.restore(ctx, id); err != nil {
+			p.n.log.Warn("restore damaged shard", "shard", id, "err", err)
+			continue
+		}
+		p.mu.Lock()
+		if p.damaged[id] == damaged[id] { // and no more was found meanwhile
+			delete(p.damaged, id)
+		}
+		p.mu.Unlock()
+	}
+}
+
+// restore pulls all of a shard from its other voters.
+func (p *puller) restore(ctx context.Context, id store.ShardID) error {
+	c := p.n.shards.config(id)
+	if !c.IsMember(p.n.self) {
+		return nil // it goes with all the rest
+	}
+	ctx, cancel := context.WithTimeout(ctx, compareMost)
+	defer cancel()
+	var errs error
+	for _, v := range c.Voters {
+		if v == p.n.self {
+			continue
+		}
+		if _, err := p.pull(ctx, sourceOf(id, c, v), "", true); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("pull from %s: %w", p.n.label(v.Peer), err))
 		}
 	}
+	return errs
 }
 
 // compareAll compares fingerprints with every peer that shares a shard, and
@@ -120,16 +154,29 @@ func (p *puller) compareAll(ctx context.Context) {
 	slices.Sort(peers)
 	p.n.spreadForgotten(ctx, peers)
 	for _, peer := range peers {
-		for ids := range slices.Chunk(shared[peer], store.MaxInfos) {
-			if ctx.Err() != nil {
-				return
-			}
-			if err := p.compare(ctx, peer, ids); err != nil {
-				p.n.log.Debug("compare shards", "peer", p.n.label(peer), "err", err)
-				break
-			}
+		if ctx.Err() != nil {
+			return
+		}
+		if err := p.compareShared(ctx, peer, shared[peer]); err != nil {
+			p.n.log.Debug("compare shards", "peer", p.n.label(peer), "err", err)
 		}
 	}
+}
+
+// compareShared compares all shards that a peer shares, for as long as its turn is. What it
+// did not get to has another round soon.
+func (p *puller) compareShared(ctx context.Context, peer chord.PeerID, shared []store.ShardID) error {
+	ctx, cancel := context.WithTimeout(ctx, compareMost)
+	defer cancel()
+	for ids := range slices.Chunk(shared, store.MaxInfos) {
+		if err := p.compare(ctx, peer, ids); err != nil {
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				p.kick()
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // compare compares shards with one peer, twice if they differ: writes under way
@@ -173,7 +220,12 @@ func (p *puller) repairAll(ctx context.Context, peer chord.PeerID, ids []store.S
 		if i < 0 {
 			continue
 		}
-		slots <- struct{}{}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			wg.Wait()
+			return errors.Join(errs, ctx.Err())
+		}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			if err := p.repair(ctx, sourceOf(id, c, c.Voters[i])); err != nil {

@@ -69,7 +69,7 @@ func (n *Node) taskCounts(ctx context.Context) (c client.TaskCounts, err error) 
 
 // countKeys counts the keys that this peer holds as a voter, tombstones and
 // fences left out, and those of them of which fewer live voters than the ring can have have a
-// copy.
+// copy. A shard with records that are damaged here counts as one that has none here.
 func (n *Node) countKeys() (keys, under int) {
 	view := n.view()
 	fences := n.fences.held()
@@ -83,6 +83,9 @@ func (n *Node) countKeys() (keys, under int) {
 			if p, ok := view.Peer(v.Peer); ok && p.Incarnation == v.Incarnation {
 				live++
 			}
+		}
+		if n.puller.isDamaged(id) {
+			live--
 		}
 		held := int(n.disk.Counts(id).Live) - fences[id]
 		keys += held
