@@ -46,7 +46,8 @@
 // how to make Chord correct" (IEEE TSE 2017), applied to each position:
 //
 //   - join: find the member that stands before, take its list, and be a member once
-//     the first on it that lives has answered, with all positions at once;
+//     the first on it that lives has answered, with all positions at once. An attempt
+//     goes on while it gets answers, and the next one gives each request twice the time;
 //   - stabilise: copy the list of the successor; if its predecessor lies between,
 //     adopt that one once it has answered with its own list; notify;
 //   - rectify, when notified: take the notifier for predecessor if there is none or

@@ -43,9 +43,20 @@ func (r *Ring) timeout(id PeerID) time.Duration { return r.timeoutOf(r.table.mem
 // timeoutOf is timeout of a member, nil if it is none.
 func (r *Ring) timeoutOf(m *member) time.Duration {
 	if m == nil || m.rtt.smooth == 0 {
-		return r.cfg.FirstTimeout
+		return r.firstTimeout()
 	}
 	return min(max(m.rtt.smooth+4*m.rtt.vary, r.cfg.MinTimeout), r.cfg.MaxTimeout)
+}
+
+// firstTimeout is timeoutOf a peer whose round trip is not known: no less than usual ones
+// ask for. It doubles with each attempt at joining that failed, since a machine or network
+// too slow for one is too slow for the next.
+func (r *Ring) firstTimeout() time.Duration {
+	d := min(max(r.usual.smooth+4*r.usual.vary, r.cfg.FirstTimeout), r.cfg.MaxTimeout)
+	if r.phase == phaseJoining {
+		d = min(d<<min(max(r.join.attempts-1, 0), joinBackoff), 2*r.cfg.MaxTimeout)
+	}
+	return d
 }
 
 // alive notes that the peer itself sent something.

@@ -10,6 +10,7 @@ type joining struct {
 	contacts []PeerID
 	next     int
 	attempts int
+	failed   bool // the present attempt; another one follows at retryAt
 	retryAt  time.Time
 	aloneAt  time.Time // when to start a ring of one's own; zero: never
 }
@@ -18,6 +19,7 @@ const (
 	maxContacts = 64
 	joinPause   = 200 * time.Millisecond
 	joinMax     = 2 * time.Second
+	joinBackoff = 2 // doublings of the first time-out
 )
 
 // Join makes the peer a member of the ring that one of the contacts belongs
@@ -68,17 +70,30 @@ func (r *Ring) tryJoin() {
 		return
 	}
 	pause := min(joinPause<<min(j.attempts, 8), joinMax)
-	j.retryAt = r.now.Add(max(pause, 2*r.cfg.FirstTimeout) + time.Duration(r.rng.Int64N(int64(pause))))
 	if len(j.contacts) == 0 {
+		j.retryAt = r.now.Add(pause)
 		return
 	}
 	r.stats.Joins++
 	j.attempts++
+	j.failed = false
+	j.retryAt = r.now.Add(max(pause, 2*r.firstTimeout()) + time.Duration(r.rng.Int64N(int64(pause))))
 	contact := j.contacts[j.next%len(j.contacts)]
 	j.next++
 	r.forgetAttempt()
 	for _, s := range r.slots {
 		r.startLookup(&lookup{target: s.ID, join: s, contact: contact})
+	}
+}
+
+// joinAdvances lets an attempt go on that gets answers. It makes a bounded number of
+// requests, so that it ends.
+func (r *Ring) joinAdvances() {
+	if r.phase != phaseJoining || r.join.failed {
+		return
+	}
+	if at := r.now.Add(2 * r.firstTimeout()); at.After(r.join.retryAt) {
+		r.join.retryAt = at
 	}
 }
 
@@ -141,6 +156,7 @@ func (r *Ring) joinMissed(s *slot, p Place) {
 
 // retryJoin shortens the wait for the next attempt: this one has failed.
 func (r *Ring) retryJoin() {
+	r.join.failed = true
 	pause := min(joinPause<<min(r.join.attempts, 8), joinMax)
 	if at := r.now.Add(pause); at.Before(r.join.retryAt) {
 		r.join.retryAt = at

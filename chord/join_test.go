@@ -3,6 +3,7 @@ package chord
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // TestJoinStartsAnewWhereAListIsEmpty lets the peer that a joiner has found for one of
@@ -51,4 +52,47 @@ func TestRecordsOfBasesAreKept(t *testing.T) {
 		t.Errorf("%d members are left", n)
 	}
 	r.finish()
+}
+
+// TestJoinFromAfar lets a peer join whose round trips take longer than the first time-out:
+// attempts that are given up too soon are followed by ones that are given more time.
+func TestJoinFromAfar(t *testing.T) {
+	p := newPair(t)
+	r := newTestRing(t, 2, 4)
+	oneWay := r.cfg.FirstTimeout * 7 / 10
+	type parcel struct {
+		at time.Time
+		m  Message
+	}
+	var under []parcel
+	post := func(ms []Message) {
+		for _, m := range ms {
+			at := p.now
+			if m.From == "p2" || m.To == "p2" {
+				at = at.Add(oneWay)
+			}
+			under = append(under, parcel{at, m})
+		}
+	}
+	p.rings["p2"] = r
+	post(r.Join(p.now, []PeerID{"p0", "p1"}).Messages)
+	for end := p.now.Add(30 * time.Second); r.phase != phaseMember; p.now = p.now.Add(10 * time.Millisecond) {
+		if p.now.After(end) {
+			t.Fatalf("no member after 30 s and %d attempts", r.Stats().Joins)
+		}
+		for {
+			i := slices.IndexFunc(under, func(l parcel) bool { return !l.at.After(p.now) })
+			if i < 0 {
+				break
+			}
+			m := under[i].m
+			under = slices.Delete(under, i, i+1)
+			post(p.rings[m.To].Step(p.now, m).Messages)
+		}
+		for _, id := range []PeerID{"p0", "p1", "p2"} {
+			if r := p.rings[id]; !r.Deadline().IsZero() && !p.now.Before(r.Deadline()) {
+				post(r.Tick(p.now).Messages)
+			}
+		}
+	}
 }

@@ -279,6 +279,7 @@ func (r *Ring) heard(m *Message, rs *resolved, q *request) {
 	if q.late {
 		return
 	}
+	r.joinAdvances()
 	if !m.Member {
 		for _, w := range q.wants {
 			r.unanswered(w)
