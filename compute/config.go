@@ -49,6 +49,7 @@ type Config struct {
 	Renew        time.Duration // a holder tells owners what it holds; default 1.5 s
 	Lease        time.Duration // a peer this long silent has lost what it holds; default 6 s
 	Unnamed      time.Duration // a task this long not named by its holder, heard of or not, is lost; default 1 min
+	MaxTime      time.Duration // how long other peers let a task run that names no limit; default 10 min
 	Orphan       time.Duration // an owner this long silent has lost its interest; default 30 s
 	Avoid        time.Duration // how long a task that crashed here waits for another peer; default 2 s
 	Gossip       time.Duration // shortest pause between two rounds of gossip; default 250 ms
@@ -92,6 +93,7 @@ func (c Config) withDefaults(now time.Time) Config {
 	setDefault(&c.Renew, 1500*time.Millisecond)
 	setDefault(&c.Lease, 6*time.Second)
 	setDefault(&c.Unnamed, time.Minute)
+	setDefault(&c.MaxTime, 10*time.Minute)
 	setDefault(&c.Orphan, 30*time.Second)
 	setDefault(&c.Avoid, 2*time.Second)
 	setDefault(&c.Gossip, 250*time.Millisecond)
@@ -139,6 +141,7 @@ func (c *Config) validate() error {
 		{"Renew", int64(c.Renew)},
 		{"Lease", int64(c.Lease)},
 		{"Unnamed", int64(c.Unnamed)},
+		{"MaxTime", int64(c.MaxTime)},
 		{"Orphan", int64(c.Orphan)},
 		{"Avoid", int64(c.Avoid)},
 		{"Gossip", int64(c.Gossip)},

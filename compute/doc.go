@@ -133,7 +133,10 @@
 // A holder renews its lease with every message; Hold goes out each Config.Renew
 // if nothing else does. A peer that is down or silent for Config.Lease has lost
 // what it had, and it runs again; so does a task that its holder does not name for
-// Config.Unnamed, though it is heard of. A greater Session says that a peer has
+// Config.Unnamed, though it is heard of. Nor may it name one for ever: a run that goes on
+// well beyond the task's time limit is lost, and so is a task that waits there while
+// somebody else has nothing to do; the next attempt avoids that peer. What was never given
+// away nobody has by its word, and no hop is believed beyond Config.MaxHops. A greater Session says that a peer has
 // restarted, or has given up on this owner, with the same effect.
 //
 // An error from the code is final after Spec.MaxErrors of them. A crash counts

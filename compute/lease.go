@@ -11,24 +11,33 @@ func (s *Scheduler) ownerLost(p *peer, why string, except map[run]bool) {
 	if p.away == 0 {
 		return
 	}
-	s.loseAll(why, func(o *owned) bool { return o.at == p && !except[run{o.task.ID, o.task.Attempt}] })
+	s.loseAll(func(o *owned) string {
+		if o.at == p && !except[run{o.task.ID, o.task.Attempt}] {
+			return why
+		}
+		return ""
+	})
 }
 
-// loseAll runs again the tasks away for which lost holds.
-func (s *Scheduler) loseAll(why string, lost func(*owned) bool) {
+// loseAll runs again the tasks away for whose loss there is a reason.
+func (s *Scheduler) loseAll(lost func(*owned) (why string)) {
 	for _, j := range slices.Clone(s.owner.order) {
 		if j.count[TaskAway]+j.copied[TaskAway] == 0 {
 			continue
 		}
 		var gone []*owned
+		var whys []string
 		j.each(func(o *owned) {
-			if o.state == TaskAway && lost(o) {
-				gone = append(gone, o)
+			if o.state != TaskAway {
+				return
+			}
+			if why := lost(o); why != "" {
+				gone, whys = append(gone, o), append(whys, why)
 			}
 		})
-		for _, o := range gone {
+		for i, o := range gone {
 			if o.state == TaskAway { // it may have ended with another one
-				s.loseAttempt(o, why)
+				s.loseAttempt(o, whys[i])
 			}
 		}
 	}
@@ -47,6 +56,11 @@ func (s *Scheduler) loseAttempt(o *owned, why string) {
 	if o.lost >= s.cfg.MaxLost {
 		o.result.Err = fmt.Sprintf("lost %d times with the peer that ran it: %s", o.lost, why)
 		s.finish(o, TaskFailed)
+		return
+	}
+	if why == hoarded {
+		s.send(p, Message{Kind: KindCancel, Refs: []Ref{o.task.ref()}})
+		s.again(o, p.id)
 		return
 	}
 	s.again(o, "")
@@ -71,18 +85,61 @@ func (s *Scheduler) expireLeases() {
 	}
 }
 
+// Why an attempt is lost whose holder is heard of.
+const (
+	unnamed = "its holder does not name it any more"
+	hoarded = "its holder keeps it for longer than it may"
+)
+
+// ModuleExtra comes on top of the time limit of a task that runs a module, for fetching and
+// compiling it.
+const ModuleExtra = 2 * time.Minute
+
 // expireUnnamed presumes tasks lost that their holders, although they are heard of,
 // do not name any more. A holder names what it runs each time, and of the rest renewOthers
-// at a time; it may put that off for renewPutOff times.
+// at a time; it may put that off for renewPutOff times. So are those lost that it names for
+// too long: a holder that never answers may not keep a job from its end.
 func (s *Scheduler) expireUnnamed() {
 	if s.now < s.owner.namedAt {
 		return
 	}
 	s.owner.namedAt = s.now + s.cfg.Unnamed/4
-	s.loseAll("its holder does not name it any more", func(o *owned) bool {
+	room := s.freeSlots() + len(s.victim.sleepers)
+	s.loseAll(func(o *owned) string {
 		rounds := time.Duration(o.at.away / renewOthers)
-		return s.now-o.named > s.cfg.Unnamed+2*rounds*renewPutOff*s.cfg.Renew
+		switch patience := s.cfg.Unnamed + 2*rounds*renewPutOff*s.cfg.Renew; {
+		case s.now-o.named > patience:
+			return unnamed
+		case o.running && s.now-o.since > s.overdue(&o.task):
+			o.at.hoards = true
+			return hoarded
+		case !o.running && s.now-o.since > patience && room > 0 && s.someoneFree(o):
+			room--
+			return hoarded
+		}
+		return ""
 	})
+}
+
+// someoneFree reports whether a worker has nothing to do that could run a task: one of this
+// peer, or of a peer that waits for word of it.
+func (s *Scheduler) someoneFree(o *owned) bool {
+	capability := o.task.Code.Cap()
+	return s.hungry() && s.holder.queue.has(capability) ||
+		slices.ContainsFunc(s.victim.sleepers, func(p *peer) bool { return p != o.at && p.can(capability) })
+}
+
+// overdue returns after what time a run elsewhere has ended if its peer is honest: that stops
+// it at its limit.
+func (s *Scheduler) overdue(t *Task) time.Duration {
+	limit := t.Limits.Time
+	if limit == 0 {
+		limit = s.cfg.MaxTime
+	}
+	if t.Code.Func == "" {
+		limit += ModuleExtra
+	}
+	return limit + limit/4 + s.cfg.Lease
 }
 
 func (s *Scheduler) leaseTimer() instant { return s.owner.leaseAt }

@@ -31,7 +31,12 @@ var mutants = []struct{ name, file, old, new string }{
 	s.hold`},
 	{"count a result of any attempt", "outcome.go", `o.settled() || o.task.Attempt != r.Attempt`, `o.settled()`},
 	{"count results of finished tasks", "outcome.go", `o.settled() || o.task.Attempt != r.Attempt`, `o.task.Attempt != r.Attempt`},
-	{"believe reports of any hop", "owner.go", `o.at != p && r.Hop > o.task.Hop`, `o.at != p`},
+	{"believe reports of any hop", "owner.go", `case moved && !p.hoards:`, `case !p.hoards:`},
+	{"believe reports of more hops than there can be", "owner.go", `int(r.Hop) > s.cfg.MaxHops+1`, `false`},
+	{"believe reports of what was never given away", "owner.go", `case o.at == nil:`, `case o.state == TaskRunning:`},
+	{"let holders run a task for ever", "lease.go", `s.now-o.since > s.overdue(&o.task)`, `false`},
+	{"let holders queue a task for ever", "lease.go", `case !o.running && s.now-o.since > patience`, `case false && s.now-o.since > patience`},
+	{"believe who has kept a task too long", "lease.go", `o.at.hoards = true`, ``},
 	{"never repeat a result", "client.go", `s.sendFlight(c, f, nil)`, ``},
 	{"never repeat a report", "client.go", `s.sendHold(c, r.seq, r.tasks)
 			}

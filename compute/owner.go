@@ -382,24 +382,20 @@ func (s *Scheduler) locate(p *peer, r Ref) bool {
 	if o == nil || o.settled() || o.task.Attempt != r.Attempt {
 		return false
 	}
+	moved := r.Hop > o.task.Hop
 	switch {
+	case o.at == nil:
+		return false // it is here: that attempt was never given away, or came home
+	case int(r.Hop) > s.cfg.MaxHops+1:
+		return false // the last one is for who takes it back; see reclaim
 	case o.at == p && r.Hop >= o.task.Hop:
-	case o.at != p && r.Hop > o.task.Hop:
-		switch {
-		case o.state == TaskRunning:
-			return false // it runs here: two peers got it
-		case o.at == nil && o.task.Hop == 0:
-			return false // this attempt has never left
-		}
-		if h := s.holder.held[r.Task]; h != nil {
-			s.unhold(h)
-		}
+	case moved && !p.hoards:
 		s.setState(o, TaskAway, p)
 	default:
 		return false
 	}
 	o.task.Hop, o.named = r.Hop, s.now
-	if o.running != r.Running {
+	if r.Running != o.running && (r.Running || moved) { // a run does not go back to the queue
 		o.running, o.since = r.Running, s.now
 		s.changed(o.job)
 		if o.running {

@@ -37,6 +37,7 @@ type peer struct {
 	given  int     // transfers to it that are under way
 	client *client // what is held for it, nil if nothing
 	bump   uint64  // added to this peer's session in what it is told
+	hoards bool    // it said for too long that it runs a task; it is believed only about what it is given here
 }
 
 // registration is how far this peer has got in registering at a lifeline.

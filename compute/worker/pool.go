@@ -51,10 +51,6 @@ func (c Config) withDefaults() Config {
 // Beyond it such a function keeps its slot until it returns.
 const maxAbandoned = 64
 
-// moduleExtra comes on top of a module's time, for fetching and compiling it;
-// the sandbox itself holds the module to its time.
-const moduleExtra = 2 * time.Minute
-
 // Causes for which an attempt's context ends.
 var (
 	errStopped = errors.New("stopped")
@@ -205,7 +201,7 @@ func (p *Pool) begin(a *attempt, worker int) {
 	}
 	left := limit
 	if a.task.Code.Func == "" {
-		left += moduleExtra
+		left += compute.ModuleExtra // the sandbox itself holds the module to its time
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
