@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -192,24 +193,22 @@ func jobGetCommand(c *console) *cobra.Command {
 inputs: the bytes as they are, and nothing else.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if task < -1 {
+				return usage("peer job get", "--task must be the number of a task, or -1 for all, not %d", task)
+			}
 			return c.withPatientClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
-				job, err := c.follow(ctx, cl, args[0])
+				job, err := c.follow(ctx, cl, args[0], nil)
 				if err != nil {
 					return jobError(args[0], err)
 				}
-				if task >= job.Tasks {
-					return &client.Error{
-						Code:    client.CodeNotFound,
-						Message: fmt.Sprintf("job %s has no task %d, its tasks are 0 to %d", job.ID, task, job.Tasks-1),
-					}
+				results, err := resultsOf(job, task)
+				if err != nil {
+					return err
 				}
 				if c.json {
 					return firstError(c.print(job, nil), outcome(job))
 				}
-				for _, r := range job.Results {
-					if task >= 0 && r.Index != task {
-						continue
-					}
+				for _, r := range results {
 					if _, err := c.out.Write(r.Output); err != nil {
 						return err
 					}
@@ -220,6 +219,25 @@ inputs: the bytes as they are, and nothing else.`,
 	}
 	cmd.Flags().IntVar(&task, "task", -1, "write the output of one task; -1 is all")
 	return cmd
+}
+
+// resultsOf returns the result of one task of an ended job, or of all for -1.
+func resultsOf(job client.Job, task int) ([]client.TaskResult, error) {
+	if task < 0 {
+		return job.Results, nil
+	}
+	for i, r := range job.Results {
+		if r.Index == task {
+			return job.Results[i : i+1], nil
+		}
+	}
+	text := fmt.Sprintf("job %s has no task %d, its tasks are 0 to %d", job.ID, task, job.Tasks-1)
+	if n := len(job.Results); n == 0 {
+		text = fmt.Sprintf("job %s has no results: %s", job.ID, cmp.Or(job.Why, job.State))
+	} else if task < job.Tasks {
+		text = fmt.Sprintf("task %d of job %s has no result of its own: it was a part of one of tasks 0 to %d, which divided itself", task, job.ID, n-1)
+	}
+	return nil, &client.Error{Code: client.CodeNotFound, Message: text, Fix: "peer job show " + job.ID}
 }
 
 // ownerOf says who has a durable job; nothing of another.

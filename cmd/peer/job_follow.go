@@ -15,10 +15,9 @@ import (
 	"github.com/chorus-net/chorus/overlay/client"
 )
 
-// follow waits for a job to end and shows its progress. A job that could not
-// start, because no peer has its function, is cancelled: that is a wrong name
-// far more often than a peer that is yet to come.
-func (c *console) follow(ctx context.Context, cl *client.Client, id string) (client.Job, error) {
+// follow waits for a job to end and shows its progress. Where hopeless is not nil, it ends
+// the wait for a job that could not start in the first second, because no peer has its function.
+func (c *console) follow(ctx context.Context, cl *client.Client, id string, hopeless func(context.Context, *client.Client, client.Job) error) (client.Job, error) {
 	type ending struct {
 		job client.Job
 		err error
@@ -30,12 +29,12 @@ func (c *console) follow(ctx context.Context, cl *client.Client, id string) (cli
 	}()
 	defer c.progress("")
 
-	pause, waiting := 100*time.Millisecond, 0
+	why, pause, waiting := "", 100*time.Millisecond, 0
 	for {
 		select {
 		case e := <-ended:
 			if errors.Is(e.err, context.DeadlineExceeded) || errors.Is(e.err, context.Canceled) {
-				return e.job, stillRunning(e.err, id)
+				return e.job, stillRunning(e.err, id, why)
 			}
 			return e.job, e.err
 		case <-time.After(pause):
@@ -46,12 +45,13 @@ func (c *console) follow(ctx context.Context, cl *client.Client, id string) (cli
 			continue // the wait meets the same error and tells it
 		}
 		c.progress("%s", progressOf(job))
+		why = job.Why
 		if job.State != "waiting" || job.Done+job.Failed > 0 || job.Able > 0 {
 			waiting = 0
 			continue
 		}
-		if waiting++; waiting == 3 {
-			return job, c.unknownFunction(ctx, cl, job)
+		if waiting++; waiting == 3 && hopeless != nil {
+			return job, hopeless(ctx, cl, job)
 		}
 	}
 }
@@ -65,14 +65,20 @@ func progressOf(job client.Job) string {
 	return text
 }
 
-// stillRunning is the error of a wait that ended before its job did.
-func stillRunning(err error, id string) error {
+// stillRunning is the error of a wait that ended before its job did, which waits for
+// something itself if why is not empty.
+func stillRunning(err error, id, why string) error {
 	e := client.AsError(err)
 	e.Message = fmt.Sprintf("the wait for job %s ended before the job, which goes on", id)
+	if why != "" {
+		e.Message += ": " + why
+	}
 	e.Fix = "peer job show " + id
 	return e
 }
 
+// unknownFunction ends a job that was just submitted and whose function no peer has: that
+// is a wrong name far more often than a peer that is yet to come.
 func (c *console) unknownFunction(ctx context.Context, cl *client.Client, job client.Job) error {
 	hint := ""
 	if status, err := cl.Status(ctx); err == nil {

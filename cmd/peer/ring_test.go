@@ -165,6 +165,7 @@ func testJobs(t *testing.T, s *shell) {
 		t.Errorf("job get --task 1: %q", out)
 	}
 	s.run("job", "get", job.ID, "--task", "7").fails(client.CodeNotFound, "0 to 2")
+	s.run("job", "get", job.ID, "--task", "-7").fails(client.CodeUsage, "--task", "-7")
 }
 
 func testEach(t *testing.T, s *shell) {
@@ -213,6 +214,13 @@ func testBadJobs(t *testing.T, s *shell) {
 	s.run("submit", "echo", "--verify", "10").fails(client.CodeUsage, "up to 9")
 	s.run("submit", "sleep", "--input", "1h", "--priority", "10").fails(client.CodeUsage, "-9 to 9")
 	s.run("submit", "sleep", "--input", "1h", "--deadline", "-1s").fails(client.CodeUsage)
+	later := strings.TrimSpace(s.ok("submit", "later", "--wait=false", "-q"))
+	s.run("job", "get", later, "--timeout", "3s").fails(client.CodeTimeout, later) // for longer than submit waits for a peer that can
+	var waits client.Job
+	if s.doc(&waits, "job", "show", later); waits.State != "waiting" || waits.Why == "" {
+		t.Errorf("after job get the job is %q: %s", waits.State, waits.Why)
+	}
+	s.ok("job", "cancel", later)
 	slow := s.submitSlow()
 	s.run("job", "get", slow, "--timeout", "200ms").fails(client.CodeTimeout, slow)
 	s.during(interrupt, "job", "get", slow).fails(client.CodeInterrupted)

@@ -67,7 +67,7 @@ runs at a peer that keeps the key, unless those are much busier than others.`,
 				if !f.wait {
 					return c.printSubmitted(ctx, cl, id, len(spec.Inputs))
 				}
-				job, err := c.follow(ctx, cl, id)
+				job, err := c.follow(ctx, cl, id, c.unknownFunction)
 				if err != nil {
 					return err
 				}
