@@ -205,7 +205,8 @@
 // Who claims, and when, is the driver's to decide, and costs work if it is wrong, never
 // results. Package overlay lets the voters of the register ask the owner twice a second;
 // the first one claims the job if that does not answer, or does not know it, twice, and
-// each further one a second later.
+// each further one a second later. It asks the other voters before, as the owner may be out of
+// its reach alone, and has more patience with each epoch that committed nothing.
 //
 // # Invariants
 //

@@ -25,6 +25,7 @@ const (
 	// it has missed as many more.
 	durablePoll    = 500 * time.Millisecond
 	maxMisses      = 2
+	maxVain        = 4
 	durableAsk     = time.Second
 	durableClaims  = 4 // jobs that are taken over at once
 	durableRetries = 50 * time.Millisecond
@@ -51,10 +52,27 @@ type heldJob struct {
 	ledger  compute.Ledger
 	rank    int // see rankOf
 	misses  int
+	heard   bool // the owner said last that it works at the job
 }
 
-// due reports whether this peer is to take the job over.
-func (h *heldJob) due() bool { return h.rank >= 0 && h.misses >= maxMisses*(1+h.rank) }
+// due reports whether this peer is to take the job over, unless others hear its owner. That
+// takes longer, up to maxVain doublings, where the owners before committed nothing: jobs go
+// on although keepers disagree about who is there.
+func (h *heldJob) due() bool {
+	return h.rank >= 0 && h.misses >= maxMisses*(1+h.rank)<<min(max(h.vain(), 1)-1, maxVain)
+}
+
+// vain counts the epochs before this one, the latest ones, that committed nothing.
+func (h *heldJob) vain() uint64 {
+	last := uint64(0)
+	if n := len(h.ledger.Batches); n > 0 {
+		last = h.ledger.Batches[n-1].Epoch
+	}
+	if last == h.ledger.Epoch {
+		return 0
+	}
+	return h.ledger.Epoch - last - 1
+}
 
 func newDurables(n *Node) *durables {
 	return &durables{
@@ -90,7 +108,7 @@ func (k *durables) changed(shard store.ShardID, v store.View) {
 		k.held[id] = h
 	}
 	if ledger.Epoch != h.ledger.Epoch {
-		h.misses = 0
+		h.misses, h.heard = 0, false
 	}
 	h.shard, h.version, h.ledger = shard, reg.State.Version, ledger
 	if j := k.owned[id]; j != nil {
@@ -157,7 +175,7 @@ func (k *durables) keep(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-	k.takeOver(ctx)
+	k.takeOver(ctx, k.heardElsewhere(ctx))
 }
 
 // wards lists the jobs that others own and this peer is to keep, by owner.
@@ -173,10 +191,11 @@ func (k *durables) wards() map[chord.PeerID]wire.DurableQuery {
 	for id, h := range k.held {
 		h.rank = rankOf(k.n.self, k.n.shards.config(h.shard).Voters, h.ledger.Owner, live)
 		if _, mine := k.owned[id]; mine || h.ledger.State != compute.LedgerRunning || h.rank < 0 {
-			h.misses = 0
+			h.misses, h.heard = 0, false
 			continue
 		}
 		if h.ledger.Owner == k.n.self.Peer || !live(h.ledger.Owner) {
+			h.heard = false
 			h.misses += maxMisses // it was this peer's in a former life, or it is gone
 			continue
 		}
@@ -217,13 +236,17 @@ func chunksOf(q wire.DurableQuery, n int) func(yield func(wire.DurableQuery) boo
 
 // askOwner asks a peer which jobs it owns; a peer that does not answer owns none.
 func (k *durables) askOwner(ctx context.Context, owner chord.PeerID, q wire.DurableQuery) []bool {
+	return k.ask(ctx, owner, wire.MethodOwns, q)
+}
+
+func (k *durables) ask(ctx context.Context, peer chord.PeerID, method rpc.Method, q wire.DurableQuery) []bool {
 	ctx, cancel := context.WithTimeout(ctx, durableAsk)
 	defer cancel()
-	owned, err := call(ctx, k.n, owner, rpc.Header{Method: wire.MethodOwns}, wire.AppendDurableQuery(nil, &q), wire.ParseDurableAnswer)
+	answer, err := call(ctx, k.n, peer, rpc.Header{Method: method}, wire.AppendDurableQuery(nil, &q), wire.ParseDurableAnswer)
 	if err != nil {
-		k.n.log.Debug("ask for durable jobs", "peer", k.n.label(owner), "err", err)
+		k.n.log.Debug("ask for durable jobs", "peer", k.n.label(peer), "err", err)
 	}
-	return owned
+	return answer
 }
 
 // answered counts the jobs that their owners do not know.
@@ -232,7 +255,8 @@ func (k *durables) answered(q wire.DurableQuery, owned []bool) {
 	defer k.mu.Unlock()
 	for i, id := range q.Jobs {
 		h := k.held[id]
-		if i < len(owned) && owned[i] {
+		h.heard = i < len(owned) && owned[i]
+		if h.heard {
 			h.misses = 0
 		} else {
 			h.misses++
@@ -240,8 +264,53 @@ func (k *durables) answered(q wire.DurableQuery, owned []bool) {
 	}
 }
 
+// heardElsewhere asks the other keepers about the jobs that this peer would take over: which
+// of them have an owner that works at them, though this peer cannot reach it.
+func (k *durables) heardElsewhere(ctx context.Context) map[compute.ID]bool {
+	var (
+		mu    sync.Mutex
+		heard = make(map[compute.ID]bool)
+		wg    sync.WaitGroup
+	)
+	for keeper, q := range k.doubts() {
+		wg.Go(func() {
+			for part := range chunksOf(q, wire.MaxQueried) {
+				answer := k.ask(ctx, keeper, wire.MethodHear, part)
+				mu.Lock()
+				for i, yes := range answer[:min(len(answer), len(part.Jobs))] {
+					heard[part.Jobs[i]] = heard[part.Jobs[i]] || yes
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return heard
+}
+
+// doubts lists the jobs that this peer would take over by their other keepers.
+func (k *durables) doubts() map[chord.PeerID]wire.DurableQuery {
+	view := k.n.view()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ask := make(map[chord.PeerID]wire.DurableQuery)
+	for id, h := range k.held {
+		if _, mine := k.owned[id]; mine || !h.due() || h.ledger.Owner == k.n.self.Peer {
+			continue
+		}
+		for _, v := range k.n.shards.config(h.shard).Voters {
+			if _, there := view.Peer(v.Peer); there && v.Peer != h.ledger.Owner && v.Peer != k.n.self.Peer {
+				q := ask[v.Peer]
+				q.Jobs, q.Versions = append(q.Jobs, id), append(q.Versions, h.version)
+				ask[v.Peer] = q
+			}
+		}
+	}
+	return ask
+}
+
 // takeOver begins to continue the jobs that nobody works at.
-func (k *durables) takeOver(ctx context.Context) {
+func (k *durables) takeOver(ctx context.Context, heard map[compute.ID]bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	busy := 0
@@ -251,7 +320,7 @@ func (k *durables) takeOver(ctx context.Context) {
 		}
 	}
 	for id, h := range k.held {
-		if _, mine := k.owned[id]; mine || !h.due() || busy >= durableClaims {
+		if _, mine := k.owned[id]; mine || !h.due() || heard[id] || busy >= durableClaims {
 			continue
 		}
 		h.misses = 0
@@ -387,10 +456,26 @@ func (n *Node) serveOwns(_ context.Context, req *rpc.Request) ([]byte, error) {
 	defer n.durables.mu.Unlock()
 	for i, id := range q.Jobs {
 		j, known := n.durables.owned[id]
-		owned[i] = known // also while it is being taken over
+		owned[i] = known && (j == nil || !j.stuck()) // also while it is being taken over
 		if j != nil {
 			j.heard(q.Versions[i])
 		}
 	}
 	return wire.AppendDurableAnswer(nil, owned), nil
+}
+
+// serveHear answers a keeper that does not reach the owners of jobs.
+func (n *Node) serveHear(_ context.Context, req *rpc.Request) ([]byte, error) {
+	q, err := wire.ParseDurableQuery(req.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("read query: %w", err)
+	}
+	heard := make([]bool, len(q.Jobs))
+	n.durables.mu.Lock()
+	defer n.durables.mu.Unlock()
+	for i, id := range q.Jobs {
+		h := n.durables.held[id]
+		heard[i] = h != nil && h.heard && h.version >= q.Versions[i] // of the owner that is meant
+	}
+	return wire.AppendDurableAnswer(nil, heard), nil
 }

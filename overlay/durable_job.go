@@ -27,6 +27,9 @@ const (
 	maxDurableBlob = store.MaxValue - 4<<10
 	// durableGather is how long an owner waits for more results before it commits.
 	durableGather = 20 * time.Millisecond
+	// durableStuck is how long an owner that cannot commit results says that it works at a
+	// job: others may reach a quorum.
+	durableStuck = 10 * time.Second
 )
 
 // durableJob is a durable job that this peer owns. One goroutine works at it.
@@ -45,12 +48,19 @@ type durableJob struct {
 	task    compute.ID
 	indexes []uint32
 
+	results atomic.Int64  // since when there are some that are not committed, as time.Time.UnixNano; 0: there are none
 	version atomic.Uint64 // of the register, as the machine knows it
 	newest  atomic.Uint64 // as others told
 }
 
 func newDurableJob(n *Node, id compute.ID, spec wire.DurableSpec, inputs [][]byte) *durableJob {
 	return &durableJob{n: n, id: id, spec: spec, inputs: inputs, machine: compute.NewDurable(n.self.Peer), wake: make(chan struct{}, 1)}
+}
+
+// stuck reports whether this peer cannot commit what it has.
+func (j *durableJob) stuck() bool {
+	since := j.results.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) > durableStuck
 }
 
 func (j *durableJob) nudge() {
@@ -363,6 +373,7 @@ func (j *durableJob) resultOf(index uint32, st *compute.TaskStatus) wire.Durable
 
 // commit stores results and has the register list them.
 func (j *durableJob) commit(ctx context.Context, results []wire.DurableResult) (compute.DurableStep, error) {
+	j.results.CompareAndSwap(0, time.Now().UnixNano())
 	indexes, failed := make([]uint32, len(results)), 0
 	for i := range results {
 		if indexes[i] = results[i].Index; results[i].Err != "" {
@@ -376,7 +387,10 @@ func (j *durableJob) commit(ctx context.Context, results []wire.DurableResult) (
 	if err != nil {
 		return step, err
 	}
-	return j.settle(ctx, step)
+	if step, err = j.settle(ctx, step); err == nil {
+		j.results.Store(0)
+	}
+	return step, err
 }
 
 // settle does what the machine wants until it wants nothing more.

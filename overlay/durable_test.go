@@ -223,3 +223,38 @@ func TestRankOf(t *testing.T) {
 		}
 	}
 }
+
+// How often an owner must miss before its job is taken over, by how many other keepers would do
+// that first and how many epochs committed nothing.
+func TestDue(t *testing.T) {
+	batch := func(epoch uint64) []compute.Batch { return []compute.Batch{{Epoch: 1}, {Epoch: epoch}} }
+	for _, x := range []struct {
+		rank    int
+		epoch   uint64
+		batches []compute.Batch
+		want    int
+	}{
+		{rank: 0, epoch: 1, want: maxMisses},
+		{rank: 2, epoch: 1, want: 3 * maxMisses},
+		{rank: 0, epoch: 2, want: maxMisses}, // the first owner may have died at once
+		{rank: 0, epoch: 3, want: 2 * maxMisses},
+		{rank: 1, epoch: 4, want: 8 * maxMisses},
+		{rank: 0, epoch: 100, want: maxMisses << maxVain},
+		{rank: 0, epoch: 100, batches: batch(100), want: maxMisses},
+		{rank: 0, epoch: 100, batches: batch(98), want: maxMisses},
+		{rank: 0, epoch: 100, batches: batch(97), want: 2 * maxMisses},
+	} {
+		h := heldJob{rank: x.rank, ledger: compute.Ledger{Epoch: x.epoch, Batches: x.batches}}
+		for h.misses = 0; !h.due(); h.misses++ {
+			if h.misses > 1000 {
+				break
+			}
+		}
+		if h.misses != x.want {
+			t.Errorf("%+v: due after %d misses", x, h.misses)
+		}
+	}
+	if h := (heldJob{rank: -1, misses: 1000}); h.due() {
+		t.Error("who does not keep a job takes it over")
+	}
+}

@@ -33,7 +33,7 @@ var (
 		// A guest follows the ring's addresses and decrees, and sets its clock beside others'.
 		"ping": rpc.RoleRead, "ring.peers": rpc.RoleRead, "ring.decrees": rpc.RoleRead, "ring.clock": rpc.RoleRead,
 		"ring": rpc.RoleMember, "ring.plain": rpc.RoleMember,
-		"task": rpc.RoleMember, "task.load": rpc.RoleMember, "task.owns": rpc.RoleMember,
+		"task": rpc.RoleMember, "task.load": rpc.RoleMember, "task.owns": rpc.RoleMember, "task.hear": rpc.RoleMember,
 		"store.write": rpc.RoleMember, "store.writes": rpc.RoleMember, "store.read": rpc.RoleMember, "store.scan": rpc.RoleMember,
 		"store.sync": rpc.RoleMember, "store.fetch": rpc.RoleMember, "store.nodes": rpc.RoleMember, "store.horizon": rpc.RoleMember,
 		"store.forget": rpc.RoleMember, "store.hint": rpc.RoleMember, "store.fence": rpc.RoleMember, "store.prepare": rpc.RoleMember, "store.accept": rpc.RoleMember, "store.cas": rpc.RoleMember,

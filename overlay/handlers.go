@@ -50,6 +50,7 @@ func (n *Node) registry() *rpc.Registry {
 	})
 	add(wire.MethodLoad, rpc.Spec{Name: "task.load"}, n.serveLoad)
 	add(wire.MethodOwns, rpc.Spec{Name: "task.owns"}, n.serveOwns)
+	add(wire.MethodHear, rpc.Spec{Name: "task.hear"}, n.serveHear)
 
 	add(wire.MethodWrite, rpc.Spec{Name: "store.write", MaxBytes: maxRecordCall}, onDisk(n, wire.ParseWriteRequest, n.replicaWrite, wire.AppendWriteReply))
 	add(wire.MethodWrites, rpc.Spec{Name: "store.writes", MaxBytes: maxRecordCall}, n.serveWrites)

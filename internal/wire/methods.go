@@ -34,6 +34,7 @@ const (
 	MethodTask rpc.Method = 30 // cast: one scheduler message
 	MethodOwns rpc.Method = 31 // which durable jobs a peer owns
 	MethodLoad rpc.Method = 32 // what a peer has to do, for people
+	MethodHear rpc.Method = 33 // which durable jobs a peer hears that their owners work at
 
 	// Guests of a ring call a member by the methods of the control socket, in parcels.
 	MethodParcel rpc.Method = 40 // a part of a request that comes

@@ -140,3 +140,42 @@ func TestDurablePartition(t *testing.T) {
 		t.Logf("job of epoch %d", first.Epoch)
 	}
 }
+
+// One pair of peers cannot reach each other, and a third reaches both: each has a durable job,
+// and the other keeps its register. Neither takes the other's job away from it for ever.
+func TestDurablePair(t *testing.T) {
+	long(t)
+	t.Parallel()
+	c, starting := start(t, cluster.Settings{
+		Peers:   3,
+		Network: &simnet.Settings{Latency: 2 * time.Millisecond, Seed: 5},
+		Node:    overlay.Config{Workers: 2, Replicas: 3, ReplaceAfter: time.Minute},
+	})
+	ctx, nodes := t.Context(), c.Nodes()
+	put(t, starting, nodes, "k/", 160)
+	settled(t, starting, c, "k/", 160, 3)
+	var ids []string
+	for owner := range 2 {
+		spec := overlay.JobSpec{Code: overlay.Code{Func: "sleep"}, Durable: true}
+		for i := range 2 {
+			spec.Inputs = append(spec.Inputs, fmt.Appendf(nil, "%dms", 8000+i)) // for longer than a peer waits for an owner
+		}
+		id, err := nodes[owner].Submit(ctx, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	c.Network().Cut(0, 1)
+	for _, id := range ids {
+		var job overlay.Job
+		eventually(t, "the job ends", func() (err error) {
+			if job, err = nodes[2].Job(id); err == nil && !job.Ended() {
+				err = fmt.Errorf("%d of %d done, epoch %d", job.Done, job.Tasks, job.Epoch)
+			}
+			return err
+		})
+		allDone(t, job)
+		t.Logf("the job ended in epoch %d", job.Epoch)
+	}
+}

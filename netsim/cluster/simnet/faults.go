@@ -17,11 +17,20 @@ func (n *Network) Partition(groups ...[]int) {
 	n.groups = split
 }
 
-// Heal ends a partition.
+// Cut keeps packets between hosts a and b from each other, in both directions, also
+// those under way; others may reach both. It adds to what is cut already.
+func (n *Network) Cut(a, b int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cuts[pair(a, b)] = true
+}
+
+// Heal ends a partition, and all cuts.
 func (n *Network) Heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.groups = nil
+	clear(n.cuts)
 }
 
 // SetLoss changes the fraction of packets that are lost, from 0 to 1.
@@ -61,11 +70,11 @@ func (n *Network) Up(i int) error {
 	return nil
 }
 
-// reaches reports whether a partition lets packets pass.
+// reaches reports whether the partition and the cuts let packets pass.
 func (n *Network) reaches(a, b int) bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return n.groups[a] == n.groups[b]
+	return n.groups[a] == n.groups[b] && !n.cuts[pair(a, b)]
 }
 
 // pair names a link.

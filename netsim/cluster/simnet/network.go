@@ -78,6 +78,7 @@ type Network struct {
 	closed  bool
 	hosts   map[int]*cable
 	groups  map[int]int // absent: the group of those that Partition did not name
+	cuts    map[[2]int]bool
 	latency map[[2]int]time.Duration
 	loss    float64
 
@@ -95,6 +96,7 @@ func New(settings Settings) (*Network, error) {
 	n := &Network{
 		settings: settings,
 		hosts:    make(map[int]*cable),
+		cuts:     make(map[[2]int]bool),
 		latency:  make(map[[2]int]time.Duration),
 		loss:     settings.Loss,
 		jitter:   rand.New(rand.NewPCG(settings.Seed, 1<<63)),

@@ -238,6 +238,11 @@ func TestPartitionAndDown(t *testing.T) {
 		check("split again", func(a, b int) bool { return a+b == 3 && a*b == 2 })
 		n.Heal()
 		check("healed", func(int, int) bool { return true })
+		n.Cut(0, 1)
+		n.Cut(3, 2)
+		check("two links cut", func(a, b int) bool { return (a < 2) != (b < 2) })
+		n.Heal()
+		check("healed again", func(int, int) bool { return true })
 
 		send(t, socks[0], socks[1], "under way")
 		n.Partition([]int{0})
