@@ -23,11 +23,14 @@ const (
 	// durablePoll is how often a keeper asks whether its jobs are worked at. The first one
 	// continues a job when its owner has missed maxMisses of those, each further one when
 	// it has missed as many more.
-	durablePoll    = 500 * time.Millisecond
-	maxMisses      = 2
-	maxVain        = 4
-	durableAsk     = time.Second
-	durableClaims  = 4 // jobs that are taken over at once
+	durablePoll   = 500 * time.Millisecond
+	maxMisses     = 2
+	maxVain       = 4
+	durableAsk    = time.Second
+	durableClaims = 4 // jobs that are taken over at once
+	// maxEnded bounds the jobs that have ended and are listed here still; their registers say
+	// how they ended, as long as anybody asks.
+	maxEnded       = 4096
 	durableRetries = 50 * time.Millisecond
 )
 
@@ -42,6 +45,13 @@ type durables struct {
 	held   map[compute.ID]*heldJob    // whose register is, or was, kept here
 	owned  map[compute.ID]*durableJob // by this peer; nil while it is being taken over
 	byTask map[compute.ID]*durableJob // by the scheduler's job that works for it
+	ended  []endedJob                 // the final ones of held, in the order in which this peer heard of it
+}
+
+// endedJob is a job that was final at a time.
+type endedJob struct {
+	id compute.ID
+	at time.Time
 }
 
 // heldJob is what the copy of a register that this peer keeps says. It is a hint:
@@ -102,17 +112,41 @@ func (k *durables) changed(shard store.ShardID, v store.View) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.note(id, heldJob{shard: shard, version: reg.State.Version, ledger: ledger}, time.Now())
+	if j := k.owned[id]; j != nil {
+		j.heard(reg.State.Version)
+	}
+}
+
+// note takes in what the register of a job says. The lock is held.
+func (k *durables) note(id compute.ID, now heldJob, at time.Time) {
 	h := k.held[id]
 	if h == nil {
 		h = new(heldJob)
 		k.held[id] = h
 	}
-	if ledger.Epoch != h.ledger.Epoch {
+	if now.ledger.State != compute.LedgerRunning && h.ledger.State == compute.LedgerRunning {
+		k.ended = append(k.ended, endedJob{id, at})
+	}
+	if now.ledger.Epoch != h.ledger.Epoch {
 		h.misses, h.heard = 0, false
 	}
-	h.shard, h.version, h.ledger = shard, reg.State.Version, ledger
-	if j := k.owned[id]; j != nil {
-		j.heard(reg.State.Version)
+	h.shard, h.version, h.ledger = now.shard, now.version, now.ledger
+	k.trim(at)
+}
+
+// trim forgets the jobs that ended first: those whose results are gone, and those beyond
+// maxEnded. The lock is held.
+func (k *durables) trim(now time.Time) {
+	n := max(len(k.ended)-maxEnded, 0)
+	for n < len(k.ended) && now.Sub(k.ended[n].at) > durableLife {
+		n++
+	}
+	for _, e := range k.ended[:n] {
+		delete(k.held, e.id)
+	}
+	if k.ended = k.ended[n:]; len(k.ended) == 0 {
+		k.ended = nil
 	}
 }
 
@@ -187,6 +221,7 @@ func (k *durables) wards() map[chord.PeerID]wire.DurableQuery {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.trim(time.Now())
 	ask := make(map[chord.PeerID]wire.DurableQuery)
 	for id, h := range k.held {
 		h.rank = rankOf(k.n.self, k.n.shards.config(h.shard).Voters, h.ledger.Owner, live)

@@ -258,3 +258,32 @@ func TestDue(t *testing.T) {
 		t.Error("who does not keep a job takes it over")
 	}
 }
+
+// Of jobs that ended so many are kept, for as long as their results; of others all.
+func TestEndedDurablesAreBounded(t *testing.T) {
+	k := newDurables(nil)
+	start := time.Unix(1e9, 0)
+	id := func(i int) (id compute.ID) {
+		id[0], id[1], id[2] = byte(i), byte(i>>8), byte(i>>16)
+		return id
+	}
+	const open, all = 3, maxEnded + 100
+	for i := range all {
+		h := heldJob{version: 1, ledger: compute.Ledger{Epoch: 1, Tasks: 1}}
+		k.note(id(i), h, start)
+		if i >= open {
+			h.version, h.ledger.State = 2, compute.LedgerDone
+			k.note(id(i), h, start.Add(time.Duration(i)))
+			k.note(id(i), h, start.Add(time.Duration(i))) // repair writes it anew
+		}
+	}
+	if len(k.held) != open+maxEnded || k.held[id(open)] != nil || k.held[id(all-1)] == nil || k.held[id(0)] == nil {
+		t.Errorf("%d of %d are held", len(k.held), all)
+	}
+	if k.trim(start.Add(durableLife)); len(k.held) != open+maxEnded {
+		t.Errorf("%d are held on the last day", len(k.held))
+	}
+	if k.trim(start.Add(durableLife + time.Second)); len(k.held) != open || len(k.ended) != 0 {
+		t.Errorf("%d are held after their results", len(k.held))
+	}
+}

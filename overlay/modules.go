@@ -28,12 +28,15 @@ const (
 	keptFor = time.Minute
 	// maxSeen bounds the modules that it remembers for that.
 	maxSeen = 1024
+	// moduleBytes bounds the folder of modules that were fetched.
+	moduleBytes = 256 << 20
 )
 
 // modules keeps and fetches WebAssembly modules.
 type modules struct {
-	n   *Node
-	dir string // of modules that were fetched
+	n     *Node
+	dir   string // of modules that were fetched
+	limit int64  // of its bytes
 
 	mu       sync.Mutex
 	fetching map[[32]byte]*fetch
@@ -54,7 +57,7 @@ type fetch struct {
 }
 
 func newModules(n *Node, dir string) *modules {
-	return &modules{n: n, dir: dir, fetching: make(map[[32]byte]*fetch), seen: make(map[[32]byte]seenModule)}
+	return &modules{n: n, dir: dir, limit: moduleBytes, fetching: make(map[[32]byte]*fetch), seen: make(map[[32]byte]seenModule)}
 }
 
 // put stores a module in the ring, if it was not there a moment ago.
@@ -189,15 +192,16 @@ func (m *modules) fetch(ctx context.Context, hash [32]byte, limit int64) ([]byte
 	return module, nil
 }
 
-// keep writes a module to the folder, so that the next run need not fetch it. A
-// folder that does not take it costs time only.
+// keep writes a module to the folder, so that the next run need not fetch it; the oldest ones
+// make room. A folder that does not take it costs time only.
 func (m *modules) keep(path string, module []byte) {
 	err := os.MkdirAll(m.dir, 0o700)
 	if err == nil {
-		tmp := path + ".part"
+		tmp := path + ".tmp"
 		if err = os.WriteFile(tmp, module, 0o600); err == nil {
 			err = os.Rename(tmp, path)
 		}
+		wasm.TrimCache(m.dir, m.limit)
 	}
 	if err != nil {
 		m.n.log.Warn("keep module", "err", err)

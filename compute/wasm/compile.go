@@ -83,10 +83,10 @@ func (c *compiles) ensure(ctx context.Context, hash [hashSize]byte, compile func
 
 const abandoned = 10 * time.Minute // the age at which a temporary file belongs to nobody
 
-// trimCache removes the oldest compiled modules until at most limit bytes are
-// left, and what children left unfinished when they were killed. Nothing depends
+// TrimCache removes the oldest files of a folder until at most limit bytes are
+// left, and those named .tmp that a process left unfinished when it was killed. Nothing depends
 // on it, so it has no error: what cannot be removed stays until the next time.
-func trimCache(dir string, limit int64) {
+func TrimCache(dir string, limit int64) {
 	type entry struct {
 		path string
 		info fs.FileInfo

@@ -281,7 +281,7 @@ func (p *Pool) compile(ctx context.Context, req *Request) (facts, error) {
 	if err := p.load(ctx, c, req.Hash, code); err != nil {
 		return facts{}, err
 	}
-	trimCache(p.config.CacheDir, p.config.CacheBytes)
+	TrimCache(p.config.CacheDir, p.config.CacheBytes)
 	return f, nil
 }
 
