@@ -202,7 +202,12 @@ func (d *desk) doctor(ctx context.Context, _ empty, _ []byte) (any, []byte, erro
 
 // leave hands the peer's keys over and closes the peer behind the answer: Close
 // waits for this handler, and sends what it returned before the socket goes.
-func (d *desk) leave(ctx context.Context, _ empty, _ []byte) (any, []byte, error) {
+func (d *desk) leave(ctx context.Context, in client.LeaveSpec, _ []byte) (any, []byte, error) {
+	if !in.Force {
+		if err := d.node.refuseOpenJobs(); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := d.node.handOver(ctx); err != nil {
 		return nil, nil, err
 	}

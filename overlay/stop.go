@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/chorus-net/chorus/chord"
@@ -119,7 +120,8 @@ func (n *Node) Kill() {
 
 // Leave hands everything that the peer keeps over to others, leaves the ring
 // for good and stops. The error is ErrLastPeer if there is nobody to hand over
-// to: the peer goes on then.
+// to: the peer goes on then. Jobs that were submitted here end with it, unless they are
+// durable.
 func (n *Node) Leave(ctx context.Context) error {
 	if err := n.handOver(ctx); err != nil {
 		return err
@@ -132,6 +134,34 @@ var ErrLastPeer error = &client.Error{
 	Code:    client.CodeLastPeer,
 	Message: "leave: there is no other peer to hand the keys over to",
 	Fix:     "stop the peer instead (its data is kept), or join another peer first",
+}
+
+// namedJobs bounds the jobs that an error names.
+const namedJobs = 8
+
+// refuseOpenJobs returns an error if there are jobs that would end with this peer.
+func (n *Node) refuseOpenJobs() error {
+	if n.guest != nil {
+		return nil
+	}
+	var open []string
+	for _, j := range n.Jobs() {
+		if !j.Durable && !j.Ended() {
+			open = append(open, j.ID)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	names := strings.Join(open[:min(len(open), namedJobs)], ", ")
+	if more := len(open) - namedJobs; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return &client.Error{
+		Code:    client.CodeJobsOpen,
+		Message: "leave: jobs that were submitted here have not ended, and would end with this peer: " + names,
+		Fix:     "peer job get " + open[0] + " (waits for its end), or peer leave --force; jobs submitted with --durable outlive their peer",
+	}
 }
 
 // handOver says in the peer's record that it wants no keys, waits until no

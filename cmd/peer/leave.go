@@ -11,12 +11,16 @@ import (
 )
 
 func leaveCommand(c *console) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use:   "leave",
 		Short: "Hand everything over to other peers, then stop for good",
 		Long: `Hand everything that the peer keeps over to other peers of the ring, then leave
 the ring and stop. To stop a peer and start it again later, end it with a signal
-instead: it keeps its keys.`,
+instead: it keeps its keys.
+
+Jobs that were submitted at the peer, and not with --durable, would end with it. While
+there are any that have not ended it does not leave, unless --force says so.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withPatientClient(cmd.Context(), func(ctx context.Context, cl *client.Client) error {
@@ -24,7 +28,11 @@ instead: it keeps its keys.`,
 				if err != nil {
 					return err
 				}
-				if err := cl.Leave(ctx); err != nil {
+				leave := cl.Leave
+				if force {
+					leave = cl.LeaveForced
+				}
+				if err := leave(ctx); err != nil {
 					return err
 				}
 				doc := struct {
@@ -36,6 +44,8 @@ instead: it keeps its keys.`,
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "even if jobs end with the peer that have not ended")
+	return cmd
 }
 
 // nameOf returns what people call the peer.

@@ -222,6 +222,8 @@ func testBadJobs(t *testing.T, s *shell) {
 	}
 	s.ok("job", "cancel", later)
 	slow := s.submitSlow()
+	s.run("leave").fails(client.CodeJobsOpen, slow, "--force")
+	s.run("leave", "--force").fails(client.CodeLastPeer) // it would go, if there were others
 	s.run("job", "get", slow, "--timeout", "200ms").fails(client.CodeTimeout, slow)
 	s.during(interrupt, "job", "get", slow).fails(client.CodeInterrupted)
 	s.ok("job", "cancel", slow)

@@ -173,8 +173,14 @@ func (c *Client) Forget(ctx context.Context, spec ForgetSpec) (Forgotten, error)
 }
 
 // Leave makes the peer hand its keys over to others, leave the ring for good
-// and stop. It returns when the others hold everything.
-func (c *Client) Leave(ctx context.Context) error {
-	_, err := c.call(ctx, wire.MethodCtlLeave, nil, nil, nil)
+// and stop. It returns when the others hold everything. Where jobs would end with the peer it
+// is refused with CodeJobsOpen.
+func (c *Client) Leave(ctx context.Context) error { return c.leave(ctx, LeaveSpec{}) }
+
+// LeaveForced is [Client.Leave] although jobs end with the peer.
+func (c *Client) LeaveForced(ctx context.Context) error { return c.leave(ctx, LeaveSpec{Force: true}) }
+
+func (c *Client) leave(ctx context.Context, spec LeaveSpec) error {
+	_, err := c.call(ctx, wire.MethodCtlLeave, spec, nil, nil)
 	return err
 }

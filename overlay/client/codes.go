@@ -29,6 +29,7 @@ const (
 	CodeInternal        ErrorCode = "internal"
 	CodeInterrupted     ErrorCode = "interrupted"
 	CodeJobCancelled    ErrorCode = "job-cancelled"
+	CodeJobsOpen        ErrorCode = "jobs-open"
 	CodeKeyTooLong      ErrorCode = "key-too-long"
 	CodeLagging         ErrorCode = "watch-lagging"
 	CodeLapsed          ErrorCode = "watch-lapsed"
@@ -97,6 +98,7 @@ var codes = map[ErrorCode]struct {
 	CodeInternal:        {exitFailed, "something failed that has no code of its own; the message tells what"},
 	CodeInterrupted:     {exitInterrupted, "a signal ended the command"},
 	CodeJobCancelled:    {exitFailed, "the job was cancelled before it ended"},
+	CodeJobsOpen:        {exitConflict, "jobs that have not ended would end with the peer that is to leave"},
 	CodeKeyTooLong:      {exitUsage, "a key is longer than 1,024 bytes"},
 	CodeLagging:         {exitFailed, "a watch was not read while there was much to tell"},
 	CodeLapsed:          {exitFailed, "a watch or its cursor is so old that deletes may have been missed"},

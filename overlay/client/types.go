@@ -149,6 +149,13 @@ type Blocker struct {
 	Keys int    `json:"keys"`
 }
 
+// LeaveSpec says how a peer is to leave.
+type LeaveSpec struct {
+	// Force has it leave although jobs that were submitted there end with it: those that
+	// are not durable.
+	Force bool `json:"force,omitempty"`
+}
+
 // ForgetSpec says which peer is to be retired.
 type ForgetSpec struct {
 	Peer string `json:"peer"` // its ID, or the end of that
