@@ -14,22 +14,36 @@ import (
 // learn takes in decrees, and returns those that were new once they are kept. The others
 // are in force at once. What an earlier call could not keep is kept now.
 func (d *door) learn(ctx context.Context, list []passes.Decree) (fresh []passes.Decree, err error) {
+	return d.learnFor(ctx, list, func() {})
+}
+
+// learnFor is learn, and calls wait before it waits for others or for the disk.
+func (d *door) learnFor(ctx context.Context, list []passes.Decree, wait func()) (fresh []passes.Decree, err error) {
 	select {
 	case d.saving <- struct{}{}:
-		defer func() { <-d.saving }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	default:
+		wait()
+		select {
+		case d.saving <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+	defer func() { <-d.saving }()
 	d.mu.Lock()
 	before := d.authority.Root()
 	fresh, err = d.authority.Learn(list)
-	all, root := d.authority.Decrees(), d.authority.Root()
+	if len(fresh) > 0 {
+		d.list()
+	}
+	all, root := d.decreed, d.authority.Root()
 	d.mu.Unlock()
 	again := d.unsaved
 	d.unsaved = again || len(fresh) > 0
 	if !d.unsaved || d.home == nil {
 		return fresh, err
 	}
+	wait()
 	if bad := d.home.SaveDecrees(all); bad != nil {
 		return fresh, errors.Join(err, bad)
 	}
@@ -92,15 +106,19 @@ func (d *door) repeat() ([]passes.Decree, error) {
 func (d *door) digest() [32]byte {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.authority.Digest()
+	return d.digested
 }
 
-// decrees returns all decrees, and their digest.
+// decrees returns all decrees, which nobody may change, and their digest.
 func (d *door) decrees() ([]passes.Decree, [32]byte) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.authority.Decrees(), d.authority.Digest()
+	return d.decreed, d.digested
 }
+
+// list keeps the decrees in order, and their digest, under the lock: whoever asks for them
+// costs no more than the answer.
+func (d *door) list() { d.decreed, d.digested = d.authority.Decrees(), d.authority.Digest() }
 
 // revoke makes the decree that puts a peer out, and voids tokens made before. shown is the pass that the peer showed
 // last, if it did.

@@ -288,7 +288,7 @@ func (n *Node) serveDecrees(ctx context.Context, req *rpc.Request) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	fresh, err := n.door.learn(ctx, list)
+	fresh, err := n.door.learnFor(ctx, list, req.Park)
 	n.spread.learnt(fresh)
 	if err != nil && len(list) > 0 { // who only asks can do without what this peer could not keep
 		return nil, err

@@ -39,7 +39,9 @@ type door struct {
 	mu        sync.RWMutex
 	ringKey   crypto.PrivKey // nil where the ring's key is not
 	authority *passes.Authority
-	chain     passes.Chain // this peer's
+	decreed   []passes.Decree // all that the authority knows, which nobody changes
+	digested  [32]byte        // its digest
+	chain     passes.Chain    // this peer's
 	spent     *passes.Spent
 	unspent   bool // the home does not know all of spent
 }
@@ -55,6 +57,7 @@ func (n *Node) openDoor(ring bootstrap.Ring) (*door, error) {
 	if d.authority, err = n.home.Authority(ring); err != nil {
 		return nil, err
 	}
+	d.list()
 	if d.chain, err = n.home.Pass(); err != nil {
 		return nil, err
 	}
@@ -79,11 +82,13 @@ func (n *Node) newDoor(ring bootstrap.Ring) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &door{
+	d := &door{
 		ring: ring, home: n.home, key: key, sign: n.key.Sign, now: n.cfg.now, log: n.log,
 		authority: passes.NewAuthority(ring.ID, ring.Key), spent: &passes.Spent{},
 		saving: make(chan struct{}, 1), rotating: make(chan struct{}, 1),
-	}, nil
+	}
+	d.list()
+	return d, nil
 }
 
 // Pass implements p2p.Gate.

@@ -94,7 +94,6 @@ func (g *guests) bounded(h rpc.Handler) rpc.Handler {
 		if full {
 			return nil, errGuestsBusy
 		}
-		req.Park() // its own bound holds it
 		defer func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
@@ -125,6 +124,7 @@ func (g *guests) answer(h rpc.Handler, most int) rpc.Handler {
 		if len(message) > most {
 			return nil, rpc.ErrTooLarge
 		}
+		req.Park() // it may wait for others; its own bound holds it
 		whole := rpc.Request{From: req.From, Header: req.Header, Payload: message}
 		reply, err := h(withCaller(ctx, req.From, req.Role), &whole)
 		if err != nil {

@@ -37,7 +37,7 @@ func (n *Node) registry() *rpc.Registry {
 	add(wire.MethodPeers, rpc.Spec{Name: "ring.peers", Role: rpc.RoleRead}, n.servePeers)
 	add(wire.MethodClock, rpc.Spec{Name: "ring.clock", Role: rpc.RoleRead}, n.serveClock)
 	if n.door != nil {
-		add(wire.MethodDecrees, rpc.Spec{Name: "ring.decrees", Role: rpc.RoleRead, MaxBytes: wire.MaxDecreesPage + 4<<10}, parked(n.serveDecrees))
+		add(wire.MethodDecrees, rpc.Spec{Name: "ring.decrees", Role: rpc.RoleRead, MaxBytes: wire.MaxDecreesPage + 4<<10}, n.serveDecrees)
 		newGuests(n).register(add)
 	}
 	if n.cfg.PlainChord {

@@ -11,6 +11,7 @@ import (
 const (
 	maxStash     = 64 << 20 // bytes of messages of guests that are here in part
 	maxStashEach = 32 << 20 // of one guest
+	maxStashed   = 64       // messages of one guest
 	stashIdle    = 30 * time.Second
 )
 
@@ -19,8 +20,12 @@ const (
 type stash struct {
 	mu    sync.Mutex
 	held  map[stashKey]*stashed
+	of    map[chord.PeerID]stashShare
 	bytes int
 }
+
+// stashShare is what there is of one guest.
+type stashShare struct{ messages, bytes int }
 
 type stashKey struct {
 	guest chord.PeerID
@@ -46,31 +51,24 @@ func (s *stash) add(k stashKey, at uint32, part []byte) error {
 	if int(at) != have {
 		return errNoParcel
 	}
-	if s.bytes+len(part) > maxStash || s.of(k.guest)+len(part) > maxStashEach {
+	own := s.of[k.guest]
+	if s.bytes+len(part) > maxStash || own.bytes+len(part) > maxStashEach || h == nil && own.messages >= maxStashed {
 		return errStashFull
 	}
 	if h == nil {
 		if s.held == nil {
-			s.held = make(map[stashKey]*stashed)
+			s.held, s.of = make(map[stashKey]*stashed), make(map[chord.PeerID]stashShare)
 		}
 		h = &stashed{idle: time.AfterFunc(stashIdle, func() { s.take(k) })}
 		s.held[k] = h
+		own.messages++
 	}
 	h.idle.Reset(stashIdle)
 	h.data = append(h.data, part...)
 	s.bytes += len(part)
+	own.bytes += len(part)
+	s.of[k.guest] = own
 	return nil
-}
-
-// of returns the bytes of one guest, under the lock.
-func (s *stash) of(guest chord.PeerID) int {
-	n := 0
-	for k, h := range s.held {
-		if k.guest == guest {
-			n += len(h.data)
-		}
-	}
-	return n
 }
 
 // take returns a message and forgets it.
@@ -84,6 +82,12 @@ func (s *stash) take(k stashKey) ([]byte, bool) {
 	h.idle.Stop()
 	delete(s.held, k)
 	s.bytes -= len(h.data)
+	own := s.of[k.guest]
+	own.messages--
+	own.bytes -= len(h.data)
+	if s.of[k.guest] = own; own.messages == 0 {
+		delete(s.of, k.guest)
+	}
 	return h.data, true
 }
 

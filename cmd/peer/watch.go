@@ -31,6 +31,9 @@ put KEY or delete KEY. A change shows at least once, of several changes of a key
 at least the last. The line resync says that changes could not be followed one by
 one, and that keys which may have changed follow.
 
+It goes on until it is interrupted. With --timeout it ends then, well unless --count wanted
+more lines.
+
 With --cursor-file the watch goes on where the last one with that file ended. After
 more than 10 minutes that may fail with watch-lapsed: deletes may be forgotten then,
 so drop the file and begin with --existing.`,
@@ -56,7 +59,10 @@ so drop the file and begin with --existing.`,
 				if err != nil {
 					return err
 				}
-				err = c.showEvents(ctx, w, file, count)
+				shown, err := c.showEvents(ctx, w, file, count)
+				if errors.Is(err, context.DeadlineExceeded) {
+					err = c.watched(spec.Prefix, shown, count)
+				}
 				end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cursorEvery)
 				defer cancel()
 				return errors.Join(err, w.Close(end))
@@ -72,8 +78,8 @@ so drop the file and begin with --existing.`,
 
 // showEvents shows the events of a watch, up to count if that is not 0, and keeps its
 // cursor in a file if one is named: that of what was shown, or of what was
-// before.
-func (c *console) showEvents(ctx context.Context, w *client.Watch, file string, count int) (err error) {
+// before. It returns how many it showed.
+func (c *console) showEvents(ctx context.Context, w *client.Watch, file string, count int) (n int, err error) {
 	out := bufio.NewWriter(c.out)
 	saved, cursor := time.Time{}, ""
 	save := func() error {
@@ -84,25 +90,40 @@ func (c *console) showEvents(ctx context.Context, w *client.Watch, file string, 
 		return replaceFile(file, cursor+"\n")
 	}
 	defer func() { err = errors.Join(err, out.Flush(), save()) }()
-	for n := 0; count == 0 || n < count; n++ {
+	for ; count == 0 || n < count; n++ {
 		e, err := w.Next(ctx)
 		if err != nil {
-			return err
+			return n, err
 		}
 		if err := c.printEvent(out, e); err != nil {
-			return err
+			return n, err
 		}
 		if w.Buffered() > 0 {
 			continue
 		}
 		if err := out.Flush(); err != nil {
-			return err
+			return n, err
 		}
 		if time.Since(saved) >= cursorEvery {
 			if err := save(); err != nil {
-				return err
+				return n, err
 			}
 		}
+	}
+	return n, nil
+}
+
+// watched says how a watch ends whose time is up: well, unless it was to show so many events.
+func (c *console) watched(prefix string, shown, count int) error {
+	if count > 0 {
+		return &client.Error{
+			Code:    client.CodeTimeout,
+			Message: fmt.Sprintf("watch %s: %d of %d changes within %v", prefix, shown, count, c.timeout),
+			Fix:     fmt.Sprintf("the same command with --timeout %v", 2*c.timeout),
+		}
+	}
+	if shown == 0 {
+		c.note("no key that begins with %q changed within %v", prefix, c.timeout)
 	}
 	return nil
 }

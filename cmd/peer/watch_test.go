@@ -70,6 +70,14 @@ func TestWatchGoesOn(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &e); err != nil || e.Kind != client.EventPut || e.Key != "w/3" || e.Version == "" {
 		t.Errorf("%v: as JSON %q", err, out)
 	}
+	// Its time is up: that is no failure, unless it was to show more.
+	if r := bob.run("watch", "none/", "--timeout", "1s"); r.code != 0 || r.out != "" || !strings.Contains(r.err, `no key that begins with "none/" changed within 1s`) {
+		t.Errorf("nothing changed: exit status %d, %q, %q", r.code, r.out, r.err)
+	}
+	if r := bob.run("watch", "w/3", "--existing", "--timeout", "5s"); r.code != 0 || r.out != "put w/3\n" || r.err != "" {
+		t.Errorf("one key: exit status %d, %q, %q", r.code, r.out, r.err)
+	}
+	bob.run("watch", "none/", "--count", "1", "--timeout", "1s").fails(client.CodeTimeout, "0 of 1 changes", "fix: the same command with --timeout 2s")
 	bob.run("watch", "other/", "--cursor-file", file).fails(client.CodeUsage, "cursor")
 	meet(client.CodeLagging) // by a watch that nobody reads, in package overlay
 	meet(client.CodeLapsed)  // by one with an old cursor, there too

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ltls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/chorus-net/chorus/chord"
 )
@@ -23,11 +24,24 @@ func FarFromAll(c *Config, walled bool) {
 func NewRanges(p Profile, given ...string) *ranges { return newRanges(p, given) }
 
 func (r *ranges) Announced(local []ma.Multiaddr) []ma.Multiaddr { return r.announced(local) }
-func (r *ranges) SeenAt(a ma.Multiaddr)                         { r.seenAt(a) }
+func (r *ranges) SeenAt(a ma.Multiaddr)                         { r.seen = manet.IsPublicAddr(a) }
 func (r *ranges) Found(hidden bool, open, relayed []ma.Multiaddr) bool {
-	return r.found(hidden, open, relayed)
+	return r.found(hidden, r.seen, open, relayed)
 }
 func (r *ranges) MayDial(a ma.Multiaddr) bool { return r.mayDial(a) }
+
+// Gatekeeper is a gatekeeper without a host.
+type Gatekeeper struct{ k *gatekeeper }
+
+// NewGatekeeper returns one for peers that are not connected.
+func NewGatekeeper(g Gate) Gatekeeper {
+	return Gatekeeper{newGatekeeper(g, func(peer.ID) bool { return false })}
+}
+
+// Enter is the end of a peer's handshake, Recheck what Host.Recheck does to the books.
+func (g Gatekeeper) Enter(id chord.PeerID) error { return g.k.check(peer.ID(id), nil, false) }
+func (g Gatekeeper) Recheck()                    { g.k.recheck() }
+func (g Gatekeeper) Known(id chord.PeerID) bool  { _, ok := g.k.known(peer.ID(id)); return ok }
 
 // At, ParseLines and AppendLines are at, parseLines and appendLines, for tests.
 var (

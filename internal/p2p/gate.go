@@ -46,8 +46,9 @@ type gatekeeper struct {
 	gate      Gate
 	connected func(peer.ID) bool
 
-	mu    sync.Mutex
-	shown map[peer.ID]shown // of peers that were let in, and of those dialled that were not
+	mu       sync.Mutex
+	rechecks int               // so many were begun
+	shown    map[peer.ID]shown // of peers that were let in, and of those dialled that were not
 }
 
 // shown is what a peer showed last.
@@ -80,8 +81,7 @@ func (k *gatekeeper) check(id peer.ID, certificates []*x509.Certificate, dialled
 			}
 		}
 	}
-	role, err := k.gate.Check(chord.PeerID(id), pass)
-	k.mu.Lock()
+	role, err := k.judge(id, pass)
 	defer k.mu.Unlock()
 	if err == nil || dialled {
 		k.makeRoom()
@@ -91,6 +91,21 @@ func (k *gatekeeper) check(id peer.ID, certificates []*x509.Certificate, dialled
 		return &rpc.Error{Code: rpc.CodeRefused, Message: fmt.Sprintf("the gate refuses %s: %v", FormatPeerID(chord.PeerID(id)), err)}
 	}
 	return nil
+}
+
+// judge asks the gate about a peer, and returns with the lock. It asks again if a recheck has begun
+// meanwhile: that one does not see the peer, and the gate may have changed its mind.
+func (k *gatekeeper) judge(id peer.ID, pass []byte) (rpc.Role, error) {
+	k.mu.Lock()
+	for {
+		began := k.rechecks
+		k.mu.Unlock()
+		role, err := k.gate.Check(chord.PeerID(id), pass)
+		k.mu.Lock()
+		if k.rechecks == began {
+			return role, err
+		}
+	}
 }
 
 // role tells what a peer may do with whom a stream was opened.
@@ -143,17 +158,21 @@ func (k *gatekeeper) makeRoom() {
 }
 
 // recheck asks the gate again about all that it let in, and returns those that
-// it would keep out now.
+// it would keep out now, and those that are connected though it keeps them out: an earlier recheck
+// found no connection yet.
 func (k *gatekeeper) recheck() []peer.ID {
+	var out []peer.ID
 	k.mu.Lock()
+	k.rechecks++
 	passes := make(map[peer.ID][]byte, len(k.shown))
 	for id, s := range k.shown {
 		if s.err == nil {
 			passes[id] = s.pass
+		} else if k.connected(id) {
+			out = append(out, id)
 		}
 	}
 	k.mu.Unlock()
-	var out []peer.ID
 	for id, pass := range passes {
 		role, err := k.gate.Check(chord.PeerID(id), pass)
 		if err == nil {

@@ -126,6 +126,45 @@ func answered(ctx context.Context, from, to *p2p.Host, id protocol.ID) bool {
 	return n > 0 || errors.Is(err, io.EOF)
 }
 
+// fickleGate revokes a peer's pass after it was found good, and before anybody acts on that.
+type fickleGate struct {
+	*gate
+	after func()
+}
+
+func (g *fickleGate) Check(id chord.PeerID, _ []byte) (rpc.Role, error) {
+	role, err := g.gate.Check(id, []byte("member"))
+	if after := g.after; after != nil {
+		g.after = nil
+		after()
+	}
+	return role, err
+}
+
+// A recheck between a peer's check and its entry misses nobody.
+func TestRecheckDuringHandshake(t *testing.T) {
+	g := &fickleGate{gate: newGate("member")}
+	k := p2p.NewGatekeeper(g)
+	id, err := p2p.IDOf(newKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Enter(id); err != nil || !k.Known(id) {
+		t.Fatalf("a good pass: %v", err)
+	}
+	other, err := p2p.IDOf(newKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.after = func() {
+		g.revoke("member")
+		k.Recheck()
+	}
+	if err := k.Enter(other); err == nil || k.Known(other) {
+		t.Errorf("a pass that was revoked during the handshake: %v", err)
+	}
+}
+
 // Who is kept out from now on loses the connections that it has.
 func TestRecheck(t *testing.T) {
 	eachTransport(t, func(t *testing.T, listen string) {

@@ -17,7 +17,7 @@ type Profile string
 // The profiles.
 const (
 	// ProfileAuto is ProfileWAN for a host that has a public address, or is seen at one by
-	// another peer, and ProfileLAN for all others. The empty Profile means the same.
+	// most of the peers that it asked, and ProfileLAN for all others. The empty Profile means the same.
 	ProfileAuto Profile = "auto"
 	// ProfileLAN announces and dials all addresses.
 	ProfileLAN Profile = "lan"
@@ -41,7 +41,8 @@ type ranges struct {
 	given   map[string]struct{} // addresses that the operator gave; not changed
 
 	mu     sync.Mutex
-	public bool // the host has a public address, or is seen at one
+	public bool // the host has a public address
+	seen   bool // most of those that were asked see it at one
 	// hidden: nobody can open connections to the host's own addresses.
 	hidden  bool
 	open    []ma.Multiaddr // others have reached the host there
@@ -60,7 +61,7 @@ func newRanges(p Profile, given []string) *ranges {
 
 // wan reports, under the lock, whether private ranges are neither announced nor dialled.
 func (r *ranges) wan() bool {
-	return r.profile == ProfileWAN || r.profile != ProfileLAN && r.public
+	return r.profile == ProfileWAN || r.profile != ProfileLAN && (r.public || r.seen)
 }
 
 // announced is libp2p's AddrsFactory: of the addresses that the host listens on, and those that
@@ -92,19 +93,13 @@ func (r *ranges) mayDial(a ma.Multiaddr) bool {
 	return given || !r.isWAN()
 }
 
-// seenAt notes that another peer sees the host at an address.
-func (r *ranges) seenAt(a ma.Multiaddr) {
+// found notes what reach found out, and reports whether that changes what is announced. seen: the
+// host is seen at a public address.
+func (r *ranges) found(hidden, seen bool, open, relayed []ma.Multiaddr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.public = r.public || manet.IsPublicAddr(a)
-}
-
-// found notes what reach found out, and reports whether that changes what is announced.
-func (r *ranges) found(hidden bool, open, relayed []ma.Multiaddr) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	same := r.hidden == hidden && slices.EqualFunc(r.open, open, ma.Multiaddr.Equal) && slices.EqualFunc(r.relayed, relayed, ma.Multiaddr.Equal)
-	r.hidden, r.open, r.relayed = hidden, open, relayed
+	same := r.hidden == hidden && r.seen == seen && slices.EqualFunc(r.open, open, ma.Multiaddr.Equal) && slices.EqualFunc(r.relayed, relayed, ma.Multiaddr.Equal)
+	r.hidden, r.seen, r.open, r.relayed = hidden, seen, open, relayed
 	return !same
 }
 

@@ -149,7 +149,7 @@ func (r *reach) look(ctx context.Context) time.Duration {
 		r.slots.drop()
 	}
 	relayed := r.slots.addrs()
-	if r.ranges.found(hidden, open, relayed) {
+	if r.ranges.found(hidden, r.isSeen(), open, relayed) {
 		r.tell()
 	}
 	if state == ReachPublic || hidden && len(relayed) > 0 {
@@ -190,7 +190,6 @@ func (r *reach) ask(ctx context.Context, far []peer.ID) {
 			if r.h.cfg.walled {
 				v.open = nil
 			}
-			r.ranges.seenAt(v.seen)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.take(id, v)
@@ -238,6 +237,20 @@ func (r *reach) judge() (Reachability, []ma.Multiaddr) {
 	default:
 		return ReachPrivate, nil
 	}
+}
+
+// isSeen reports whether most of those that were asked see this host at a public address. One that lies
+// is outvoted, once others were asked.
+func (r *reach) isSeen() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, v := range r.verdicts {
+		if manet.IsPublicAddr(v.seen) {
+			n++
+		}
+	}
+	return 2*n > len(r.verdicts)
 }
 
 // far returns the peers beyond this machine's subnets to whom there is a connection without a

@@ -88,6 +88,34 @@ func TestReachPublic(t *testing.T) {
 	}
 }
 
+// A peer that lies about where it sees a host is outvoted: addresses of private ranges count again.
+func TestOneLiarAboutAddresses(t *testing.T) {
+	a, liar := far(t, false, nil), far(t, false, nil)
+	addrs := a.Addrs()
+	for _, p := range liar.Libp2p().Mux().Protocols() {
+		if !strings.HasSuffix(string(p), "/reach/1") {
+			continue
+		}
+		liar.Libp2p().SetStreamHandler(p, func(s network.Stream) {
+			defer s.Close()
+			if _, err := p2p.ReadMessage(s); err == nil {
+				_ = p2p.WriteMessage(s, p2p.AppendLines(nil, addrsOf("/ip4/8.8.8.8/tcp/1")))
+			}
+		})
+	}
+	connect(t, a, liar)
+	eventually(t, "the lie is all there is", func() bool { return a.Reach().Asked == 1 && a.Reach().WAN })
+	for i := range 2 {
+		honest := far(t, false, nil)
+		honest.AddPeer(a.ID(), addrs) // a announces none of them now
+		if err := echo(t, honest, a.ID()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "one more is asked", func() bool { return a.Reach().Asked == 2+i })
+	}
+	eventually(t, "the liar is outvoted", func() bool { return !a.Reach().WAN && slices.Equal(a.Addrs(), addrs) })
+}
+
 // A peer that is reached through a relay alone calls and is called, beyond what a libp2p relay
 // carries by default. Its relays replace each other.
 func TestRelayed(t *testing.T) {

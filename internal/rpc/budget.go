@@ -15,6 +15,7 @@ type Budget struct {
 
 	replies   atomic.Int64 // bytes of replies that wait to be written
 	share     share        // of the workers
+	inHand    atomic.Int64 // requests and casts that workers have, or will run
 	mu        sync.Mutex
 	at        time.Time
 	leftCalls float64

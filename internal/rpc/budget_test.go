@@ -128,6 +128,71 @@ func TestMaxServing(t *testing.T) {
 	})
 }
 
+// Nor does a peer that calls by as many streams as it may have.
+func TestMaxServingOfStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		registry := NewRegistry()
+		registry.Handle(1, Spec{Name: "wait"}, func(_ context.Context, req *Request) ([]byte, error) {
+			req.Park()
+			<-release
+			return nil, nil
+		})
+		const streams, running, waiting = 4, 16, 48
+		const serving = (running + waiting) / 4
+		workers := NewWorkers(running, waiting)
+		var conns []*Conn
+		dial := func(b *Budget) *Conn {
+			near, far := net.Pipe()
+			c := NewConn(near, Config{})
+			conns = append(conns, c, NewConn(far, Config{Registry: registry, Workers: workers, MaxServing: serving, MaxRunning: 1, Budget: b}))
+			return c
+		}
+		busy := func(c *Conn, calls int) chan bool {
+			out := make(chan bool, calls)
+			for range calls {
+				go func() {
+					_, err := c.Call(t.Context(), Header{Method: 1, Deadline: time.Now().Add(time.Hour)}, nil)
+					out <- errors.Is(err, ErrBusy)
+				}()
+			}
+			synctest.Wait()
+			return out
+		}
+		budget := NewBudget(1<<20, 1<<30)
+		var refusals []chan bool
+		for range streams {
+			refusals = append(refusals, busy(dial(budget), serving))
+		}
+		others := busy(dial(NewBudget(1<<20, 1<<30)), serving)
+		close(release)
+		refused := 0
+		for _, r := range refusals {
+			for range serving {
+				if <-r {
+					refused++
+				}
+			}
+		}
+		if want := (streams - 1) * serving; refused != want {
+			t.Errorf("%d calls of one peer are refused as busy, want %d", refused, want)
+		}
+		for range serving {
+			if <-others {
+				t.Error("a call of another peer is refused as busy")
+			}
+		}
+		synctest.Wait()
+		if n := budget.inHand.Load(); n != 0 {
+			t.Errorf("%d calls are counted when all are answered", n)
+		}
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		workers.Close()
+	})
+}
+
 // A frame that is announced and does not come costs little.
 func TestAnnouncedFramesCostNothing(t *testing.T) {
 	const readers = 256

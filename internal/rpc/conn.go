@@ -45,8 +45,8 @@ type Config struct {
 	MaxFrame int
 	// MaxPending bounds the calls under way in each direction. Zero: 4096.
 	MaxPending int
-	// MaxServing bounds the calls of the other side that workers have, or will run, so that
-	// one peer cannot take all of them. Zero: MaxPending.
+	// MaxServing bounds the calls of the other side that workers have, or will run, over all
+	// connections of one Budget, so that one peer cannot take all of them. Zero: MaxPending.
 	MaxServing int
 	// MaxRunning bounds those of them that run at the same time and have not parked, over all
 	// connections of one Budget, so that one peer cannot take all processors. Zero: MaxServing.

@@ -175,9 +175,11 @@ func (c *Conn) serveLater(e *entry, env *pb.Envelope, role Role, payload []byte,
 	s.ctx, s.cancel = context.WithDeadline(c.ctx, s.req.Deadline)
 
 	c.mu.Lock()
-	full := c.inHand >= c.cfg.MaxServing
-	_, twice := c.serving[s.call]
-	if !full && !twice {
+	full := c.cfg.Budget.inHand.Add(1) > int64(c.cfg.MaxServing)
+	twice := s.kind == pb.Kind_KIND_REQUEST && c.serving[s.call] != nil
+	if full || twice {
+		c.cfg.Budget.inHand.Add(-1)
+	} else {
 		c.inHand++
 		if s.kind == pb.Kind_KIND_REQUEST {
 			c.serving[s.call] = s
@@ -185,7 +187,7 @@ func (c *Conn) serveLater(e *entry, env *pb.Envelope, role Role, payload []byte,
 	}
 	c.mu.Unlock()
 	switch {
-	case twice && s.kind == pb.Kind_KIND_REQUEST:
+	case twice:
 		s.release()
 		return fmt.Errorf("%w: call %d twice", errFrame, s.call)
 	case full:
@@ -218,6 +220,7 @@ func (s *served) leave() {
 	c := s.conn
 	c.mu.Lock()
 	c.inHand--
+	c.cfg.Budget.inHand.Add(-1)
 	if s.kind == pb.Kind_KIND_REQUEST {
 		delete(c.serving, s.call)
 	}
