@@ -138,13 +138,9 @@ func (n *Node) askConfigs(ctx context.Context, peer chord.PeerID, ids []store.Sh
 	return call(ctx, n, peer, rpc.Header{Method: wire.MethodConfig}, wire.AppendShardInfos(nil, infos), wire.ParseShardInfos)
 }
 
-// askFingerprints asks a peer for its fingerprints of shards, sending ours: only
-// those that differ come back.
-func (n *Node) askFingerprints(ctx context.Context, peer chord.PeerID, ids []store.ShardID) ([]store.ShardInfo, error) {
-	infos := make([]store.ShardInfo, len(ids))
-	for i, id := range ids {
-		infos[i] = store.ShardInfo{Shard: id, Fingerprint: n.disk.Fingerprint(id)}
-	}
+// askFingerprints asks a peer for its fingerprints of shards, sending ours: those
+// that differ come back, and what it keeps by another configuration.
+func (n *Node) askFingerprints(ctx context.Context, peer chord.PeerID, infos []store.ShardInfo) ([]store.ShardInfo, error) {
 	return callMeta(ctx, n, peer, rpc.Header{Method: wire.MethodFingerprint}, wire.AppendShardInfos(nil, infos), wire.ParseShardInfos)
 }
 

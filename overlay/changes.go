@@ -188,9 +188,11 @@ func (n *Node) watchReplica(ctx context.Context, in wire.WatchRequest) wire.Watc
 	if gone := lost(); len(gone) > 0 {
 		in.Wait = 0
 	}
+	followed := slices.Collect(in.Shards.All())
+	abreast := n.abreast(followed) // before the changes are looked at
 	out := n.changes.poll(ctx, in)
 	// Asked again behind the wait: a shard may have gone meanwhile.
-	out.Lost = lost()
+	out.Lost, out.Abreast = lost(), abreast
 	out.Changes = slices.DeleteFunc(out.Changes, func(c wire.Change) bool { return out.Lost.Has(c.Shard) })
 	return out
 }

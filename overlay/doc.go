@@ -33,6 +33,7 @@
 //	stream.go    values of any size; chunks.go stores and finds their chunks
 //	collect.go   forgets chunks that nothing refers to
 //	merge.go     the keys of all shards in order
+//	abreast.go   up to when this peer's shards hold what others had of them
 //	changes.go   the log of this peer's changes; watch.go follows those of others
 //	data.go      opens the disk, and sets damaged data aside
 //	owned.go     signs, and checks, records of namespaces that belong to a peer
@@ -107,7 +108,9 @@
 // taken first, and then all keys that the voter holds count as changed. A watch
 // that is not read stops asking, and ends after a minute; and one that has to take all
 // keys for changed ends if a horizon was raised beyond the time up to which it
-// followed them, as it would miss what was deleted and forgotten since. A namespace
+// followed them, as it would miss what was deleted and forgotten since. It followed
+// them for as long as the voter was abreast (abreast.go): a voter that is cut off goes
+// on answering, and knows of no delete. A namespace
 // that is given an N of its own while a watch of several runs is followed from its
 // first key on, some seconds late.
 //

@@ -202,12 +202,14 @@ func (n *Node) learn(ctx context.Context, info store.ShardInfo) (store.ShardInfo
 	return store.ShardInfo{Shard: info.Shard, Config: c, Synced: n.puller.synced(info.Shard, c)}, nil
 }
 
-// fingerprint tells this peer's fingerprint of a shard, if it is another one
-// than the caller's and the peer is a voter.
+// fingerprint tells this peer's fingerprint of a shard, and the configuration that
+// it goes by, if one of them is another one than the caller's or the peer is no
+// voter.
 func (n *Node) fingerprint(_ context.Context, info store.ShardInfo) (store.ShardInfo, error) {
 	c := n.shards.config(info.Shard)
-	mine := n.disk.Fingerprint(info.Shard)
-	if mine == info.Fingerprint || !c.IsVoter(n.self) {
+	mine, voter := n.disk.Fingerprint(info.Shard), c.IsVoter(n.self)
+	agrees := info.Epoch == 0 || info.Epoch == c.Epoch && voter
+	if agrees && (mine == info.Fingerprint || !voter) {
 		return info, errNothing
 	}
 	return store.ShardInfo{Shard: info.Shard, Config: c, Fingerprint: mine}, nil

@@ -55,6 +55,12 @@ func (p *puller) rules(src source) store.Rules {
 // repair makes this peer hold everything of a shard that a voter holds, at the
 // cost of what differs. Records that are ahead of this peer's clock are left.
 func (p *puller) repair(ctx context.Context, src source) error {
+	_, err := p.align(ctx, src)
+	return err
+}
+
+// align is repair, and tells whether no record was left.
+func (p *puller) align(ctx context.Context, src source) (whole bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
 	d := store.NewDiff()
@@ -65,23 +71,27 @@ func (p *puller) repair(ctx context.Context, src source) error {
 			err = p.refusal(ctx, src.id, r.Status, r.Config)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		err = p.n.replica.pace.step(ctx, func() (bad error) {
 			err := p.n.disk.Tree(ctx, src.id, func(mine *store.Tree) { bad = d.Answered(mine, r.Nodes) })
 			return errors.Join(err, bad)
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
+	var pull *store.Pull
 	switch {
 	case d.Many():
-		return p.drive(ctx, src, store.NewPull(src.id, p.n.ring.Shards, p.n.disk.Fingerprint(src.id), "").By(p.rules(src)))
+		pull = store.NewPull(src.id, p.n.ring.Shards, p.n.disk.Fingerprint(src.id), "")
 	case len(d.Paths()) == 0:
-		return nil
+		return true, nil
+	default:
+		pull = store.NewRepair(src.id, p.n.ring.Shards, d.Paths())
 	}
-	return p.drive(ctx, src, store.NewRepair(src.id, p.n.ring.Shards, d.Paths()).By(p.rules(src)))
+	err = p.drive(ctx, src, pull.By(p.rules(src)))
+	return pull.Passed() == 0, err
 }
 
 // drive takes the steps of a pull to its end.

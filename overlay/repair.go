@@ -35,6 +35,8 @@ type puller struct {
 	wake  chan struct{} // holds a token while a comparison is wanted at once
 	stats pullStats
 
+	abreast abreast
+
 	mu      sync.Mutex
 	catches map[store.ShardID]*catch
 	damaged map[store.ShardID]uint64 // until it is restored: how often damage was found
@@ -186,17 +188,33 @@ func (p *puller) compare(ctx context.Context, peer chord.PeerID, ids []store.Sha
 		if again > 0 && !sleep(ctx, settleFor) {
 			return ctx.Err()
 		}
+		began := time.Now()
+		ours, configs := make([]store.ShardInfo, len(ids)), make(map[store.ShardID]store.Config, len(ids))
+		for i, id := range ids {
+			configs[id] = p.n.shards.config(id)
+			ours[i] = store.ShardInfo{Shard: id, Epoch: configs[id].Epoch, Fingerprint: p.n.disk.Fingerprint(id)}
+		}
 		ctx, cancel := context.WithTimeout(ctx, pullCall)
-		theirs, err := p.n.askFingerprints(ctx, peer, ids)
+		theirs, err := p.n.askFingerprints(ctx, peer, ours)
 		cancel()
 		if err != nil {
 			return err
 		}
 		differ := ids[:0:0]
 		for _, info := range theirs {
-			if slices.Contains(ids, info.Shard) && info.Fingerprint != p.n.disk.Fingerprint(info.Shard) {
+			c, asked := configs[info.Shard]
+			isPeer := func(v store.Voter) bool { return v.Peer == peer }
+			votes := slices.ContainsFunc(info.Config.Voters, isPeer)
+			same := info.Fingerprint == p.n.disk.Fingerprint(info.Shard)
+			if !same || !votes || info.Config.Epoch != c.Epoch {
+				delete(configs, info.Shard)
+			}
+			if asked && votes && !same {
 				differ = append(differ, info.Shard)
 			}
+		}
+		for id, c := range configs {
+			p.abreast.note(id, c, peer, began)
 		}
 		if ids = differ; len(ids) == 0 {
 			return nil
@@ -228,10 +246,15 @@ func (p *puller) repairAll(ctx context.Context, peer chord.PeerID, ids []store.S
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if err := p.repair(ctx, sourceOf(id, c, c.Voters[i])); err != nil {
+			began := time.Now()
+			whole, err := p.align(ctx, sourceOf(id, c, c.Voters[i]))
+			switch {
+			case err != nil:
 				mu.Lock()
 				errs = errors.Join(errs, fmt.Errorf("shard %d: %w", id, err))
 				mu.Unlock()
+			case whole:
+				p.abreast.note(id, c, peer, began)
 			}
 		})
 	}

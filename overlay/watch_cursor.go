@@ -18,7 +18,7 @@ import (
 // there: all their changes before it were read.
 type watchPlace struct {
 	run, at uint64
-	when    time.Time // when that was its end
+	when    time.Time // all that had been acknowledged by then is before that
 	shards  wire.ShardSet
 }
 

@@ -27,7 +27,7 @@ type follower struct {
 
 	known   bool // run and at are a position of the voter's log
 	run, at uint64
-	when    time.Time // when that was the end of the log
+	when    time.Time // all that had been acknowledged by then is before that
 
 	mu     sync.Mutex
 	shards wire.ShardSet // that are followed
@@ -108,7 +108,12 @@ func (f *follower) begin(taken []watchShard) bool {
 			f.fail(taken)
 			return false
 		}
-		f.known, f.run, f.at, f.when = true, r.Run, r.Position, began
+		f.known, f.run, f.at, f.when = true, r.Run, r.Position, began // what was before is nobody's to show
+	}
+	for _, s := range taken {
+		if !s.since.IsZero() && s.since.Before(f.when) {
+			f.when = s.since // the voter may have missed what it has yet to get
+		}
 	}
 	for i, s := range taken {
 		if s.scan {
@@ -158,7 +163,7 @@ func (f *follower) poll() {
 	case r.Gap:
 		f.w.n.log.Debug("watch: changes were missed", "peer", f.w.n.label(f.voter.Peer))
 		f.again()
-		f.run, f.at, f.when = r.Run, r.Position, began
+		f.run, f.at = r.Run, r.Position
 		return
 	}
 	for _, c := range r.Changes {
@@ -171,8 +176,8 @@ func (f *follower) poll() {
 		}
 	}
 	f.at = r.Position
-	if len(r.Changes) < followPage {
-		f.when = began
+	if when := began.Add(-r.Abreast); r.Abreast > 0 && len(r.Changes) < followPage && when.After(f.when) {
+		f.when = when
 	}
 	f.move(nil, nil)
 	f.giveBack(r.Lost)

@@ -117,6 +117,9 @@ type ShardInfo struct {
 	Config      Config
 	Synced      []Voter // sources that the replica synchronised from under Config
 	Fingerprint Fingerprint
+	// Epoch, with the fingerprint in a request, is that of the caller's configuration:
+	// a replica that goes by another one, or is no voter, says so.
+	Epoch uint64
 }
 
 // MaxInfos bounds the shards of one config, learn or fingerprint call.

@@ -305,6 +305,7 @@ func AppendShardInfos(b []byte, infos []store.ShardInfo) []byte {
 	for i, info := range infos {
 		m.Infos[i] = &pb.ShardInfo{
 			Shard: uint32(info.Shard), Config: encodeConfig(info.Config), Fingerprint: encodeFingerprint(info.Fingerprint),
+			Epoch: info.Epoch,
 		}
 		for _, v := range info.Synced {
 			m.Infos[i].Synced = append(m.Infos[i].Synced, &pb.Voter{Peer: []byte(v.Peer), Incarnation: v.Incarnation})
@@ -339,7 +340,7 @@ func parseShardInfo(m *pb.ShardInfo) (info store.ShardInfo, err error) {
 	if len(m.Synced) > store.MaxVoters {
 		return info, fmt.Errorf("%d sources", len(m.Synced))
 	}
-	info.Shard = store.ShardID(m.Shard)
+	info.Shard, info.Epoch = store.ShardID(m.Shard), m.Epoch
 	for _, v := range m.Synced {
 		if len(v.Peer) > store.MaxPeerID {
 			return info, fmt.Errorf("peer ID of %d bytes", len(v.Peer))

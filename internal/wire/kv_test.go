@@ -51,7 +51,7 @@ func kvCodecs() []kvCodec {
 	casBallot := store.CASBallot{Epoch: 3, Ballot: store.Ballot{Counter: 4, Proposer: 5}}
 	casState := store.CASState{Version: 6, Dot: store.Dot{Actor: 7, Counter: 8}, Value: []byte("value")}
 	infos := []store.ShardInfo{
-		{Shard: 65535, Config: kvConfig, Synced: kvConfig.Voters, Fingerprint: store.Fingerprint{Hi: 1, Lo: 2, Count: 3}},
+		{Shard: 65535, Config: kvConfig, Synced: kvConfig.Voters, Fingerprint: store.Fingerprint{Hi: 1, Lo: 2, Count: 3}, Epoch: 9},
 		{Shard: 1},
 	}
 	return []kvCodec{
@@ -61,8 +61,8 @@ func kvCodecs() []kvCodec {
 			"080110011a12090500000000000000110600000000000000221f"+kvConfigHex, AppendWriteReply, ParseWriteReply),
 		kvMessage("watch request", WatchRequest{Incarnation: 7, Run: 1, Position: 2, Shards: ShardSet{3}, Prefix: "p", Limit: 4, Wait: 5 * time.Millisecond},
 			"09070000000000000011010000000000000018022201032a017030043805", AppendWatchRequest, ParseWatchRequest),
-		kvMessage("watch reply", WatchReply{Run: 1, Position: 2, Gap: true, Lost: ShardSet{4}, Changes: []Change{{Shard: 65535, Entry: entries[0]}}},
-			"090100000000000000100218012201042a03ffff03321e0a046e732f6b121209050000000000000011060000000000000018082001", AppendWatchReply, ParseWatchReply),
+		kvMessage("watch reply", WatchReply{Run: 1, Position: 2, Gap: true, Lost: ShardSet{4}, Changes: []Change{{Shard: 65535, Entry: entries[0]}}, Abreast: 6 * time.Millisecond},
+			"090100000000000000100218012201042a03ffff03321e0a046e732f6b1212090500000000000000110600000000000000180820013806", AppendWatchReply, ParseWatchReply),
 		kvMessage("writes", []Write{{Shard: 65535, Epoch: 3, Request: store.WriteRequest{Target: target, Repair: true, Record: []byte("record")}}},
 			"0a3c08ffff0310031a34090700000000000000121f"+kvConfigHex+"180122067265636f7264", func(b []byte, m *[]Write) []byte { return AppendWrites(b, *m) }, ParseWrites),
 		kvMessage("write results", []WriteResult{
@@ -109,7 +109,7 @@ func kvCodecs() []kvCodec {
 			"090700000000000000121f"+kvConfigHex+"1a046e732f6b220d080310041905000000000000002801321408061107000000000000001808220576616c7565", AppendCASRequest, ParseCASRequest),
 		kvMessage("register reply", store.CASReply{Status: store.StatusReferral, Promised: casBallot, Accepted: casBallot, State: casState, Config: kvConfig},
 			"0802120d080310041905000000000000001a0d08031004190500000000000000221408061107000000000000001808220576616c75652a1f"+kvConfigHex, AppendCASReply, ParseCASReply),
-		kvMessage("shard infos", infos, "0a4d08ffff03121f"+kvConfigHex+"1a0c0a016111010000000000000022180000000000000001000000000000000200000000000000030a020801",
+		kvMessage("shard infos", infos, "0a4f08ffff03121f"+kvConfigHex+"1a0c0a0161110100000000000000221800000000000000010000000000000002000000000000000328090a020801",
 			func(b []byte, m *[]store.ShardInfo) []byte { return AppendShardInfos(b, *m) }, ParseShardInfos),
 	}
 }
@@ -191,6 +191,7 @@ func TestKVBounds(t *testing.T) {
 		{"nodes request", &pb.NodesRequest{}},
 		{"nodes request", &pb.NodesRequest{Nodes: make([]uint64, store.MaxNodes+1)}},
 		{"nodes request", &pb.NodesRequest{Nodes: []uint64{0xf1<<56 | 1}}},
+		{"watch reply", &pb.WatchReply{AbreastMs: maxAbreast + 1}},
 		{"horizon request", &pb.HorizonRequest{From: &pb.Voter{Peer: make([]byte, store.MaxPeerID+1)}}},
 		{"forgotten", &pb.Forgotten{Voters: []*pb.Voter{{Peer: make([]byte, store.MaxPeerID+1)}}}},
 		{"forgotten", &pb.Forgotten{Forces: []*pb.Force{{}}}},

@@ -72,7 +72,13 @@ type WatchReply struct {
 	Gap      bool   // the position asked for is not of this run, or too old
 	Lost     ShardSet
 	Changes  []Change
+	// Abreast is how long before the request the voter held all that had been
+	// acknowledged in the shards asked about; 0: nobody knows.
+	Abreast time.Duration
 }
+
+// maxAbreast bounds WatchReply.Abreast, in milliseconds: a year.
+const maxAbreast = 365 * 24 * 60 * 60 * 1000
 
 // Change is a key of a shard and the version that it changed to.
 type Change struct {
@@ -105,7 +111,7 @@ func ParseWatchRequest(b []byte) (WatchRequest, error) {
 
 // AppendWatchReply appends the encoding of r.
 func AppendWatchReply(b []byte, r *WatchReply) []byte {
-	m := &pb.WatchReply{Run: r.Run, Position: r.Position, Gap: r.Gap, Lost: r.Lost}
+	m := &pb.WatchReply{Run: r.Run, Position: r.Position, Gap: r.Gap, Lost: r.Lost, AbreastMs: uint64(r.Abreast.Milliseconds())}
 	entries := make([]store.Entry, len(r.Changes))
 	for i, c := range r.Changes {
 		entries[i] = c.Entry
@@ -121,10 +127,12 @@ func ParseWatchReply(b []byte) (WatchReply, error) {
 	if err := m.UnmarshalVT(b); err != nil {
 		return WatchReply{}, malformed("watch reply", err)
 	}
-	if len(m.Shards) != len(m.Entries) || len(m.Entries) > store.MaxPage || len(m.Lost) > store.MaxShards/8 {
+	if len(m.Shards) != len(m.Entries) || len(m.Entries) > store.MaxPage || len(m.Lost) > store.MaxShards/8 || m.AbreastMs > maxAbreast {
 		return WatchReply{}, malformed("watch reply", errors.New("a bound is exceeded"))
 	}
-	r := WatchReply{Run: m.Run, Position: m.Position, Gap: m.Gap, Lost: m.Lost}
+	r := WatchReply{
+		Run: m.Run, Position: m.Position, Gap: m.Gap, Lost: m.Lost, Abreast: time.Duration(m.AbreastMs) * time.Millisecond,
+	}
 	for i, e := range decodeEntries(m.Entries) {
 		if m.Shards[i] >= store.MaxShards || len(e.Key) > store.MaxKey || e.Version.IsZero() {
 			return WatchReply{}, malformed("watch reply", errors.New("a change of nothing"))

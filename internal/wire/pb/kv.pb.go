@@ -1137,13 +1137,15 @@ func (x *WatchRequest) GetWaitMs() uint32 {
 
 // WatchReply has a shard for each entry.
 type WatchReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Run           uint64                 `protobuf:"fixed64,1,opt,name=run,proto3" json:"run,omitempty"`
-	Position      uint64                 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
-	Gap           bool                   `protobuf:"varint,3,opt,name=gap,proto3" json:"gap,omitempty"`
-	Lost          []byte                 `protobuf:"bytes,4,opt,name=lost,proto3" json:"lost,omitempty"`
-	Shards        []uint32               `protobuf:"varint,5,rep,packed,name=shards,proto3" json:"shards,omitempty"`
-	Entries       []*Entry               `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Run      uint64                 `protobuf:"fixed64,1,opt,name=run,proto3" json:"run,omitempty"`
+	Position uint64                 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	Gap      bool                   `protobuf:"varint,3,opt,name=gap,proto3" json:"gap,omitempty"`
+	Lost     []byte                 `protobuf:"bytes,4,opt,name=lost,proto3" json:"lost,omitempty"`
+	Shards   []uint32               `protobuf:"varint,5,rep,packed,name=shards,proto3" json:"shards,omitempty"`
+	Entries  []*Entry               `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"`
+	// AbreastMs is how long before the request the voter was abreast; 0: unknown.
+	AbreastMs     uint64 `protobuf:"varint,7,opt,name=abreast_ms,json=abreastMs,proto3" json:"abreast_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1218,6 +1220,13 @@ func (x *WatchReply) GetEntries() []*Entry {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *WatchReply) GetAbreastMs() uint64 {
+	if x != nil {
+		return x.AbreastMs
+	}
+	return 0
 }
 
 type FetchRequest struct {
@@ -2140,11 +2149,13 @@ func (x *Force) GetDone() bool {
 
 // ShardInfo is what is said about one shard when many are talked about.
 type ShardInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Shard         uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
-	Config        []byte                 `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
-	Synced        []*Voter               `protobuf:"bytes,3,rep,name=synced,proto3" json:"synced,omitempty"`
-	Fingerprint   []byte                 `protobuf:"bytes,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Shard       uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Config      []byte                 `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
+	Synced      []*Voter               `protobuf:"bytes,3,rep,name=synced,proto3" json:"synced,omitempty"`
+	Fingerprint []byte                 `protobuf:"bytes,4,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// Epoch is that of the configuration by which a fingerprint is compared.
+	Epoch         uint64 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2205,6 +2216,13 @@ func (x *ShardInfo) GetFingerprint() []byte {
 		return x.Fingerprint
 	}
 	return nil
+}
+
+func (x *ShardInfo) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 type ShardInfos struct {
@@ -2334,7 +2352,7 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\x06shards\x18\x04 \x01(\fR\x06shards\x12\x16\n" +
 	"\x06prefix\x18\x05 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05limit\x18\x06 \x01(\rR\x05limit\x12\x17\n" +
-	"\await_ms\x18\a \x01(\rR\x06waitMs\"\xa4\x01\n" +
+	"\await_ms\x18\a \x01(\rR\x06waitMs\"\xc3\x01\n" +
 	"\n" +
 	"WatchReply\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\x06R\x03run\x12\x1a\n" +
@@ -2342,7 +2360,9 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\x03gap\x18\x03 \x01(\bR\x03gap\x12\x12\n" +
 	"\x04lost\x18\x04 \x01(\fR\x04lost\x12\x16\n" +
 	"\x06shards\x18\x05 \x03(\rR\x06shards\x12*\n" +
-	"\aentries\x18\x06 \x03(\v2\x10.chorus.v1.EntryR\aentries\"X\n" +
+	"\aentries\x18\x06 \x03(\v2\x10.chorus.v1.EntryR\aentries\x12\x1d\n" +
+	"\n" +
+	"abreast_ms\x18\a \x01(\x04R\tabreastMs\"X\n" +
 	"\fFetchRequest\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12\x12\n" +
 	"\x04push\x18\x02 \x01(\fR\x04push\x12\x12\n" +
@@ -2408,12 +2428,13 @@ const file_chorus_v1_kv_proto_rawDesc = "" +
 	"\x05voter\x18\x01 \x01(\v2\x10.chorus.v1.VoterR\x05voter\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\fR\x02by\x12\x0e\n" +
 	"\x02at\x18\x03 \x01(\x12R\x02at\x12\x12\n" +
-	"\x04done\x18\x04 \x01(\bR\x04done\"\x85\x01\n" +
+	"\x04done\x18\x04 \x01(\bR\x04done\"\x9b\x01\n" +
 	"\tShardInfo\x12\x14\n" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x16\n" +
 	"\x06config\x18\x02 \x01(\fR\x06config\x12(\n" +
 	"\x06synced\x18\x03 \x03(\v2\x10.chorus.v1.VoterR\x06synced\x12 \n" +
-	"\vfingerprint\x18\x04 \x01(\fR\vfingerprint\"8\n" +
+	"\vfingerprint\x18\x04 \x01(\fR\vfingerprint\x12\x14\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\"8\n" +
 	"\n" +
 	"ShardInfos\x12*\n" +
 	"\x05infos\x18\x01 \x03(\v2\x14.chorus.v1.ShardInfoR\x05infosB/Z-github.com/chorus-net/chorus/internal/wire/pbb\x06proto3"
