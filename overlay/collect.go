@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,15 +73,16 @@ func (n *Node) leads(id store.ShardID) bool {
 }
 
 // collectValue forgets the chunks of one key that its manifest does not list, if
-// something changed since the last time. note is the record "_large/KEY". Its
-// value is the version of KEY for which there was nothing to forget any more.
+// something changed since the last time. note is the record "_large/KEY". Its value
+// is the version of KEY for which there was nothing to forget any more, or since when
+// KEY is known to be gone.
 func (n *Node) collectValue(ctx context.Context, id store.ShardID, note store.Entry) error {
 	_, key := store.SplitKey(note.Key)
 	noted, found, err := n.disk.Get(id, largeSpace, key)
 	if err != nil || !found || noted.Version != note.Version {
 		return err
 	}
-	now := time.Now()
+	now, bank := time.Now(), id.Bank(n.ring.Shards)
 	ns, name := store.SplitKey(key)
 	rec, err := n.lookUp(ctx, ns, name, store.LevelQuorum)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -89,6 +91,16 @@ func (n *Node) collectValue(ctx context.Context, id store.ShardID, note store.En
 	if err == nil {
 		if v, err := store.ParseVersion(rec.Version); err != nil || now.Sub(v.Time()) < n.chunkTimes.sweep {
 			return err // somebody may still read what was there before
+		}
+	} else {
+		// So may somebody here; the record does not tell since when, if it is there.
+		since, ok := goneSince(noted.Value)
+		if !ok || since.After(now.Add(store.DefaultSkew)) {
+			noted.Value = appendGone(nil, now)
+			return n.replaceExactly(ctx, bank, noted)
+		}
+		if now.Sub(since) < n.chunkTimes.sweep {
+			return nil
 		}
 	}
 	refers := make(map[string]bool)
@@ -104,11 +116,18 @@ func (n *Node) collectValue(ctx context.Context, id store.ShardID, note store.En
 			refers[store.JoinKey(chunkSpace, chunkName(key, h))] = true
 		}
 	}
-	bank := id.Bank(n.ring.Shards)
-	left, err := n.collectChunks(ctx, bank, chunkSpace+"/"+chunkScope(key), refers, now.Add(-n.chunkTimes.keep))
+	// A voter that missed the tombstone of a chunk may be all that has it, and passes it
+	// on to the others when they have dropped theirs. So the note leads here until every
+	// voter has said that it has none.
+	for _, level := range []store.Level{store.LevelQuorum, store.LevelAll} {
+		met, err := n.collectChunks(ctx, n.newMerge(chunkSpace+"/"+chunkScope(key), "", collectPage).in(bank).at(level), refers, now.Add(-n.chunkTimes.keep))
+		if err != nil || met > 0 {
+			return err
+		}
+	}
 	switch {
-	case err != nil || left > 0 || now.Sub(noted.Version.Time()) < n.chunkTimes.keep:
-		return err // what an upload stores that began with this note may be yet to come
+	case now.Sub(noted.Version.Time()) < n.chunkTimes.keep:
+		return nil // what an upload stores that began with this note may be yet to come
 	case rec.Large:
 		noted.Value = []byte(rec.Version)
 	default:
@@ -117,26 +136,47 @@ func (n *Node) collectValue(ctx context.Context, id store.ShardID, note store.En
 	return n.replaceExactly(ctx, bank, noted)
 }
 
-// collectChunks forgets the chunks under a prefix in a bank that are not referred to
-// and older than a time, and returns how many are too young.
-func (n *Node) collectChunks(ctx context.Context, bank int, prefix string, refers map[string]bool, before time.Time) (left int, err error) {
-	keys := n.newMerge(prefix, "", collectPage).in(bank)
+// What the note of a key that is gone says begins with goneMark, which no version
+// does, in front of Unix milliseconds.
+const goneMark = "gone "
+
+// appendGone appends what a note says of a key that is gone since a time.
+func appendGone(b []byte, since time.Time) []byte {
+	return strconv.AppendInt(append(b, goneMark...), since.UnixMilli(), 10)
+}
+
+// goneSince reads what a note says; ok is false if it does not say that its key is
+// gone.
+func goneSince(note []byte) (since time.Time, ok bool) {
+	ms, ok := strings.CutPrefix(string(note), goneMark)
+	if !ok {
+		return time.Time{}, false
+	}
+	at, err := strconv.ParseInt(ms, 10, 64)
+	return time.UnixMilli(at), err == nil
+}
+
+// collectChunks forgets the chunks among keys that are not referred to and older than
+// a time, and returns how many it met that are not referred to.
+func (n *Node) collectChunks(ctx context.Context, keys *merge, refers map[string]bool, before time.Time) (met int, err error) {
 	for {
 		e, ok, err := keys.next(ctx)
 		switch {
 		case err != nil || !ok:
-			return left, err
+			return met, err
 		case refers[e.Key]:
-		case e.Version.Time().After(before):
-			left++
-		default:
-			ns, name := store.SplitKey(e.Key)
-			err := n.replaceExactly(ctx, bank, store.Record{
-				Namespace: ns, Key: name, Position: store.Route(ns, name), Version: e.Version, Tombstone: true,
-			})
-			if err != nil {
-				return left, err
-			}
+			continue
+		}
+		met++
+		if e.Version.Time().After(before) {
+			continue
+		}
+		ns, name := store.SplitKey(e.Key)
+		err = n.replaceExactly(ctx, keys.bank, store.Record{
+			Namespace: ns, Key: name, Position: store.Route(ns, name), Version: e.Version, Tombstone: true,
+		})
+		if err != nil {
+			return met, err
 		}
 	}
 }

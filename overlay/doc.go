@@ -74,8 +74,9 @@
 // Every hour the first live voter of a shard walks through the "_large/KEY" that
 // the shard holds. Where the manifest has changed since the last time it lists the
 // chunks of KEY, and replaces each that the manifest of a quorum does not list and
-// that is more than 24 h old by a tombstone. The note then says for which version
-// of KEY that was done, and goes when nothing is left.
+// that is more than 24 h old by a tombstone. When all voters, not just a quorum, list
+// no such chunk any more, the note says for which version of KEY that was done, or
+// goes with a KEY that is gone.
 //
 // Why no chunk goes that a manifest lists: a chunk here is one version of its
 // record, since the tombstone has the version right after the one that was
@@ -85,13 +86,14 @@
 // manifest that is read after that. So the judge sees the manifest of every put
 // that counted on the version and has not failed, or the one which replaced it.
 // That takes clocks that are less than 6 h apart; the store refuses versions from
-// clocks more than a minute ahead. A reader of a value that was replaced has an
-// hour before its chunks may go.
+// clocks more than a minute ahead. A reader of a value that was replaced, or is
+// gone, has an hour before its chunks may go: of one that is gone the note says since
+// when it is.
 //
 // Such a tombstone lies below the shard's horizon, and is let in all the same, in
 // these two namespaces alone. What package store proves of deletes does not hold
 // there: a chunk that a voter missed the tombstone of comes back, and goes with the
-// next sweep. Nobody sees it meanwhile, as chunks are read by a manifest.
+// next sweep, to which the note leads until that voter has answered. Nobody sees it meanwhile, as chunks are read by a manifest.
 //
 // The note is at a quorum at least, at every level: it keeps the namespace from being
 // given another N, and so its chunks and its manifest in one bank of shards.

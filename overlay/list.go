@@ -43,7 +43,7 @@ func (n *Node) List(ctx context.Context, prefix, after string, limit int) ([]str
 }
 
 // scanShard runs the quorum scan of one page.
-func (n *Node) scanShard(ctx context.Context, id store.ShardID, req store.ScanRequest) ([]store.Entry, bool, error) {
+func (n *Node) scanShard(ctx context.Context, id store.ShardID, level store.Level, req store.ScanRequest) ([]store.Entry, bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	c, err := n.configOf(ctx, id)
@@ -55,7 +55,7 @@ func (n *Node) scanShard(ctx context.Context, id store.ShardID, req store.ScanRe
 		return n.askScan(ctx, to, id, by, req)
 	})
 	for {
-		st := s.Start(c, store.LevelQuorum, req, n.near)
+		st := s.Start(c, level, req, n.near)
 		end, why := runOp(ctx, n, s, st, ask, n.hedgeAfter(c), s.Hedge)
 		n.remember(id, c, s.Config())
 		if end == store.Done {

@@ -17,6 +17,7 @@ type merge struct {
 	n        *Node
 	prefix   string
 	after    string
+	level    store.Level
 	page     int  // entries of a shard that are asked for at a time
 	internal bool // yield keys of the system's namespaces too, and only of
 	bank     int  // this bank
@@ -35,13 +36,20 @@ type shardCursor struct {
 
 // newMerge returns a merge of the keys behind after, or of all if that is "".
 func (n *Node) newMerge(prefix, after string, page int) *merge {
-	return &merge{n: n, prefix: prefix, after: after, page: min(page, store.MaxPage)}
+	return &merge{n: n, prefix: prefix, after: after, level: store.LevelQuorum, page: min(page, store.MaxPage)}
 }
 
 // in has a merge, which has not begun, yield keys of the system's namespaces too, and
 // those of one bank only.
 func (m *merge) in(bank int) *merge {
 	m.internal, m.bank = true, bank
+	return m
+}
+
+// at has a merge, which has not begun, ask as many voters of each shard as a level
+// says: a majority of them if it is not called.
+func (m *merge) at(level store.Level) *merge {
+	m.level = level
 	return m
 }
 
@@ -105,7 +113,7 @@ func (m *merge) begin(ctx context.Context) error {
 // if it comes back without entries.
 func (m *merge) fill(ctx context.Context, c *shardCursor) error {
 	for c.more && len(c.entries) == 0 {
-		page, more, err := m.n.scanShard(ctx, c.id, store.ScanRequest{Prefix: m.prefix, After: c.after, Limit: m.page})
+		page, more, err := m.n.scanShard(ctx, c.id, m.level, store.ScanRequest{Prefix: m.prefix, After: c.after, Limit: m.page})
 		if err != nil {
 			return err
 		}

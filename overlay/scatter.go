@@ -29,7 +29,7 @@ func (n *Node) scatterOf(ctx context.Context, prefix string) (scatter, error) {
 	for more := true; more; {
 		var page []store.Entry
 		var err error
-		if page, more, err = n.scanShard(ctx, 0, req); err != nil {
+		if page, more, err = n.scanShard(ctx, 0, store.LevelQuorum, req); err != nil {
 			return s, err
 		}
 		for _, e := range page {
