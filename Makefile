@@ -48,6 +48,8 @@ fuzz:
 soak:
 	$(GO) test ./netsim/model -count=1 -timeout 0 -schedules $(SCHEDULES)
 	$(GO) test ./store -count=1 -timeout 0 -model.schedules $(SCHEDULES) -model.deletes $(SCHEDULES) -model.hints $(SCHEDULES) -model.forces $(SCHEDULES)
+	CHORUS_SOAK=1 $(GO) test ./compute -run TestSoak -count=1 -timeout 0 -v
+	CHORUS_MUTANTS=1 $(GO) test ./compute -run TestMutants -count=1 -timeout 0 -v
 	$(GO) test ./netsim/cluster -run TestSoak -count=1 -timeout 0 -soak 25m
 	$(GO) test ./netsim/cluster -run TestRegisters -count=1 -timeout 0 -soak 5m
 	$(GO) test ./netsim/cluster -run TestDurableKills -count=1 -timeout 0 -kills 1000

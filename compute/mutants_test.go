@@ -68,6 +68,8 @@ var mutants = []struct{ name, file, old, new string }{
 			stay`, `l.n > 0 {
 			stay`},
 	{"accept tasks without the function", "thief.go", `case !can, busy,`, `case can && busy,`},
+	{"take old news for new", "thief.go", `return n >> (age / loadHalf)`, `return n`},
+	{"steal from either of two", "thief.go", `case x > y+y/4 || y <= x+x/4 && a.rtt < b.rtt:`, `case true:`},
 	{"ignore starved queues of others", "gossip.go", `ok && l.Starved`, `false && ok`},
 	{"give half of the tasks, whatever work they are", "victim.go", `(half[i].weight + 1) / 2`, `1 << 60`},
 	{"keep as many parts as others", "worth.go", `work < uint64(many)*lightest+1`, `true`},
