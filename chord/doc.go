@@ -111,7 +111,7 @@
 // # The table
 //
 // Beside neighbours the ring remembers every peer that it hears of, up to
-// Config.TableSize: View shows those that were checked. In a small ring news of joins
+// Config.TableSize, and those whom its lists name beyond that: View shows those that were checked. In a small ring news of joins
 // and departures ride on the messages of maintenance, a bounded number of times
 // each. In others they go down trees, so that everybody hears of an event once
 // (News): a newcomer is announced by its successor, which it asks to, a death by the

@@ -57,7 +57,7 @@ type Message struct {
 	Left   bool // the sender has left for good
 	Who    bool // a reply: the sender wants the receiver's record
 	// Know is in an ask the mark of the receiver's record that the sender holds, 0 if
-	// none, and in a tell that of the sender's own, which tells its lives apart.
+	// none, and in a tell or farewell that of the sender's own, which tells its lives apart.
 	Know   uint32
 	Digest uint64 // the sender's View.Digest
 
@@ -303,6 +303,22 @@ func (m *Message) resolve(rs *resolved, known func(PeerID) *Record, base func(*S
 		rs.found = append(rs.found, nodes)
 	}
 	return nil
+}
+
+// named returns the peers of which the states and the nodes that were found speak.
+func (rs *resolved) named() map[PeerID]bool {
+	ids := make(map[PeerID]bool)
+	for i := range rs.states {
+		for _, p := range rs.states[i].entries() {
+			ids[p.Peer] = true
+		}
+	}
+	for _, nodes := range rs.found {
+		for _, p := range nodes {
+			ids[p.Peer] = true
+		}
+	}
+	return ids
 }
 
 // twice reports whether a peer has two records among ps.

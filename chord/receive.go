@@ -47,10 +47,16 @@ func (r *Ring) receive(m *Message) error {
 }
 
 // departing handles a farewell. The transport vouches for the sender, so this
-// is the one departure that needs no check.
+// is the one departure that needs no check, unless it is of another life than the
+// sender's present one: then a delayed word may speak of one who is back.
 func (r *Ring) departing(m *Message) {
-	if p := r.table.members[m.From]; p != nil {
+	p := r.table.members[m.From]
+	switch {
+	case p == nil:
+	case p.peer.mark() == m.Know:
 		r.evict(p, EventLeft)
+	case p.waiting == 0:
+		r.ask(m.From)
 	}
 }
 
@@ -164,18 +170,31 @@ func (r *Ring) insert(rec *Record) *member {
 	return r.table.insert(rec)
 }
 
-// hearsay takes the records of third parties that a message carries.
+// hearsay takes the records of third parties that a message carries. Where the table is
+// full, those of which its answers speak come last and find room all the same: a list
+// must leave nobody out. Those that are of no use are pruned in the next round.
 func (r *Ring) hearsay(m *Message, rs *resolved) {
-	for i := range m.Peers {
-		if i != rs.sender && m.Peers[i].ID != r.self.ID {
-			r.hear(m.From, m.Peers[i])
+	limit := r.tableLimit()
+	var named map[PeerID]bool
+	if limit > 0 && len(r.table.members)+len(m.Peers) > limit && m.Kind != KindAsk {
+		named = rs.named()
+	}
+	for i, rec := range m.Peers {
+		if i != rs.sender && rec.ID != r.self.ID && !named[rec.ID] {
+			r.hear(m.From, rec, limit)
+		}
+	}
+	for i, rec := range m.Peers {
+		if i != rs.sender && rec.ID != r.self.ID && named[rec.ID] {
+			r.hear(m.From, rec, 0)
 		}
 	}
 }
 
 // hear takes one such record: a hint until its peer has answered, or, in a
-// large ring, until something speaks against it.
-func (r *Ring) hear(from PeerID, rec *Record) {
+// large ring, until something speaks against it. limit is how many members there may be
+// for it to be taken; 0: any number.
+func (r *Ring) hear(from PeerID, rec *Record, limit int) {
 	if r.ahead(rec) {
 		r.refuse(from, fmt.Errorf("%w: of %x", ErrFuture, string(rec.ID)))
 		return
@@ -195,7 +214,7 @@ func (r *Ring) hear(from PeerID, rec *Record) {
 	if _, gone := r.carried[rec.newsKey(true)]; gone {
 		return
 	}
-	if limit := r.tableLimit(); limit > 0 && len(r.table.members) >= limit && !r.makeRoom(1+limit/64) {
+	if limit > 0 && len(r.table.members) >= limit && !r.makeRoom(1+limit/64) {
 		return
 	}
 	p := r.insert(rec)

@@ -210,7 +210,7 @@ func (r *Ring) Leave(now time.Time) Output {
 	r.begin(now)
 	if r.phase == phaseMember {
 		for _, id := range r.circle() {
-			r.send(Message{Kind: KindLeave, To: id, Left: true})
+			r.send(Message{Kind: KindLeave, To: id, Know: r.self.mark(), Left: true})
 		}
 	}
 	r.phase = phaseLeft

@@ -100,6 +100,28 @@ func TestPairAgrees(t *testing.T) {
 	}
 }
 
+// TestLateFarewell has a farewell of a peer's former life arrive when it is back: it is
+// asked, and stays.
+func TestLateFarewell(t *testing.T) {
+	p := newPair(t)
+	r := p.rings["p0"]
+	farewell := Message{Kind: KindLeave, From: "p1", To: "p0", Left: true, Know: r.record("p1").mark() ^ 1}
+	asked := len(r.requests)
+	out := r.Step(p.now, farewell)
+	if len(r.requests) != asked+1 {
+		t.Errorf("%d requests, want %d", len(r.requests), asked+1)
+	}
+	p.carry(out)
+	p.run(time.Second)
+	if v := r.View(); v.Len() != 2 || r.Stats().Evicted != 0 {
+		t.Fatalf("a farewell of another life: %d peers, %d evicted", v.Len(), r.Stats().Evicted)
+	}
+	farewell.Know ^= 1
+	if r.Step(p.now, farewell); r.View().Len() != 1 {
+		t.Fatal("a farewell of this life changes nothing")
+	}
+}
+
 func TestOneLossEvictsNobody(t *testing.T) {
 	p := newPair(t)
 	r := p.rings["p0"]
