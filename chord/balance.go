@@ -2,6 +2,18 @@ package chord
 
 import "slices"
 
+// DefaultWeight is the Weight of an ordinary peer.
+const DefaultWeight = 100
+
+// WeightedPositions returns how many positions a peer of a weight takes where one of
+// DefaultWeight takes k: as many times k, to the nearest whole number, at least one
+// and at most MaxIndexes. Each is about as good as another, so its share of the keys
+// is in proportion.
+func WeightedPositions(k int, weight uint32) int {
+	n := (uint64(max(k, 0))*uint64(weight) + DefaultWeight/2) / DefaultWeight
+	return int(min(max(n, 1), MaxIndexes))
+}
+
 // NewIndexes chooses the indexes of k positions for peer id, which is about to
 // join the ring that v shows: for each, the best of eight candidates, which is
 // the one that splits its arc into the largest smaller half. It is called once

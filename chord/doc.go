@@ -33,7 +33,9 @@
 //
 // A peer holds 1 to 64 positions, Position(ID, i) for indexes i below 1024 that
 // its signed record lists. So nobody can choose where to stand, and a message that
-// names any other position is refused. NewIndexes chooses them when a peer is new.
+// names any other position is refused. NewIndexes chooses them when a peer is new, so
+// many as its weight says (WeightedPositions): a peer of weight 200 takes twice the
+// positions of one of 100, and keeps about twice the keys.
 // Each position has its own predecessor and successor list. All that a peer asks of
 // another one in a round travels in one message, and a state that has not changed
 // travels as its digest, so the cost of maintenance does not grow with the

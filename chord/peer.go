@@ -40,8 +40,9 @@ type Peer struct {
 	// Indexes are the indexes of the peer's positions, ascending, at least one.
 	// Its positions are Position(ID, i).
 	Indexes []uint32
-	// Weight is the share of keys that the peer wants, relative to others; 100
-	// is the default.
+	// Weight is the share of keys that the peer took positions for when it was new
+	// (WeightedPositions), relative to others: DefaultWeight, 100, is an ordinary one.
+	// The core goes by Indexes alone; drivers take 0 for the word that the peer leaves.
 	Weight uint32
 	// Name is what people call the peer; opaque to the core, need not be unique.
 	Name string

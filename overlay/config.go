@@ -57,8 +57,13 @@ type Config struct {
 	// is open: the gate of a closed one stands in the transports.
 	Host host.Host
 
-	// Positions is the number of ring positions of a new peer; default 8.
+	// Positions is the number of ring positions of a new peer of Weight 100; default 8.
 	Positions int
+	// Weight is the share of keys of a new peer, in percent of an ordinary one's; default
+	// 100. It takes Positions in that proportion, to the nearest whole number and at least
+	// one, of at most 64: with 8 of them a Weight of up to 800. A home keeps the positions
+	// and the weight of its first start: another Weight then is logged and changes nothing.
+	Weight int
 	// Engine is the disk engine: "badger4" (default), "badger", or "memory".
 	Engine string
 	// Quota bounds the keys and values that the peer keeps, in bytes as they are
@@ -151,14 +156,27 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// weight is that of a new peer.
+func (c Config) weight() uint32 {
+	if c.Weight == 0 {
+		return chord.DefaultWeight
+	}
+	return uint32(c.Weight)
+}
+
+// maxWeight is the one that takes all positions that a peer may have.
+func (c Config) maxWeight() int { return chord.MaxIndexes * chord.DefaultWeight / c.Positions }
+
 func (c Config) validate() error {
 	switch {
 	case c.Shards < 1 || c.Shards > store.MaxShards || c.Shards&(c.Shards-1) != 0:
 		return fmt.Errorf("config Shards: %d is not a power of two from 1 to %d", c.Shards, store.MaxShards)
 	case c.Replicas < 1 || c.Replicas > store.MaxVoters:
 		return fmt.Errorf("config Replicas: %d is not within 1 to %d", c.Replicas, store.MaxVoters)
-	case c.Positions < 1 || c.Positions > 64:
-		return fmt.Errorf("config Positions: %d is not within 1 to 64", c.Positions)
+	case c.Positions < 1 || c.Positions > chord.MaxIndexes:
+		return fmt.Errorf("config Positions: %d is not within 1 to %d", c.Positions, chord.MaxIndexes)
+	case c.Weight < 0 || c.Weight > c.maxWeight():
+		return fmt.Errorf("config Weight: %d is not within 1 to %d", c.Weight, c.maxWeight())
 	case c.Home == "" && c.Engine != "memory":
 		return errors.New("config Home: an engine that keeps data on disk needs a home")
 	case c.MaxMemory < 0 || c.MaxFiles < 0:

@@ -63,12 +63,11 @@ func readAhead(d *disk.Store) error {
 	if _, err := loadCeiling(d); err != nil {
 		return err
 	}
-	for _, name := range []string{metaIndexes, metaFounder} {
-		if _, _, err := d.GetMeta(name); err != nil {
-			return err
-		}
+	if _, _, err := loadPositions(d); err != nil {
+		return err
 	}
-	return nil
+	_, _, err := d.GetMeta(metaFounder)
+	return err
 }
 
 // setAside renames a data folder. One that was set aside before must have been

@@ -24,6 +24,7 @@
 // core.
 //
 //	ring.go      the ring core and its messages
+//	positions.go where this peer stands, which its first start settles
 //	shards.go    this peer's shards: configurations, epochs, writes under way
 //	replica.go   what other peers may ask of this peer's shards
 //	quorum.go    quorum operations on keys

@@ -14,7 +14,6 @@ import (
 
 	"github.com/chorus-net/chorus/bootstrap"
 	passes "github.com/chorus-net/chorus/bootstrap/pass"
-	"github.com/chorus-net/chorus/chord"
 	"github.com/chorus-net/chorus/overlay/client"
 	"github.com/chorus-net/chorus/store"
 	"github.com/chorus-net/chorus/store/disk"
@@ -145,7 +144,6 @@ func noAnswer(contacts []bootstrap.Contact, cause error) error {
 
 // Names of values that the disk keeps beside the records.
 const (
-	metaIndexes = "ring/indexes"  // positions of the peer: 4 bytes each
 	metaCeiling = "clock/ceiling" // no version above it was issued
 	metaFounder = "ring/founder"  // the peer started the ring: "begun", then "done"
 )
@@ -198,28 +196,4 @@ func loadCeiling(d *disk.Store) (uint64, error) {
 
 func saveCeiling(ctx context.Context, d *disk.Store, ceiling uint64) error {
 	return d.PutMeta(ctx, metaCeiling, binary.BigEndian.AppendUint64(nil, ceiling))
-}
-
-// indexes returns the peer's position indexes: those on disk or, for a new
-// peer, ones that suit the ring that a contact shows. They are kept before they
-// are used.
-func (n *Node) indexes(ctx context.Context, contacts []bootstrap.Contact) ([]uint32, error) {
-	b, found, err := n.disk.GetMeta(metaIndexes)
-	if err != nil {
-		return nil, diskError(err)
-	}
-	if found && len(b) > 0 && len(b)%4 == 0 {
-		var list []uint32
-		for ; len(b) > 0; b = b[4:] {
-			list = append(list, binary.BigEndian.Uint32(b))
-		}
-		return list, nil
-	}
-	view := chord.NewView(n.self.Peer, n.askPeers(ctx, contacts))
-	list := chord.NewIndexes(view, n.self.Peer, n.cfg.Positions)
-	b = nil
-	for _, i := range list {
-		b = binary.BigEndian.AppendUint32(b, i)
-	}
-	return list, diskError(n.disk.PutMeta(ctx, metaIndexes, b))
 }

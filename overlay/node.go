@@ -83,7 +83,7 @@ type Node struct {
 func Join(ctx context.Context, cfg Config) (*Node, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
-		return nil, err
+		return nil, usage("%w", err)
 	}
 	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), chunkTimes: defaultChunkTimes, changes: newChangeLog()}
 	if cfg.chunkTimes != (chunkTimes{}) {

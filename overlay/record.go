@@ -14,17 +14,15 @@ import (
 	"github.com/chorus-net/chorus/internal/wire"
 )
 
-const (
-	defaultWeight = 100 // the share of keys of a peer that says nothing about it
-	maxAddrs      = 16  // in a record
-)
+const maxAddrs = 16 // in a record
 
 // addrsEvery is the least time between two records that differ in addresses.
 const addrsEvery = 5 * time.Second
 
 // ownRecord is what this peer says of itself: its signed record.
 type ownRecord struct {
-	moved chan struct{} // holds a token while the peer's addresses may be others
+	moved  chan struct{} // holds a token while the peer's addresses may be others
+	weight uint32        // of the record, unless the peer leaves
 
 	mu sync.Mutex
 	p  chord.Peer
@@ -40,12 +38,13 @@ func (r *ownRecord) get() chord.Peer {
 // joins by can reach it. Its sequence number is the time, so that it grows over restarts too.
 func (n *Node) makeRecord(ctx context.Context, contacts []bootstrap.Contact) (chord.Peer, error) {
 	n.host.Settle(ctx, n.introduceContacts(contacts))
-	indexes, err := n.indexes(ctx, contacts)
+	indexes, weight, err := n.positions(ctx, contacts)
 	if err != nil {
 		return chord.Peer{}, err
 	}
+	n.record.weight = weight
 	n.record.p, err = n.sign(chord.Peer{
-		ID: n.self.Peer, Incarnation: n.self.Incarnation, Indexes: indexes, Weight: defaultWeight,
+		ID: n.self.Peer, Incarnation: n.self.Incarnation, Indexes: indexes, Weight: weight,
 		Name: n.Name(), Addrs: n.recordAddrs(),
 	})
 	return n.record.p, err

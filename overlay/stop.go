@@ -184,7 +184,7 @@ func (n *Node) handOver(ctx context.Context) error {
 			break
 		}
 		if !sleep(ctx, leavePoll) {
-			return errors.Join(n.stillSeated(left, ctx.Err()), n.publish(n.ctx, weigh(defaultWeight)))
+			return errors.Join(n.stillSeated(left, ctx.Err()), n.publish(n.ctx, weigh(n.record.weight)))
 		}
 	}
 	n.drain()

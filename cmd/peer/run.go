@@ -57,6 +57,7 @@ them up.`,
 	flags.StringVar(&f.config.Name, "name", "", "what people call the peer; by default the end of its ID")
 	flags.StringVar(&f.config.Ring, "ring", "", "refuse to join a ring of another `name`")
 	flags.IntVar(&f.config.Workers, "workers", 0, "tasks that run at once; 0 is one a core, -1 none")
+	flags.IntVar(&f.config.Weight, "weight", 0, "share of keys that a new peer takes, in `percent` of an ordinary one's, up to 800; a peer keeps that of its first start; 0 is 100, or what it keeps")
 	flags.Var((*size)(&f.config.Quota), "quota", "most `bytes` of keys and values to keep, such as 10GiB; 0 is no bound")
 	flags.Var((*size)(&f.memory), "memory", "`bytes` that the process aims to stay within, such as 256MiB; 0 is no aim")
 	flags.Var((*size)(&f.config.MaxMemory), "max-memory", "most `bytes` that connections may use, such as 256MiB; 0 is an eighth of the machine's memory")

@@ -47,6 +47,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"completion", "fihs"}, []string{"did you mean fish?"}},
 		{[]string{"init", "--open", "--ring", "a b"}, []string{"name"}},
 		{[]string{"init", "--open", "--shards", "3"}, []string{"power of two"}},
+		{[]string{"run", "--weight", "801"}, []string{"Weight: 801 is not within 1 to 800"}},
+		{[]string{"run", "--weight", "half"}, []string{"--weight", `"half" is not a whole number`}},
 	} {
 		newShell(t).run(c.args...).fails(client.CodeUsage, c.want...)
 	}

@@ -66,10 +66,10 @@ func (x *experiment) target() (id chord.ID) {
 	return id
 }
 
-// place gives keys to their owners and the peers behind those, and returns the most that one
-// holds, over the mean.
-func (x *experiment) place(keys int) float64 {
-	held := make([]int, len(x.peers))
+// place gives keys to their owners and the peers behind those, and returns how many each
+// peer holds, by its Number, and the most of them over the mean.
+func (x *experiment) place(keys int) (held []int, load float64) {
+	held = make([]int, len(x.peers))
 	most, sum := 0, 0
 	for range keys {
 		var holders []*Peer
@@ -83,7 +83,7 @@ func (x *experiment) place(keys int) float64 {
 			return len(holders) < replicas
 		})
 	}
-	return float64(most) * float64(len(x.owners.members)) / float64(sum)
+	return held, float64(most) * float64(len(x.owners.members)) / float64(sum)
 }
 
 // look starts a lookup.

@@ -96,7 +96,8 @@ func runLookups(ctx context.Context, s Settings, rep *Report) error {
 		return err
 	}
 	if s.Keys > 0 {
-		rep.LoadMax, rep.VirtualS = x.place(s.Keys), x.Now().Seconds()
+		_, rep.LoadMax = x.place(s.Keys)
+		rep.VirtualS = x.Now().Seconds()
 		return nil
 	}
 	rep.LoadMax = x.owners.load(replicas)

@@ -115,7 +115,7 @@ func (w *World) Members() []*Peer {
 func (w *World) Add(indexes []uint32) *Peer {
 	n := len(w.peers)
 	p := &Peer{Number: n, Record: chord.Peer{
-		ID: chord.PeerID(fmt.Sprintf("p%d", n)), Incarnation: w.rng.Uint64(), Seq: 1, Indexes: indexes, Weight: 100,
+		ID: chord.PeerID(fmt.Sprintf("p%d", n)), Incarnation: w.rng.Uint64(), Seq: 1, Indexes: indexes, Weight: chord.DefaultWeight,
 	}}
 	w.peers = append(w.peers, p)
 	return p
