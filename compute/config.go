@@ -51,7 +51,7 @@ type Config struct {
 	Unnamed      time.Duration // a task this long not named by its holder, heard of or not, is lost; default 1 min
 	MaxTime      time.Duration // how long other peers let a task run that names no limit; default 10 min
 	Orphan       time.Duration // an owner this long silent has lost its interest; default 30 s
-	Avoid        time.Duration // how long a task that crashed here waits for another peer; default 2 s
+	Avoid        time.Duration // how long a task that failed here waits for another peer; default 2 s
 	Gossip       time.Duration // shortest pause between two rounds of gossip; default 250 ms
 	Refresh      time.Duration // slow refresh of gossip and registrations; default 30 s
 	Straggler    time.Duration // the last tasks of a job that run for longer than this, and much longer than others did, get a backup; default 1 s

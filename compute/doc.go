@@ -139,9 +139,9 @@
 // away nobody has by its word, and no hop is believed beyond Config.MaxHops. A greater Session says that a peer has
 // restarted, or has given up on this owner, with the same effect.
 //
-// An error from the code is final after Spec.MaxErrors of them. A crash counts
-// apart: the next attempt avoids peers where the task crashed before (until Config.Avoid
-// has passed without a taker), and after Config.MaxCrashes the task fails. An
+// An error from the code is final after Spec.MaxErrors of them, by default the first. A crash
+// counts apart, and after Config.MaxCrashes the task fails. The attempt after either avoids
+// the peers where the task failed before, until Config.Avoid has passed without a taker. An
 // attempt lost with its peer while it ran counts towards Config.MaxLost.
 //
 // # Division

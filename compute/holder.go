@@ -193,7 +193,7 @@ func (s *Scheduler) bound(r *Result) {
 	r.Log = r.Log[:min(len(r.Log), logLimit)]
 }
 
-// expireShelf lets tasks run where they crashed before: nobody else took them.
+// expireShelf lets tasks run where they failed before: nobody else took them.
 func (s *Scheduler) expireShelf() {
 	q := &s.holder.queue
 	for len(q.shelf) > 0 && q.shelf[0].until <= s.now {

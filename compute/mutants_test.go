@@ -83,6 +83,9 @@ var mutants = []struct{ name, file, old, new string }{
 	{"do not cancel elsewhere", "owner.go", `	for _, p := range away {
 		s.send(p, Message{Kind: KindCancel, Job: j.id})
 	}`, `_ = away`},
+	{"retry where the code failed", "outcome.go", `		s.again(o, r.Peer)
+	case len(r.Fork) > 0:`, `		s.again(o, "")
+	case len(r.Fork) > 0:`},
 	{"retry errors without end", "outcome.go", `o.errors >= o.job.maxErrors`, `false`},
 	{"count a division that came too late", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)`, `return true`},
 	{"drop the parts of a division that was told twice", "outcome.go", `return o.state == TaskForked && o.task.Attempt == r.Attempt && o.forker == p && len(r.Fork) > 0 && o.division == divisionOf(r)`, `return false`},

@@ -53,7 +53,7 @@ func (s *Scheduler) outcome(p *peer, r *Result) bool {
 			s.finish(o, TaskFailed)
 			break
 		}
-		s.again(o, "")
+		s.again(o, r.Peer)
 	case len(r.Fork) > 0:
 		if h := s.holder.held[o.task.ID]; h != nil {
 			s.unhold(h)
@@ -107,8 +107,8 @@ func (s *Scheduler) endAttempt(o *owned, at chord.PeerID, outcome Outcome, r *Re
 }
 
 // again queues a task for its next attempt, away from the peer where it
-// crashed, if any.
-func (s *Scheduler) again(o *owned, crashedAt chord.PeerID) {
+// failed, if any.
+func (s *Scheduler) again(o *owned, failedAt chord.PeerID) {
 	if h := s.holder.held[o.task.ID]; h != nil {
 		s.unhold(h)
 	}
@@ -118,8 +118,8 @@ func (s *Scheduler) again(o *owned, crashedAt chord.PeerID) {
 	case o.of != nil:
 		o.of.tries++
 		o.task.Avoid = s.siblingsAt(o)
-	case crashedAt != "" && !slices.Contains(o.task.Avoid, crashedAt) && len(o.task.Avoid) < MaxAvoid:
-		o.task.Avoid = append(slices.Clip(o.task.Avoid), crashedAt)
+	case failedAt != "" && !slices.Contains(o.task.Avoid, failedAt) && len(o.task.Avoid) < MaxAvoid:
+		o.task.Avoid = append(slices.Clip(o.task.Avoid), failedAt)
 	}
 	s.setState(o, TaskQueued, nil)
 	s.stats.Reruns++

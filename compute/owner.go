@@ -89,6 +89,10 @@ type owned struct {
 // waits for its parts.
 func (o *owned) settled() bool { return o.state.Final() || o.state == TaskForked }
 
+// MaxRetries bounds how often a task runs again after errors of its code: so often it can
+// avoid every peer that it failed at.
+const MaxRetries = MaxAvoid
+
 // Spec describes a job: one task for each input.
 type Spec struct {
 	Code   Code
@@ -97,8 +101,8 @@ type Spec struct {
 	// Near, if not nil, has for each input the peers, at most MaxNear, that should run its
 	// task; see [Task].
 	Near [][]chord.PeerID
-	// MaxErrors is how often the code may return an error before a task fails;
-	// zero means Config.MaxErrors.
+	// MaxErrors is how often the code may return an error before a task fails, or a
+	// copy of it if Verify is set: up to MaxRetries + 1; zero means Config.MaxErrors.
 	MaxErrors int
 	// Priority of the job's tasks where they wait beside others; see [Task].
 	Priority int8
@@ -175,8 +179,8 @@ func (s *Scheduler) admit(spec *Spec) (int64, error) {
 	if err := spec.Code.validate(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrBadSpec, err)
 	}
-	if spec.MaxErrors < 0 {
-		return 0, fmt.Errorf("%w: negative limit", ErrBadSpec)
+	if spec.MaxErrors < 0 || spec.MaxErrors > MaxRetries+1 {
+		return 0, fmt.Errorf("%w: a task may fail %d times, the limit is %d", ErrBadSpec, spec.MaxErrors, MaxRetries+1)
 	}
 	if err := spec.Limits.validate(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrBadSpec, err)

@@ -29,7 +29,7 @@ type queue struct {
 	pops   uint64  // tasks taken from the top so far
 	can    []string
 	// shelf holds tasks that this peer will not or cannot run because of where
-	// they crashed before, oldest first. They wait there for another peer, for a while.
+	// they failed before, oldest first. They wait there for another peer, for a while.
 	shelf []*held
 }
 

@@ -180,7 +180,7 @@ type Task struct {
 	// Hop counts how often this attempt changed hands; the owner believes the
 	// report with the highest.
 	Hop uint32
-	// Avoid lists peers on which earlier attempts crashed. They leave the task
+	// Avoid lists peers on which earlier attempts failed. They leave the task
 	// to others for a while; for good if Apart is set.
 	Avoid []chord.PeerID
 	Apart bool

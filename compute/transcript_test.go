@@ -103,11 +103,11 @@ func newStage() *stage {
 //	peer a [slots=2] [funcs=f/v1,g/v1] [errors=2] [crashes=2] [queue=10] [bytes=1000]   starts a peer
 //	meet                         all peers know all others, as lifelines
 //	meet c b                     c knows b alone
-//	submit a 4 [f/v1] [size=100] [priority=1] [deadline=5s]
+//	submit a 4 [f/v1] [size=100] [priority=1] [retries=2] [deadline=5s]
 //	deliver [from=a] [to=b] [kind=give] [keep]   passes on what matches, and what comes of it; keep leaves a copy
 //	drop [from=a] [to=b] [kind=give]
 //	pending                      what is under way
-//	ran a 3 [ok|error|crash] [fork=2]   task 3 ends at a, or is divided into 3/1a, 3/1b by attempt 1
+//	ran a 3 [ok|crash|ERROR] [fork=2]   task 3 ends at a, or is divided into 3/1a, 3/1b by attempt 1
 //	tick 2s                      time passes; messages stay where they are
 //	down a b                     a hears that b is gone
 //	crash b, restart b, freeze b, thaw b, drain b
@@ -277,6 +277,9 @@ func (g *stage) submit(a *actor, args []string, opts map[string]string) error {
 	}
 	if p, err := strconv.Atoi(opts["priority"]); err == nil {
 		spec.Priority = int8(p)
+	}
+	if n, err := strconv.Atoi(opts["retries"]); err == nil {
+		spec.MaxErrors = 1 + n
 	}
 	if d, err := time.ParseDuration(opts["deadline"]); err == nil {
 		spec.Deadline = g.now.Add(d)

@@ -94,7 +94,7 @@ func (n *Node) submitDurable(ctx context.Context, spec compute.Spec, keys bool, 
 	rand.Read(id[:]) // it does not fail
 	j := newDurableJob(n, id, wire.DurableSpec{
 		Code: spec.Code, Limits: spec.Limits, Tasks: len(spec.Inputs), Submitted: time.Now(),
-		Priority: spec.Priority, Verify: spec.Verify, Keys: keys, Deadline: spec.Deadline, Submitter: by,
+		Priority: spec.Priority, Verify: spec.Verify, Retries: spec.MaxErrors - 1, Keys: keys, Deadline: spec.Deadline, Submitter: by,
 	}, spec.Inputs)
 	step, err := j.machine.Open(spec.Code, len(spec.Inputs))
 	if err != nil {
@@ -195,7 +195,7 @@ func (j *durableJob) start(ctx context.Context) error {
 	left := j.machine.Ledger().Left()
 	spec := compute.Spec{
 		Code: j.spec.Code, Limits: j.spec.Limits, Inputs: make([][]byte, len(left)),
-		Priority: j.spec.Priority, Verify: j.spec.Verify, Deadline: j.spec.Deadline,
+		Priority: j.spec.Priority, Verify: j.spec.Verify, MaxErrors: 1 + j.spec.Retries, Deadline: j.spec.Deadline,
 	}
 	for i, index := range left {
 		spec.Inputs[i] = j.inputs[index]
@@ -353,12 +353,14 @@ func (j *durableJob) resultOf(index uint32, st *compute.TaskStatus) wire.Durable
 	if st.State == compute.TaskCancelled && r.Err == "" {
 		r.Err = "cancelled"
 	}
+	failed := r.Err != ""
 	for _, a := range st.Attempts {
+		failed = failed || a.Err != ""
 		if a.Copy > 0 && j.spec.Verify == 0 {
 			r.Backup, r.Overtook = true, r.Overtook || a.Outcome == compute.OutcomeOK || a.Outcome == compute.OutcomeForked
 		}
 	}
-	if r.Err != "" {
+	if failed {
 		r.History = slices.Clone(st.Attempts)
 	}
 	if sizeOfResult(&r) > maxDurableBlob {

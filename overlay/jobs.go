@@ -32,7 +32,7 @@ func (n *Node) Submit(ctx context.Context, spec JobSpec) (string, error) {
 
 // submitAs starts a job on behalf of a guest of the ring, or of this peer ("").
 func (n *Node) submitAs(ctx context.Context, spec JobSpec, by chord.PeerID) (id compute.ID, err error) {
-	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory, Grant: spec.Grant}, Priority: int8(spec.Priority), Verify: spec.Verify}
+	s := compute.Spec{Inputs: spec.Inputs, Limits: compute.Limits{Time: spec.Time, Memory: spec.Memory, Grant: spec.Grant}, Priority: int8(spec.Priority), Verify: spec.Verify, MaxErrors: 1 + spec.Retries}
 	if spec.Deadline > 0 {
 		s.Deadline = time.Now().Add(spec.Deadline)
 	}
@@ -45,6 +45,8 @@ func (n *Node) submitAs(ctx context.Context, spec JobSpec, by chord.PeerID) (id 
 		return id, usage("submit: both inputs and a prefix of keys are given")
 	case spec.Verify < 0 || spec.Verify > compute.MaxVerify:
 		return id, usage("submit: verified by %d peers, want up to %d", spec.Verify, compute.MaxVerify)
+	case spec.Retries < 0 || spec.Retries > compute.MaxRetries:
+		return id, usage("submit: %d retries, want up to %d", spec.Retries, compute.MaxRetries)
 	case spec.Deadline < 0:
 		return id, usage("submit: negative deadline %s", spec.Deadline)
 	case spec.Code.Func != "" && (len(spec.Code.Module) > 0 || spec.Code.Hash != ""):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -267,6 +268,76 @@ func TestPoisonIsGivenUp(t *testing.T) {
 		}
 		if crashed != 5 {
 			t.Errorf("durable %t: %d attempts crashed: %+v", durable, crashed, bad.History)
+		}
+	}
+}
+
+// A task whose code returns an error runs again as often as its job allows, at another
+// peer, and all attempts are known with their reasons.
+func TestRetries(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		t.Run(fmt.Sprintf("durable=%t", durable), func(t *testing.T) { retries(t, durable) })
+	}
+}
+
+func retries(t *testing.T, durable bool) {
+	var met sync.Map // inputs that failed once
+	cfg := Config{Workers: 1, Funcs: []AnyFunc{Func("moody/v1", func(_ context.Context, in []byte) ([]byte, error) {
+		if _, again := met.LoadOrStore(string(in), true); !again || len(in) == 0 {
+			return nil, fmt.Errorf("not in the mood for %q", in)
+		}
+		return in, nil
+	})}}
+	a := joinTest(t, nil, cfg)
+	joinTest(t, a, cfg)
+	run := func(input string, retries int) client.TaskResult {
+		t.Helper()
+		id, err := a.Submit(t.Context(), JobSpec{Code: Code{Func: "moody"}, Inputs: [][]byte{[]byte(input)}, Retries: retries, Durable: durable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		job, err := a.Wait(t.Context(), id)
+		if err != nil || len(job.Results) != 1 || job.State != job.Results[0].State {
+			t.Fatalf("%+v, %v", job, err)
+		}
+		return job.Results[0]
+	}
+	failures := func(r client.TaskResult) (at []string) {
+		for _, h := range r.History {
+			if h.Outcome == "error" {
+				if at = append(at, h.Peer); !strings.Contains(h.Error, "not in the mood") {
+					t.Errorf("an attempt %+v", h)
+				}
+			}
+		}
+		return at
+	}
+
+	// A run may be lost with what it said, and a peer that is slow leaves the task to the
+	// one it failed at: then another job shows it.
+	n := 0
+	soon(t, "a task fails at one peer and ends at another", func() error {
+		n++
+		input := fmt.Sprintf("walk %d", n)
+		r := run(input, 1)
+		if r.State != "done" || string(r.Output) != input {
+			t.Fatalf("with a retry: %+v", r)
+		}
+		last := r.History[len(r.History)-1]
+		if at := failures(r); len(at) != 1 || last.Outcome != "ok" || last.Peer != r.Peer || at[0] == r.Peer {
+			return fmt.Errorf("%+v", r)
+		}
+		return nil
+	})
+	for retries := range 2 {
+		if r := run("", retries); r.State != "failed" || len(failures(r)) != 1+retries || !strings.Contains(r.Error, "not in the mood") {
+			t.Errorf("%d retries used up: %+v", retries, r)
+		}
+	}
+	for _, retries := range []int{-1, 9} {
+		id, err := a.Submit(t.Context(), JobSpec{Code: Code{Func: "moody"}, Inputs: numbered(1), Retries: retries, Durable: durable})
+		if codeOf(err) != string(client.CodeUsage) || !strings.Contains(err.Error(), "up to 8") {
+			t.Errorf("%d retries: %s, %v", retries, id, err)
 		}
 	}
 }

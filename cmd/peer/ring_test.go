@@ -205,6 +205,11 @@ func testBadJobs(t *testing.T, s *shell) {
 	if out := s.ok("job", "logs", job.ID); !strings.Contains(out, "want a number") {
 		t.Errorf("job logs:\n%s", out)
 	}
+	twice := strings.TrimSpace(s.ok("submit", "primes", "--input", "many", "--retries", "1", "--wait=false", "-q"))
+	s.run("job", "get", twice).fails(client.CodeTaskFailed)
+	if out := s.ok("job", "show", twice); strings.Count(out, "error at ") != 2 || strings.Count(out, "want a number") != 2 {
+		t.Errorf("job show after a retry:\n%s", out)
+	}
 	s.run("submit", "sleep", "--input", "1h", "--n", "2", "--deadline", "300ms").fails(client.CodeDeadline, "0 of 2 tasks done", "300ms after it was submitted")
 	few := strings.TrimSpace(s.ok("submit", "echo", "--input", "x", "--verify", "2", "--wait=false", "-q"))
 	eventually(t, time.Minute, func() bool {
@@ -213,6 +218,7 @@ func testBadJobs(t *testing.T, s *shell) {
 	s.ok("job", "cancel", few)
 	s.run("submit", "echo", "--verify", "10").fails(client.CodeUsage, "up to 9")
 	s.run("submit", "sleep", "--input", "1h", "--priority", "10").fails(client.CodeUsage, "-9 to 9")
+	s.run("submit", "primes", "--input", "1", "--retries", "9").fails(client.CodeUsage, "9 retries", "up to 8")
 	s.run("submit", "sleep", "--input", "1h", "--deadline", "-1s").fails(client.CodeUsage)
 	later := strings.TrimSpace(s.ok("submit", "later", "--wait=false", "-q"))
 	s.run("job", "get", later, "--timeout", "3s").fails(client.CodeTimeout, later) // for longer than submit waits for a peer that can

@@ -34,6 +34,7 @@ type submitFlags struct {
 	durable  bool
 	verify   int
 	priority int
+	retries  int
 	deadline time.Duration
 }
 
@@ -83,6 +84,7 @@ runs at a peer that keeps the key, unless those are much busier than others.`,
 	flags.StringVar(&f.grant, "grant", "", "namespace whose keys a WebAssembly module may read and write")
 	flags.IntVar(&f.verify, "verify", 0, "run each task on so many different peers, at most 9, and take what most of them answer; 0 is one without comparing")
 	flags.IntVar(&f.priority, "priority", 0, "from -9 to 9: tasks with a higher one go first where they wait beside others")
+	flags.IntVar(&f.retries, "retries", 0, "run a task that returned an error again, so often at most (up to 8), on another peer if there is one")
 	flags.DurationVar(&f.deadline, "deadline", 0, "end the job after this time although tasks are left, and stop them everywhere; 0 is never")
 	flags.BoolVar(&f.wait, "wait", true, "wait for the results")
 	flags.DurationVar(&f.limit, "limit", 0, "time that one attempt at a task may take; 0 is the default of the peer that runs it")
@@ -92,7 +94,7 @@ runs at a peer that keeps the key, unless those are much busier than others.`,
 
 // jobSpec reads what a submission names.
 func (c *console) jobSpec(code string, f submitFlags) (client.JobSpec, error) {
-	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory, Grant: f.grant, Durable: f.durable, Verify: f.verify, Priority: f.priority, Deadline: f.deadline}
+	spec := client.JobSpec{Code: client.Code{Func: code}, Time: f.limit, Memory: f.memory, Grant: f.grant, Durable: f.durable, Verify: f.verify, Priority: f.priority, Retries: f.retries, Deadline: f.deadline}
 	switch {
 	case f.n < 1 || f.n > maxTasks:
 		return spec, usage("peer submit", "--n must be from 1 to %d, not %d", maxTasks, f.n)

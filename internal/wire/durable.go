@@ -19,6 +19,7 @@ type DurableSpec struct {
 	Submitted time.Time // to the millisecond
 	Priority  int8
 	Verify    int
+	Retries   int          // of a task, after errors of its code
 	Keys      bool         // each input is a key, whose replicas should run its task
 	Deadline  time.Time    // to the millisecond; zero: none
 	Submitter chord.PeerID // a guest of the ring; empty: a member
@@ -38,7 +39,7 @@ type DurableResult struct {
 	Votes    []compute.Vote
 	Backup   bool // it had a backup, because its run took long
 	Overtook bool // which ended first
-	// History is what became of its attempts, of a task that failed. N and Left are not kept.
+	// History is what became of its attempts, of a task of which one failed. N and Left are not kept.
 	History []compute.Attempt
 }
 
@@ -57,7 +58,7 @@ func AppendDurableSpec(b []byte, s *DurableSpec) []byte {
 	m := &pb.DurableSpec{
 		Code:   &pb.TaskCode{Func: s.Code.Func, Size: s.Code.Size},
 		TimeNs: int64(s.Limits.Time), Memory: s.Limits.Memory, Grant: s.Limits.Grant, Tasks: uint32(s.Tasks), Inputs: uint32(s.Inputs),
-		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority), Verify: uint32(s.Verify), Keys: s.Keys,
+		SubmittedMs: s.Submitted.UnixMilli(), Priority: int32(s.Priority), Verify: uint32(s.Verify), Retries: uint32(s.Retries), Keys: s.Keys,
 		Submitter: []byte(s.Submitter),
 	}
 	if !s.Deadline.IsZero() {
@@ -78,14 +79,14 @@ func ParseDurableSpec(b []byte) (DurableSpec, error) {
 	if m.Code == nil || m.Tasks < 1 || m.Tasks > compute.MaxDurable || m.Inputs < 1 || m.Inputs > m.Tasks || m.TimeNs < 0 || m.Memory < 0 || len(m.Grant) > compute.MaxGrant || len(m.Submitter) > store.MaxPeerID {
 		return DurableSpec{}, malformed("durable job", fmt.Errorf("%d tasks, %d records of inputs", m.Tasks, m.Inputs))
 	}
-	if m.Priority < -compute.MaxPriority || m.Priority > compute.MaxPriority || m.Verify > compute.MaxVerify {
-		return DurableSpec{}, malformed("durable job", fmt.Errorf("priority %d, verified by %d", m.Priority, m.Verify))
+	if m.Priority < -compute.MaxPriority || m.Priority > compute.MaxPriority || m.Verify > compute.MaxVerify || m.Retries > compute.MaxRetries {
+		return DurableSpec{}, malformed("durable job", fmt.Errorf("priority %d, verified by %d, %d retries", m.Priority, m.Verify, m.Retries))
 	}
 	s := DurableSpec{
 		Code:   compute.Code{Func: m.Code.Func, Size: m.Code.Size},
 		Limits: compute.Limits{Time: time.Duration(m.TimeNs), Memory: m.Memory, Grant: m.Grant},
 		Tasks:  int(m.Tasks), Inputs: int(m.Inputs), Submitted: time.UnixMilli(m.SubmittedMs),
-		Priority: int8(m.Priority), Verify: int(m.Verify), Keys: m.Keys,
+		Priority: int8(m.Priority), Verify: int(m.Verify), Retries: int(m.Retries), Keys: m.Keys,
 		Submitter: chord.PeerID(m.Submitter),
 	}
 	if m.DeadlineMs != 0 {

@@ -15,7 +15,7 @@ func TestDurableRoundTrip(t *testing.T) {
 	spec := DurableSpec{
 		Code: compute.Code{Func: "sha256/v1"}, Limits: compute.Limits{Time: time.Second, Memory: 1 << 20, Grant: "books"},
 		Tasks: 7, Inputs: 2, Submitted: time.UnixMilli(1234567),
-		Priority: -4, Verify: 3, Keys: true, Deadline: time.UnixMilli(2345678), Submitter: "guest",
+		Priority: -4, Verify: 3, Retries: 5, Keys: true, Deadline: time.UnixMilli(2345678), Submitter: "guest",
 	}
 	module := spec
 	module.Code = compute.Code{Module: [32]byte{1, 2}, Size: 99}
@@ -56,6 +56,7 @@ func TestDurableBounds(t *testing.T) {
 		{Code: code, Tasks: 1, Inputs: 1, Memory: -1},
 		{Code: code, Tasks: 1, Inputs: 1, Priority: compute.MaxPriority + 1},
 		{Code: code, Tasks: 1, Inputs: 1, Verify: compute.MaxVerify + 1},
+		{Code: code, Tasks: 1, Inputs: 1, Retries: compute.MaxRetries + 1},
 		{Code: &pb.TaskCode{Module: []byte{1}}, Tasks: 1, Inputs: 1},
 	} {
 		if s, err := ParseDurableSpec(appendMessage(nil, m)); !errors.Is(err, ErrMalformed) {

@@ -220,6 +220,10 @@ type JobSpec struct {
 	// Verify has each task run by so many different peers, at most 9, and takes what more
 	// than half of them answer. What a task puts out must depend on its input alone.
 	Verify int `json:"verify,omitempty"`
+	// Retries is how often a task runs again after an error of its code, at most 8; 0: never.
+	// It goes to a peer where it has not failed or, if none takes it for two seconds, to any.
+	// With Verify each of the copies has so many. Crashes and lost peers do not count.
+	Retries int `json:"retries,omitempty"`
 	// Deadline is how long after its submission the job ends although tasks are left;
 	// 0: never. They are stopped everywhere, and the job's state is then "expired".
 	Deadline time.Duration `json:"deadline,omitempty"`

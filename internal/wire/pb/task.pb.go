@@ -769,7 +769,9 @@ type DurableSpec struct {
 	// The namespace that a module may use.
 	Grant string `protobuf:"bytes,10,opt,name=grant,proto3" json:"grant,omitempty"`
 	// The guest of the ring who submitted it; empty: a member.
-	Submitter     []byte `protobuf:"bytes,12,opt,name=submitter,proto3" json:"submitter,omitempty"`
+	Submitter []byte `protobuf:"bytes,12,opt,name=submitter,proto3" json:"submitter,omitempty"`
+	// How often a task runs again after an error of its code.
+	Retries       uint32 `protobuf:"varint,13,opt,name=retries,proto3" json:"retries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -888,6 +890,13 @@ func (x *DurableSpec) GetSubmitter() []byte {
 	return nil
 }
 
+func (x *DurableSpec) GetRetries() uint32 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
 // DurableInputs are the inputs of tasks one after the other.
 type DurableInputs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -994,7 +1003,7 @@ type DurableResult struct {
 	// Whether it had a backup, and whether that ended first.
 	Backup   bool `protobuf:"varint,11,opt,name=backup,proto3" json:"backup,omitempty"`
 	Overtook bool `protobuf:"varint,12,opt,name=overtook,proto3" json:"overtook,omitempty"`
-	// Those of a task that failed.
+	// Those of a task of which one failed.
 	History       []*DurableResult_Attempt `protobuf:"bytes,13,rep,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1615,7 +1624,7 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x05tasks\x18\x0e \x03(\v2\x0f.chorus.v1.TaskR\x05tasks\x12&\n" +
 	"\x04refs\x18\x0f \x03(\v2\x12.chorus.v1.TaskRefR\x04refs\x12/\n" +
 	"\aresults\x18\x10 \x03(\v2\x15.chorus.v1.TaskResultR\aresults\x12\x10\n" +
-	"\x03job\x18\x11 \x01(\fR\x03job\"\xd5\x02\n" +
+	"\x03job\x18\x11 \x01(\fR\x03job\"\xef\x02\n" +
 	"\vDurableSpec\x12'\n" +
 	"\x04code\x18\x01 \x01(\v2\x13.chorus.v1.TaskCodeR\x04code\x12\x17\n" +
 	"\atime_ns\x18\x02 \x01(\x03R\x06timeNs\x12\x16\n" +
@@ -1630,7 +1639,8 @@ const file_chorus_v1_task_proto_rawDesc = "" +
 	"\x04keys\x18\v \x01(\bR\x04keys\x12\x14\n" +
 	"\x05grant\x18\n" +
 	" \x01(\tR\x05grant\x12\x1c\n" +
-	"\tsubmitter\x18\f \x01(\fR\tsubmitter\"'\n" +
+	"\tsubmitter\x18\f \x01(\fR\tsubmitter\x12\x18\n" +
+	"\aretries\x18\r \x01(\rR\aretries\"'\n" +
 	"\rDurableInputs\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\fR\x06inputs\"D\n" +
 	"\x0eDurableResults\x122\n" +
