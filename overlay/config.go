@@ -102,7 +102,7 @@ type Config struct {
 	// Logger receives what happens; default: nothing.
 	Logger *slog.Logger
 
-	now         func() time.Time // what the gate of a closed ring takes for the time; nil: time.Now
+	now         func() time.Time // what the gate of a closed ring, and a voter asked to settle deletes, take for the time; nil: time.Now
 	decreeEvery time.Duration    // between comparisons of decrees; zero: 10 s
 	compareWith chord.PeerID     // whose decrees are compared with this peer's; zero: of a random one
 	chunkTimes  chunkTimes       // of large values; zero: as they are for everybody

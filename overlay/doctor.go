@@ -188,6 +188,8 @@ func checkCopies(s client.Status) client.Check {
 	switch {
 	case s.UnderReplicated > 0:
 		return odd("keys", "peer ring (to see who is missing); copies are made by themselves after 30 s", "%d of %d keys here have too few copies", s.UnderReplicated, s.Keys)
+	case slices.ContainsFunc(s.Blockers, func(b client.Blocker) bool { return b.Why != "" }):
+		return odd("keys", "peer status (says why); peer doctor at the peers that it names", "%d deleted keys wait for peers that refuse to settle them", s.Deleted)
 	case len(s.Blockers) > 0:
 		return odd("keys", "peer forget "+s.Blockers[0].Peer+" (if it is gone for good)", "%d deleted keys wait for peers that are out of reach", s.Deleted)
 	default:

@@ -97,6 +97,7 @@ func TestDoctorChecks(t *testing.T) {
 		{"a NAT without relays", checkReach(p2p.Reach{State: p2p.ReachPrivate, Asked: 1}, nil), client.CheckFail},
 		{"keys without copies", checkCopies(client.Status{UnderReplicated: 1}), client.CheckWarn},
 		{"deletes that wait", checkCopies(client.Status{Blockers: []client.Blocker{{Peer: "p"}}}), client.CheckWarn},
+		{"deletes that are refused", checkCopies(client.Status{Blockers: []client.Blocker{{Peer: "p", Why: "its clock is behind"}}}), client.CheckWarn},
 		{"disagreement", checkAgreement(client.Status{Agree: 1, Of: 2}), client.CheckWarn},
 	} {
 		if tt.got.State != tt.want || (tt.want == client.CheckOK) != (tt.got.Fix == "") {

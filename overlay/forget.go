@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -279,26 +278,4 @@ func (n *Node) spreadForgotten(ctx context.Context, peers []chord.PeerID) {
 			n.log.Debug("tell who is forgotten", "peer", n.label(peer), "err", err)
 		}
 	}
-}
-
-// blockers counts, for each voter that is not live, the records of deleted and
-// expired keys here that wait for it.
-func (n *Node) blockers() (waiting int, blockers []client.Blocker) {
-	by := make(map[chord.PeerID]int)
-	view := n.view()
-	for id := range n.shards.all() {
-		counts := n.disk.Counts(id)
-		if counts.Tombstones == 0 {
-			continue
-		}
-		waiting += int(counts.Tombstones)
-		for _, v := range n.mover.situation(view, id, n.shards.snapshot(id)).Blockers() {
-			by[v.Peer] += int(counts.Tombstones)
-		}
-	}
-	for peer, keys := range by {
-		blockers = append(blockers, client.Blocker{Peer: n.label(peer), Keys: keys})
-	}
-	slices.SortFunc(blockers, func(a, b client.Blocker) int { return cmp.Compare(a.Peer, b.Peer) })
-	return waiting, blockers
 }

@@ -61,6 +61,7 @@ type Node struct {
 	modules    *modules // nil if the program is not lent
 	chunkTimes chunkTimes
 	hints      *hints
+	unsettled  *unsettled
 	namespaces *namespaces
 	fences     *fences
 	banks      banks
@@ -85,7 +86,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, usage("%w", err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), chunkTimes: defaultChunkTimes, changes: newChangeLog()}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), chunkTimes: defaultChunkTimes, changes: newChangeLog(), unsettled: newUnsettled()}
 	if cfg.chunkTimes != (chunkTimes{}) {
 		n.chunkTimes = cfg.chunkTimes
 	}
@@ -231,7 +232,7 @@ func (n *Node) openShards(ctx context.Context, contacts []bootstrap.Contact) (fi
 	n.mover, n.puller, n.outboxes = newMover(n), newPuller(n), newOutboxes(n)
 	n.replica = &replica{
 		shards: n.shards, disk: n.disk, clock: n.clock, fences: n.fences, pace: newPace(),
-		moved: n.configMoved, corrupt: n.puller.damage, signed: n.owned.check,
+		moved: n.configMoved, corrupt: n.puller.damage, signed: n.owned.check, now: n.cfg.now,
 	}
 	if n.hints, err = loadHints(n); err != nil {
 		return false, diskError(err)

@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ func (r *reclaimer) run(ctx context.Context) {
 func (r *reclaimer) visit(ctx context.Context, id store.ShardID) error {
 	n := r.n
 	if counts := n.disk.Counts(id); counts.Tombstones+counts.Expiring == 0 {
+		n.unsettled.found(id, 0)
 		return nil
 	}
 	// What was admitted before the horizon was raised is on disk after this.
@@ -41,12 +43,18 @@ func (r *reclaimer) visit(ctx context.Context, id store.ShardID) error {
 	if err != nil || status != store.StatusOK {
 		return err
 	}
-	target, whole, err := r.drop(ctx, id, c.Horizon)
-	if err == nil && !whole && len(c.Voters) > 1 {
-		err = errDamaged // one may be of a delete that another voter missed: they come back first
-	}
-	if err != nil || target == 0 {
+	found, err := r.drop(ctx, id, c.Horizon)
+	if err != nil {
 		return err
+	}
+	n.unsettled.found(id, found.expired)
+	if !found.whole && len(c.Voters) > 1 {
+		err := objections{{n.self.Peer, errDamaged}} // one may be of a delete that another voter missed: they come back first
+		n.unsettled.refused(id, c.Epoch, err)
+		return err
+	}
+	if found.target == 0 {
+		return nil
 	}
 	state := n.shards.snapshot(id)
 	if !n.mover.situation(n.view(), id, state).MayRaise() || !n.mover.claim(id) {
@@ -55,31 +63,40 @@ func (r *reclaimer) visit(ctx context.Context, id store.ShardID) error {
 	defer n.mover.release(id)
 	ctx, cancel := context.WithTimeout(ctx, raiseTimeout)
 	defer cancel()
-	raise, err := store.NewRaise(n.self, state.Config, target)
+	raise, err := store.NewRaise(n.self, state.Config, found.target)
 	if err != nil {
 		return err
 	}
-	if err := r.raise(ctx, id, raise); err != nil {
+	err = r.raise(ctx, id, raise)
+	n.unsettled.refused(id, state.Config.Epoch, err)
+	if err != nil {
 		return fmt.Errorf("raise horizon: %w", err)
 	}
-	_, _, err = r.drop(ctx, id, target)
+	if found, err = r.drop(ctx, id, found.target); err == nil {
+		n.unsettled.found(id, found.expired)
+	}
 	return err
 }
 
-// drop removes a shard's dead records up to a horizon. It returns the clock of the
-// newest that is old enough to be dead under a higher one, or 0 if there is none, and
-// whether all records could be read.
-func (r *reclaimer) drop(ctx context.Context, id store.ShardID, horizon uint64) (target uint64, whole bool, err error) {
+// leftover is what drop left of a shard.
+type leftover struct {
+	target  uint64 // the clock of the newest record that is old enough to be dead under a higher horizon; 0 if there is none
+	expired int    // the records of expired keys among those
+	whole   bool   // all records could be read
+}
+
+// drop removes a shard's dead records up to a horizon.
+func (r *reclaimer) drop(ctx context.Context, id store.ShardID, horizon uint64) (leftover, error) {
 	now := time.Now()
 	ripe := store.ClockAt(now.Add(-r.n.cfg.ReclaimAfter))
-	whole = true
+	left := leftover{whole: true}
 	for q := (disk.Query{}); ; {
 		page, err := r.n.disk.Scan(id, q)
 		if err != nil {
-			return 0, false, err
+			return leftover{}, err
 		}
 		if len(page.Corrupt) > 0 {
-			whole = false
+			left.whole = false
 			r.n.replica.corrupt(id)
 		}
 		for _, e := range page.Entries {
@@ -87,20 +104,23 @@ func (r *reclaimer) drop(ctx context.Context, id store.ShardID, horizon uint64) 
 			case e.Dead(horizon, now):
 				ns, key := store.SplitKey(e.Key)
 				if _, err := r.n.disk.Remove(ctx, id, ns, key, e.Version); err != nil {
-					return 0, false, err
+					return leftover{}, err
 				}
 				r.n.puller.stats.reclaimed.Add(1)
 			case e.Dead(ripe, now):
-				target = max(target, e.Version.Clock)
+				left.target = max(left.target, e.Version.Clock)
+				if !e.Deleted {
+					left.expired++
+				}
 			}
 		}
 		if q.After = page.Last; !page.More {
-			return target, whole, nil
+			return left, nil
 		}
 	}
 }
 
-// raise goes through the phases of a raise. It comes to nothing where a damaged record is
+// raise goes through the phases of a raise, until voters refuse one. It comes to nothing where a damaged record is
 // met: the trees by which replicas compare count it as held, and it may have given way to
 // an older copy, so what was collected and confirmed may be less than it seemed.
 func (r *reclaimer) raise(ctx context.Context, id store.ShardID, raise *store.Raise) error {
@@ -122,17 +142,21 @@ func (r *reclaimer) raise(ctx context.Context, id store.ShardID, raise *store.Ra
 			})
 		}
 		wg.Wait()
+		var refused objections
 		for i, v := range left {
 			if errs[i] != nil {
-				return fmt.Errorf("%s: %w", r.n.label(v.Peer), errs[i])
+				refused = append(refused, objection{v.Peer, errs[i]})
 			}
+		}
+		if refused != nil {
+			return refused
 		}
 		for _, v := range left {
 			raise.Done(v)
 		}
 	}
 	if r.n.disk.Damage() != damage {
-		return errDamaged
+		return objections{{r.n.self.Peer, errDamaged}}
 	}
 	if !r.n.mover.decide(ctx, id, c, raise.Value()) {
 		return errNotDecided
@@ -141,12 +165,18 @@ func (r *reclaimer) raise(ctx context.Context, id store.ShardID, raise *store.Ra
 	return nil
 }
 
-var errNotDecided = fmt.Errorf("the vote came to nothing")
+var (
+	errNotDecided  = errors.New("the vote came to nothing")
+	errClockBehind = errors.New("its clock is behind")
+)
 
 func (r *reclaimer) ask(ctx context.Context, id store.ShardID, c store.Config, v store.Voter, req store.HorizonRequest) error {
 	reply, err := r.n.askHorizon(ctx, v, id, goesBy{config: c, push: true}, req)
 	if err != nil {
 		return err
+	}
+	if reply.Status == store.StatusSkewed {
+		return errClockBehind
 	}
 	return r.n.puller.refusal(ctx, id, reply.Status, reply.Config)
 }
@@ -173,7 +203,7 @@ func (r *replica) horizon(ctx context.Context, shard store.ShardID, epoch uint64
 		if req.Confirm {
 			reply.Status, changed = st.Confirm(r.shards.self, epoch, req.Horizon)
 		} else {
-			reply.Status, changed = st.Close(r.shards.self, epoch, req.Horizon, time.Now())
+			reply.Status, changed = st.Close(r.shards.self, epoch, req.Horizon, r.now())
 		}
 		return changed, nil
 	})

@@ -3,6 +3,7 @@ package overlay
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,6 +140,69 @@ func TestForget(t *testing.T) {
 	third = joinTest(t, second, away)
 	soon(t, "three voters again", func() error { return alike([]*Node{first, second, third}, 3) })
 	gone(t, "in the end", 3*keys/2, first, second, third)
+}
+
+// A voter that answers, and refuses to settle what was deleted and what has expired, is
+// named with the reason by those who lead the shards, until it refuses no more.
+func TestStatusNamesWhoRefuses(t *testing.T) {
+	const deleted, expired = 20, 10
+	cfg := Config{ReplaceAfter: time.Minute, RepairEvery: time.Second, ReclaimAfter: 300 * time.Millisecond}
+	first := joinTest(t, nil, cfg)
+	second := joinTest(t, first, cfg)
+	var in1970 atomic.Bool
+	cfg.now = func() time.Time {
+		if in1970.Load() {
+			return time.Unix(60, 0)
+		}
+		return time.Now()
+	}
+	third := joinTest(t, first, cfg)
+	nodes := []*Node{first, second, third}
+	soon(t, "three voters", func() error { return alike(nodes, 3) })
+	in1970.Store(true)
+	for i := range deleted + expired {
+		var opts []PutOption
+		if i >= deleted {
+			opts = append(opts, WithTTL(100*time.Millisecond))
+		}
+		if _, err := first.Put(t.Context(), fmt.Sprintf("k/%d", i), []byte("v"), append(opts, WithW(All))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range deleted {
+		if _, err := first.Delete(t.Context(), fmt.Sprintf("k/%d", i), WithW(All)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	soon(t, "the status names who refuses", func() error {
+		keys := 0 // each of which one peer leads
+		for _, n := range nodes {
+			s, err := n.Status(t.Context())
+			if err != nil || s.Deleted != deleted+expired {
+				return fmt.Errorf("%d wait, %w", s.Deleted, err)
+			}
+			for _, b := range s.Blockers {
+				if b.Peer != third.ID() || b.Why != errClockBehind.Error() {
+					return fmt.Errorf("waiting for %+v", b)
+				}
+				keys += b.Keys
+			}
+		}
+		if keys != deleted+expired {
+			return fmt.Errorf("%d of %d", keys, deleted+expired)
+		}
+		return nil
+	})
+	in1970.Store(false)
+	gone(t, "with its clock right", 0, nodes...)
+	soon(t, "nothing waits", func() error {
+		for _, n := range nodes {
+			if s, err := n.Status(t.Context()); err != nil || s.Deleted != 0 || len(s.Blockers) != 0 {
+				return fmt.Errorf("%d wait for %+v, %w", s.Deleted, s.Blockers, err)
+			}
+		}
+		return nil
+	})
 }
 
 // A peer without which its shards lack a majority cannot be forgotten.

@@ -21,6 +21,7 @@ type replica struct {
 	clock  *clock
 	fences *fences
 	pace   *pace
+	now    func() time.Time // what may be settled is judged by it
 
 	// moved is called when a shard's configuration changed.
 	moved func(store.ShardID)

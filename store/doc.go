@@ -196,11 +196,12 @@
 //	           closed, the leader pulled from each of them, then each from the leader
 //
 // A voter that is not live prevents that, until it is back, or replaced, or
-// forgotten by the operator; [Situation.Blockers] names it. A peer that is no voter
-// any more has no say: losing its seat retires it. Should it return, as a member of
-// a later configuration, it drops what the horizon covers before anything else,
-// tombstones and values alike ([State.Unclean]), and gets what counts of them from
-// the voters while it synchronises. What it holds above the horizon it keeps.
+// forgotten by the operator; [Situation.Blockers] names it. So does one that refuses,
+// until it does what it is asked for. A peer that is no voter any more has no say:
+// losing its seat retires it. Should it return, as a member of a later configuration,
+// it drops what the horizon covers before anything else, tombstones and values alike
+// ([State.Unclean]), and gets what counts of them from the voters while it
+// synchronises. What it holds above the horizon it keeps.
 //
 // The driver keeps to the rules above, and to these:
 //

@@ -95,6 +95,10 @@ func forcedLine(s client.Status) string {
 func deletesLine(s client.Status) string {
 	line := fmt.Sprintf("%d wait to be reclaimed", s.Deleted)
 	for _, b := range s.Blockers {
+		if b.Why != "" {
+			line += fmt.Sprintf("\n           %d for %s, which refuses: %s", b.Keys, b.Peer, b.Why)
+			continue
+		}
 		line += fmt.Sprintf("\n           %d for %s, which is out of reach (peer forget, if it is gone for good)", b.Keys, b.Peer)
 	}
 	return line

@@ -128,8 +128,9 @@ type Status struct {
 	// how many shards acknowledged writes may have been lost by that.
 	Forced       []ForcedPeer `json:"forced,omitempty"`
 	ForcedShards int          `json:"forced_shards,omitempty"`
-	// Deleted counts the records of deleted keys that wait to be reclaimed, and
-	// Blockers names the peers that they wait for, if any is out of reach.
+	// Deleted counts the records of deleted and expired keys that wait to be reclaimed,
+	// and Blockers names the peers that they wait for, if any is out of reach or refuses.
+	// Who refuses is known to the peer that leads a shard.
 	Deleted  int       `json:"deleted"`
 	Blockers []Blocker `json:"blockers,omitempty"`
 	// Hints counts the writes that this peer keeps for voters that are out of reach.
@@ -147,6 +148,7 @@ type Status struct {
 type Blocker struct {
 	Peer string `json:"peer"`
 	Keys int    `json:"keys"`
+	Why  string `json:"why,omitempty"` // why it refuses to; empty if it is out of reach
 }
 
 // LeaveSpec says how a peer is to leave.
