@@ -58,6 +58,15 @@ func TestChunksThatComeBackAreCollected(t *testing.T) {
 		t.Fatal(err)
 	}
 	raiseAll(t, first)
+	// As if it were a voter of the chunks' shards only: with the note it would lead there itself.
+	shard := store.Shard(store.Route(largeSpace, "large"), third.ring.Shards)
+	note, found, err := third.disk.Get(shard, largeSpace, "large")
+	if err != nil || !found {
+		t.Fatalf("note: %v, %v", found, err)
+	}
+	if _, err := third.disk.Remove(t.Context(), shard, largeSpace, "large", note.Version); err != nil {
+		t.Fatal(err)
+	}
 	third.Kill()
 	if _, err := first.Delete(t.Context(), "large"); err != nil {
 		t.Fatal(err)
