@@ -36,7 +36,6 @@ const admissionProtocol = "/chorus/admit/1"
 const (
 	maxAdmission  = 4 << 10 // bytes of a request, and of an answer
 	admissionTime = 5 * time.Second
-	maxAdmissions = 32 // at a time; more are turned away
 )
 
 // admission serves strangers. It owns a goroutine for each address that QUIC
@@ -44,7 +43,7 @@ const (
 type admission struct {
 	keeper   *gatekeeper
 	identity *ltls.Identity
-	slots    chan struct{}
+	room     room
 	host     atomic.Pointer[Host] // nil until it is up
 
 	ctx       context.Context //nolint:containedctx // ends with close
@@ -60,7 +59,7 @@ func newAdmission(k *gatekeeper, key crypto.PrivKey) (*admission, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make certificate: %w", err)
 	}
-	a := &admission{keeper: k, identity: identity, slots: make(chan struct{}, maxAdmissions)}
+	a := &admission{keeper: k, identity: identity}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a, nil
 }
@@ -92,10 +91,11 @@ func (a *admission) SecureOutbound(_ context.Context, insecure net.Conn, _ peer.
 // SecureInbound implements sec.SecureTransport: it serves the stranger whole.
 func (a *admission) SecureInbound(ctx context.Context, insecure net.Conn, _ peer.ID) (sec.SecureConn, error) {
 	defer insecure.Close()
-	if !a.enter() {
+	leave, ok := a.room.enter(time.Now(), func() { _ = insecure.Close() })
+	if !ok {
 		return nil, errAdmission
 	}
-	defer a.leave()
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, admissionTime)
 	defer cancel()
 	if err := insecure.SetDeadline(time.Now().Add(admissionTime)); err != nil {
@@ -107,17 +107,6 @@ func (a *admission) SecureInbound(ctx context.Context, insecure net.Conn, _ peer
 	}
 	return nil, errors.Join(errAdmission, a.serve(ctx, c, c.remote), c.Close())
 }
-
-func (a *admission) enter() bool {
-	select {
-	case a.slots <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (a *admission) leave() { <-a.slots }
 
 // serve reads what a stranger wants: an answer of the gate's, or a way to another peer.
 func (a *admission) serve(ctx context.Context, s way, id peer.ID) error {
@@ -171,12 +160,14 @@ func (a *admission) accept(l quicreuse.Listener) {
 		if err != nil {
 			return
 		}
-		if !a.enter() {
-			_ = c.CloseWithError(quic.ApplicationErrorCode(network.ConnResourceLimitExceeded), "")
+		refuse := func() { _ = c.CloseWithError(quic.ApplicationErrorCode(network.ConnResourceLimitExceeded), "") }
+		leave, ok := a.room.enter(time.Now(), refuse)
+		if !ok {
+			refuse()
 			continue
 		}
 		a.wg.Go(func() {
-			defer a.leave()
+			defer leave()
 			a.serveQUIC(c)
 		})
 	}

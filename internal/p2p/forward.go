@@ -111,11 +111,16 @@ func (h *Host) openAdmission(ctx context.Context, to peer.ID) (network.Stream, e
 
 // serveForwarded serves a stranger whom another member hands on.
 func (h *Host) serveForwarded(s network.Stream) {
-	if !h.isAdmitted(s.Conn().RemotePeer()) || !h.admit.enter() {
+	if !h.isAdmitted(s.Conn().RemotePeer()) {
 		_ = s.Reset()
 		return
 	}
-	defer h.admit.leave()
+	leave, ok := h.admit.room.enter(time.Now(), func() { _ = s.Reset() })
+	if !ok {
+		_ = s.Reset()
+		return
+	}
+	defer leave()
 	defer func() { _ = s.Close() }() // what is written is all there is to say
 	ctx, cancel := context.WithTimeout(h.admit.ctx, admissionTime)
 	defer cancel()
